@@ -1,0 +1,174 @@
+"""The plugins of the integration tests do what their names promise, so that a failing test blames the server."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+FIXTURES = Path(__file__).resolve().parents[2] / "tests" / "it" / "plugins"
+
+
+def command_line(plugin, *words):
+    program = FIXTURES / plugin / "cli.py"
+    return [sys.executable, program, *words] if program.exists() else [FIXTURES / plugin / "cli", *words]
+
+
+def run(plugin, *words, **options):
+    return subprocess.run(command_line(plugin, *words), capture_output=True, timeout=60, check=False, **options)
+
+
+def start(plugin, *words):
+    return subprocess.Popen(command_line(plugin, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+class Discovery(unittest.TestCase):
+    def test_contracts(self):
+        for plugin, commands in {
+            "sleepy": 3,
+            "sleepy2": 3,
+            "awkward": 14,
+            "shellcli": 2,
+            "broken": 2,
+        }.items():
+            with self.subTest(plugin=plugin):
+                done = run(plugin, "--describe")
+                contract = json.loads(done.stdout)
+                self.assertEqual((0, "1.0"), (done.returncode, contract["contract_version"]))
+                self.assertEqual(commands, len(contract["commands"]))
+                self.assertEqual(plugin, contract.get("plugin", {"name": plugin})["name"])
+
+    def test_oldstyle_has_only_its_help(self):
+        self.assertEqual(2, run("oldstyle", "--describe").returncode)
+        self.assertIn(b"\nAvailable commands:\n  greet ", run("oldstyle", "--help").stdout)
+        self.assertEqual({"result": "Hello, world"}, json.loads(run("oldstyle", "greet").stdout))
+
+    def test_crashing(self):
+        for word in ("--describe", "--help"):
+            done = run("crashing", word)
+            self.assertEqual((1, b""), (done.returncode, done.stdout))
+            self.assertIn(b"RuntimeError", done.stderr)
+
+    def test_shell(self):
+        self.assertEqual(b"Hello, you\n", run("shellcli", "greet", "--name", "you").stdout)
+
+
+class Sleepy(unittest.TestCase):
+    def test_journal(self):
+        with tempfile.TemporaryDirectory() as directory:
+            journal = Path(directory) / "journal"
+            naps = [
+                start("sleepy", "nap", "--seconds", "0.01", "--journal", journal, "--label", "a"),
+                start("sleepy2", "once-nap", "--seconds", "0.01", "--journal", journal),
+            ]
+            for nap in naps:
+                nap.communicate(timeout=30)
+            lines = [json.loads(line) for line in journal.read_text(encoding="ascii").splitlines()]
+        for nap, plugin, label in zip(naps, ["sleepy", "sleepy2"], ["a", ""]):
+            mine = [line for line in lines if line["pid"] == nap.pid]
+            self.assertEqual(["start", "end"], [line["event"] for line in mine])
+            self.assertEqual({plugin}, {line["plugin"] for line in mine})
+            self.assertEqual({label}, {line["label"] for line in mine})
+            self.assertGreaterEqual(mine[1]["monotonic"] - mine[0]["monotonic"], 0.01)
+
+    def test_steps(self):
+        reader, writer = os.pipe()
+        words = ("steps", "--count", "2", "--seconds", "0")
+        done = run("sleepy", *words, pass_fds=[writer], env={"SMCP_EVENTS_FD": str(writer)})
+        os.close(writer)
+        with os.fdopen(reader) as events:
+            reports = [json.loads(line) for line in events]
+        self.assertEqual(
+            [
+                {"progress": 1, "total": 2, "message": "step 1 of 2"},
+                {"progress": 2, "total": 2, "message": "step 2 of 2"},
+            ],
+            reports,
+        )
+        self.assertEqual(b"step 1 of 2 is done\nstep 2 of 2 is done\n", done.stderr)
+        self.assertEqual(0, run("sleepy", *words).returncode, "it runs without the descriptor, too")
+
+
+class Awkward(unittest.TestCase):
+    def test_exit_status_and_output(self):
+        for word, status, stdout, stderr in [
+            ("stderr-only", 3, b"", b"the reason is on stderr\n"),
+            ("json-error", 1, b'{"error": "the reason is in the JSON", "code": "too_awkward"}\n', b""),
+            ("ok-error", 0, b'{"error": "an error that exits with 0"}\n', b""),
+            ("silent-fail", 4, b"", b""),
+        ]:
+            with self.subTest(command=word):
+                done = run("awkward", word)
+                self.assertEqual((status, stdout, stderr), (done.returncode, done.stdout, done.stderr))
+
+    def test_output(self):
+        for size in (0, 1, 16, 100_001):
+            done = run("awkward", "large", "--bytes", str(size))
+            self.assertEqual(size, len(done.stdout.decode("ascii").strip()))
+        with self.assertRaises(UnicodeDecodeError):
+            run("awkward", "binary").stdout.decode("utf-8")
+
+    def test_gigabyte(self):
+        flood = start("awkward", "gigabyte")
+        size = 0
+        while block := flood.stdout.read(1 << 20):
+            size += len(block)
+        flood.communicate(timeout=30)
+        self.assertEqual(1 << 30, size)
+
+    def test_what_the_worker_gave(self):
+        words = ["--text", "a b", "--flag", "--dry-run-id", "--x"]
+        self.assertEqual(words, json.loads(run("awkward", "argv", *words).stdout))
+        value = {"k": [1, None, "é"]}
+        self.assertEqual(value, json.loads(run("awkward", "echo-json", "--value", json.dumps(value)).stdout))
+        with tempfile.TemporaryDirectory() as directory:
+            shown = json.loads(run("awkward", "environment", env={"ONLY": "this"}, cwd=directory).stdout)
+        self.assertEqual("this", shown["environment"]["ONLY"])
+        self.assertEqual(os.path.realpath(directory), shown["cwd"])
+        self.assertEqual([], shown["entries"])
+
+    def test_suicide(self):
+        for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGPIPE, signal.SIGINT):
+            self.assertEqual(-number, run("awkward", "suicide", "--signal", str(int(number))).returncode)
+
+    def test_hang_outlives_sigterm(self):
+        with tempfile.TemporaryDirectory() as directory:
+            pidfile = Path(directory) / "pid"
+            process = start("awkward", "hang", "--pidfile", pidfile)
+            self.addCleanup(process.communicate)
+            self.addCleanup(process.kill)
+            self.assertEqual(b"hanging\n", process.stderr.readline())
+            process.terminate()
+            with self.assertRaises(subprocess.TimeoutExpired):
+                process.wait(0.2)
+            self.assertEqual(str(process.pid), pidfile.read_text(encoding="ascii"))
+
+    def test_mute_lives_on(self):
+        process = start("awkward", "mute")
+        self.addCleanup(process.kill)
+        stdout, stderr = process.stdout.read(), process.stderr.read()
+        self.assertEqual((b"the last words\n", b"", None), (stdout, stderr, process.poll()))
+        process.kill()
+        process.communicate()
+
+    def test_daemon_leaves_session_and_holds_the_output_unless_quiet(self):
+        for words, held in ([[], True], [["--quiet"], False]):
+            with self.subTest(words=words), tempfile.TemporaryDirectory() as directory:
+                pidfile = Path(directory) / "pid"
+                process = start("awkward", "daemon", "--pidfile", pidfile, *words)
+                self.assertEqual(b'{"ok": true}\n', process.stdout.readline())
+                self.assertEqual(0, process.wait(30))
+                daemon = int(pidfile.read_text(encoding="ascii"))
+                self.assertNotEqual(os.getsid(0), os.getsid(daemon))
+                ended = select.select([process.stdout], [], [], 0.2 if held else 30)[0]
+                self.assertEqual(held, not ended)
+                os.kill(daemon, signal.SIGKILL)
+                process.communicate()
+
+
+if __name__ == "__main__":
+    unittest.main()

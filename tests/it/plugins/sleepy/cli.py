@@ -1,0 +1,91 @@
+#!/usr/bin/env python3
+"""Naps that leave a journal, so that a test can tell which calls ran, how often, and whether two overlapped.
+
+`sleepy2` is a link to this directory: the same program as another plugin.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+
+PLUGIN = os.path.basename(os.path.dirname(os.path.abspath(__file__)))
+
+SECONDS = {"name": "seconds", "type": "number", "required": True, "minimum": 0}
+JOURNAL = {"name": "journal", "type": "string", "description": "File that gets a line at the start and at the end"}
+LABEL = {"name": "label", "type": "string", "description": "Tells this call from others in the journal", "default": ""}
+
+CONTRACT = {
+    "contract_version": "1.0",
+    "plugin": {"name": PLUGIN, "version": "1.0.0"},
+    "commands": [
+        {"name": "nap", "effect": "read_only", "parameters": [SECONDS, JOURNAL, LABEL]},
+        {"name": "once-nap", "effect": "once", "parameters": [SECONDS, JOURNAL, LABEL]},
+        {
+            "name": "steps",
+            "effect": "read_only",
+            "parameters": [{"name": "count", "type": "integer", "required": True, "minimum": 0}, SECONDS, JOURNAL, LABEL],
+        },
+    ],
+}
+
+
+def main():
+    if sys.argv[1:] == ["--describe"]:
+        print(json.dumps(CONTRACT))
+        return
+    call = parse()
+    record(call, "start")
+    if call.command == "steps":
+        steps(call)
+    else:
+        time.sleep(call.seconds)
+    record(call, "end")
+    print(json.dumps({"ok": True, "plugin": PLUGIN, "command": call.command, "label": call.label, "pid": os.getpid()}))
+
+
+def parse():
+    parser = argparse.ArgumentParser(prog=PLUGIN)
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in ("nap", "once-nap", "steps"):
+        command = commands.add_parser(name)
+        command.add_argument("--seconds", type=float, required=True)
+        command.add_argument("--journal")
+        command.add_argument("--label", default="")
+        if name == "steps":
+            command.add_argument("--count", type=int, required=True)
+    return parser.parse_args()
+
+
+def steps(call):
+    """Report each of `count` steps as progress and as a line of log; a step takes `seconds`."""
+    events = os.environ.get("SMCP_EVENTS_FD")
+    for step in range(1, call.count + 1):
+        time.sleep(call.seconds)
+        if events:
+            line = json.dumps({"progress": step, "total": call.count, "message": f"step {step} of {call.count}"})
+            os.write(int(events), line.encode() + b"\n")
+        print(f"step {step} of {call.count} is done", file=sys.stderr, flush=True)
+
+
+def record(call, event):
+    """Append one line, whole and on disk, before going on. The monotonic clock is the same for all processes."""
+    if not call.journal:
+        return
+    line = {
+        "event": event,
+        "plugin": PLUGIN,
+        "command": call.command,
+        "label": call.label,
+        "pid": os.getpid(),
+        "monotonic": time.monotonic(),
+    }
+    journal = os.open(call.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    os.write(journal, json.dumps(line).encode() + b"\n")
+    os.fsync(journal)
+    os.close(journal)
+
+
+if __name__ == "__main__":
+    main()

@@ -163,11 +163,13 @@ class Awkward(unittest.TestCase):
                 self.assertEqual(b'{"ok": true}\n', process.stdout.readline())
                 self.assertEqual(0, process.wait(30))
                 daemon = int(pidfile.read_text(encoding="ascii"))
-                self.assertNotEqual(os.getsid(0), os.getsid(daemon))
-                ended = select.select([process.stdout], [], [], 0.2 if held else 30)[0]
-                self.assertEqual(held, not ended)
-                os.kill(daemon, signal.SIGKILL)
-                process.communicate()
+                try:
+                    self.assertNotEqual(os.getsid(0), os.getsid(daemon))
+                    ended = select.select([process.stdout], [], [], 0.2 if held else 30)[0]
+                    self.assertEqual(held, not ended)
+                finally:
+                    os.kill(daemon, signal.SIGKILL)
+                    process.communicate()
 
 
 if __name__ == "__main__":

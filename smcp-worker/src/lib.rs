@@ -1,1 +1,3 @@
-//! placeholder
+//! The SMCP worker: claims jobs and runs plugin processes.
+
+pub mod plugin;

@@ -1,0 +1,4 @@
+//! Running plugins.
+
+pub mod argv;
+mod python;

@@ -1,5 +1,16 @@
-//! What the API and the worker must agree on, and nothing else.
+//! What the API and the worker must agree on, and nothing else: a thing belongs here only if the two processes
+//! would corrupt or misread each other's work by disagreeing on it.
+//!
+//! [`job`] says what a job is and which state follows, [`queue`] keeps jobs, [`plugin`] is what a tool says about
+//! itself, [`audit`] and [`canonical`] are the chain of records, [`config`], [`clock`], [`telemetry`] and
+//! [`lifecycle`] are how a process is set up, tells the time, logs and stops.
 
+pub mod audit;
+pub mod canonical;
 pub mod clock;
+pub mod config;
 pub mod job;
+pub mod lifecycle;
 pub mod plugin;
+pub mod queue;
+pub mod telemetry;

@@ -1,5 +1,15 @@
 //! What a job is: its identity, its states and what happens to it. No storage, no time source, no processes.
 
 mod effect;
+mod event;
+mod id;
+mod outcome;
+mod record;
+mod state;
 
 pub use effect::Effect;
+pub use event::{EventKind, JobEvent, News};
+pub use id::{InvalidJobId, JobId};
+pub use outcome::{Failure, Outcome, code};
+pub use record::{Attempt, CancelRequest, Claimed, Job, NewJob, Source};
+pub use state::{Event, IllegalTransition, Policy, State, StateName, next};

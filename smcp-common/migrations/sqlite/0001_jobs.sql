@@ -1,0 +1,131 @@
+-- Jobs, their attempts, news and output; workers; the audit chain; the catalogue of tools.
+-- Times are integer milliseconds UTC. Invariants are CHECKs and indexes, so that no code path can forget them.
+
+CREATE TABLE jobs (
+  num              INTEGER PRIMARY KEY,
+  id               TEXT    NOT NULL UNIQUE,
+  tool             TEXT    NOT NULL CHECK (length(tool) BETWEEN 1 AND 64),
+  plugin           TEXT    NOT NULL,
+  agent            TEXT    NOT NULL,
+  source           TEXT    NOT NULL CHECK (source IN ('call', 'submit')),
+  state            TEXT    NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'outcome_unknown')),
+  lane             TEXT,
+  priority         INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
+  effect           TEXT    NOT NULL CHECK (effect IN ('read_only', 'idempotent', 'once')),
+  run_at           INTEGER NOT NULL,
+  -- 1 once run_at has been reached. Keeps jobs of the future out of the index that a claim walks.
+  due              INTEGER NOT NULL CHECK (due IN (0, 1)),
+  arguments        TEXT    NOT NULL,
+  arguments_digest BLOB    NOT NULL CHECK (length(arguments_digest) = 32),
+  timeout_ms       INTEGER CHECK (timeout_ms > 0),
+  max_attempts     INTEGER NOT NULL CHECK (max_attempts >= 1),
+  idempotency_key  TEXT    CHECK (length(idempotency_key) BETWEEN 1 AND 255),
+  attempt          INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
+  failures         INTEGER NOT NULL DEFAULT 0 CHECK (failures BETWEEN 0 AND attempt),
+  worker           TEXT,
+  lease_until      INTEGER,
+  cancel_at        INTEGER,
+  cancel_by        TEXT,
+  cancel_reason    TEXT,
+  error_code       TEXT,
+  error_message    TEXT,
+  output_bytes     INTEGER NOT NULL DEFAULT 0,
+  output_truncated INTEGER NOT NULL DEFAULT 0 CHECK (output_truncated IN (0, 1)),
+  created_at       INTEGER NOT NULL,
+  finished_at      INTEGER,
+  CHECK ((state = 'running') = (worker IS NOT NULL)),
+  CHECK ((state = 'running') = (lease_until IS NOT NULL)),
+  CHECK ((state IN ('queued', 'running')) = (finished_at IS NULL)),
+  CHECK ((cancel_at IS NULL) = (cancel_by IS NULL)),
+  CHECK ((error_code IS NULL) = (error_message IS NULL))
+) STRICT;
+
+-- What a claim walks: lane by lane, best job first. Finished and future jobs are not in it, however many there are.
+CREATE INDEX jobs_claimable ON jobs (lane, priority DESC, run_at, num) WHERE state = 'queued' AND due = 1;
+CREATE INDEX jobs_future ON jobs (run_at) WHERE state = 'queued' AND due = 0;
+-- One running job a lane: the promise that plugin actions are serial, kept by the database itself.
+-- Jobs without a lane do not collide here, as NULLs are distinct; they are in it so that held jobs are found at once.
+CREATE UNIQUE INDEX jobs_running ON jobs (lane) WHERE state = 'running';
+CREATE UNIQUE INDEX jobs_idempotency ON jobs (agent, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE TABLE attempts (
+  job           INTEGER NOT NULL REFERENCES jobs (num) ON DELETE CASCADE,
+  n             INTEGER NOT NULL CHECK (n >= 1),
+  worker        TEXT    NOT NULL,
+  started_at    INTEGER NOT NULL,
+  ended_at      INTEGER,
+  outcome       TEXT    CHECK (outcome IN ('succeeded', 'failed', 'stopped', 'released', 'interrupted',
+                                                 'worker_lost')),
+  error_code    TEXT,
+  error_message TEXT,
+  PRIMARY KEY (job, n),
+  CHECK ((ended_at IS NULL) = (outcome IS NULL))
+) STRICT, WITHOUT ROWID;
+
+-- AUTOINCREMENT: a number that a client holds as Last-Event-ID must never name another event after pruning.
+CREATE TABLE job_events (
+  seq  INTEGER PRIMARY KEY AUTOINCREMENT,
+  job  INTEGER NOT NULL REFERENCES jobs (num) ON DELETE CASCADE,
+  at   INTEGER NOT NULL,
+  kind TEXT    NOT NULL,
+  data TEXT    NOT NULL
+) STRICT;
+CREATE INDEX job_events_of_job ON job_events (job);
+
+CREATE TABLE outputs (
+  id      INTEGER PRIMARY KEY,
+  job     INTEGER NOT NULL REFERENCES jobs (num) ON DELETE CASCADE,
+  attempt INTEGER NOT NULL,
+  start   INTEGER NOT NULL CHECK (start >= 0),
+  data    BLOB    NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX outputs_of_job ON outputs (job, attempt, start);
+
+CREATE TABLE workers (
+  id         TEXT    PRIMARY KEY,
+  host       TEXT    NOT NULL,
+  pid        INTEGER NOT NULL,
+  version    TEXT    NOT NULL,
+  started_at INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  stopped_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Each record's hash covers the one before it: SHA-256(previous hash || canonical JSON of the record).
+CREATE TABLE audit (
+  seq   INTEGER PRIMARY KEY,
+  at    INTEGER NOT NULL,
+  kind  TEXT    NOT NULL,
+  agent TEXT    NOT NULL,
+  job   TEXT,
+  data  TEXT    NOT NULL,
+  hash  BLOB    NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+
+-- The tools that a worker found. `wanted` above `scanned` asks the workers to look again.
+CREATE TABLE catalogue (
+  id            INTEGER PRIMARY KEY CHECK (id = 1),
+  wanted        INTEGER NOT NULL,
+  scanned       INTEGER NOT NULL,
+  version       INTEGER NOT NULL,
+  scanner       TEXT,
+  scanner_until INTEGER,
+  scanned_at    INTEGER,
+  problems      TEXT    NOT NULL,
+  CHECK (scanned <= wanted),
+  CHECK ((scanner IS NULL) = (scanner_until IS NULL))
+) STRICT;
+INSERT INTO catalogue (id, wanted, scanned, version, problems) VALUES (1, 1, 0, 0, '[]');
+
+CREATE TABLE plugins (
+  name   TEXT PRIMARY KEY,
+  digest TEXT NOT NULL,
+  data   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The tools that an agent keeps attached (`sanctum__tools`); no row means all of them.
+CREATE TABLE attachments (
+  agent      TEXT    PRIMARY KEY,
+  tools      TEXT    NOT NULL,
+  updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

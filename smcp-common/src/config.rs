@@ -1,0 +1,338 @@
+//! Every setting, its default, its unit and where it comes from: file < environment < flags.
+//!
+//! [`Config::load`] is pure; [`Environment::of_process`] is the only place that reads the environment.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use self::file::File;
+
+/// The settings of all roles.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Where the database, keys and unpacked plugins live.
+    pub data_dir: PathBuf,
+    /// The SQLite file.
+    pub database: PathBuf,
+    /// The listener.
+    pub http: Http,
+    /// Who may connect.
+    pub auth: Auth,
+    /// What the workers run.
+    pub plugins: Plugins,
+    /// Worker processes that `smcp up` keeps running; at least 1.
+    pub workers: u16,
+    /// How long a stopping worker waits for its job before it stops it.
+    pub drain_timeout: Duration,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// Settings of the listener.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http {
+    /// Name or address to bind.
+    pub host: String,
+    /// Port to bind; 0 takes a free one.
+    pub port: u16,
+    /// Larger request bodies are refused.
+    pub max_body_bytes: usize,
+    /// Host names accepted beside loopback names and IP addresses.
+    pub allowed_hosts: Vec<String>,
+    /// Origins accepted beside loopback ones.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Settings of authentication.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Auth {
+    /// The shared keys; whoever shows one is the agent `legacy`.
+    pub keys: Vec<Secret>,
+    /// No check at all, not even when bound to the outside.
+    pub disabled: bool,
+    /// Connections from this machine need no key.
+    pub allow_loopback: bool,
+}
+
+/// Settings of plugins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plugins {
+    /// Where plugins are looked for; `None` means `./plugins`, or the bundled ones where that does not exist.
+    pub directories: Option<Vec<PathBuf>>,
+    /// The time limit of tools that declare none; `None` means no limit.
+    pub timeout: Option<Duration>,
+    /// Names of variables that plugins get beside the built-in list; a trailing `*` matches any ending.
+    pub pass_env: Vec<String>,
+}
+
+/// Settings of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or a filter such as `info,smcp_worker=debug`.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+/// What the command line says; each value wins over the environment and the file.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--host`
+    pub host: Option<String>,
+    /// `--port`
+    pub port: Option<u16>,
+    /// `--workers`
+    pub workers: Option<u16>,
+    /// `--data-dir`
+    pub data_dir: Option<PathBuf>,
+    /// `--database`
+    pub database: Option<String>,
+    /// `--plugins`, several joined by `:`
+    pub plugins: Option<String>,
+    /// `--plugin-timeout`, seconds
+    pub plugin_timeout: Option<f64>,
+    /// `--require-auth`
+    pub require_auth: bool,
+}
+
+/// A setting that cannot be used.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not TOML, or has a key that does not exist, or a value of another type.
+    #[error("{file}: {message}")]
+    File {
+        /// The file.
+        file: String,
+        /// What is wrong, with line and column.
+        message: String,
+    },
+    /// A value is out of bounds.
+    #[error("{key} is '{value}', but must be {expected}")]
+    Value {
+        /// The variable, flag or key.
+        key: &'static str,
+        /// What it is.
+        value: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// There is no home directory to derive the data directory from.
+    #[error("no data directory: set SMCP_DATA_DIR, or HOME")]
+    NoDataDirectory,
+}
+
+impl Config {
+    /// The settings that follow from a configuration file (its name and text), the environment and the flags.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which names the setting and what it may be.
+    pub fn load(file: Option<(&str, &str)>, env: &Environment, flags: &Flags) -> Result<Self, ConfigError> {
+        let file = match file {
+            Some((name, text)) => File::parse(text)
+                .map_err(|message| ConfigError::File { file: name.to_owned(), message })?,
+            None => File::default(),
+        };
+        let data_dir = data_dir(env, flags)?;
+        Ok(Self {
+            database: database(env, flags, file.database, &data_dir)?,
+            data_dir,
+            http: Http {
+                host: first([flags.host.clone(), env.text("MCP_HOST"), file.http.host], "127.0.0.1"),
+                port: flags.port.or(env.number("MCP_PORT", "a port between 0 and 65535")?).or(file.http.port).unwrap_or(8000),
+                max_body_bytes: file.http.max_body_bytes.unwrap_or(4 * 1024 * 1024),
+                allowed_hosts: env.list("SMCP_ALLOWED_HOSTS", ',').or(file.http.allowed_hosts).unwrap_or_default(),
+                allowed_origins: env.list("SMCP_ALLOWED_ORIGINS", ',').or(file.http.allowed_origins).unwrap_or_default(),
+            },
+            auth: Auth {
+                keys: keys(env),
+                disabled: env.switch("MCP_AUTH_DISABLED")?.unwrap_or(false),
+                allow_loopback: !flags.require_auth && env.switch("MCP_AUTH_ALLOW_LOOPBACK")?.unwrap_or(true),
+            },
+            plugins: Plugins {
+                directories: plugin_directories(env, flags, file.plugins.directories),
+                timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
+                pass_env: file.plugins.pass_env.unwrap_or_default(),
+            },
+            workers: workers(env, flags, file.workers.count)?,
+            drain_timeout: Duration::from_secs(file.workers.drain_timeout_s.unwrap_or(60)),
+            log: Log {
+                filter: first([env.text("SMCP_LOG"), env.text("MCP_LOG_LEVEL").map(|level| level.to_lowercase()), file.log.filter], "info"),
+                json: env.switch("MCP_LOG_JSON")?.or(file.log.json).unwrap_or(false),
+            },
+        })
+    }
+
+    /// Where the configuration file is looked for: `SMCP_CONFIG`, else `smcp.toml` here, else in the data directory.
+    /// The first of the list that exists counts; one that is named by `SMCP_CONFIG` must exist.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoDataDirectory`]
+    pub fn file_candidates(env: &Environment, flags: &Flags) -> Result<Vec<PathBuf>, ConfigError> {
+        Ok(match env.text("SMCP_CONFIG") {
+            Some(path) => vec![path.into()],
+            None => vec!["smcp.toml".into(), data_dir(env, flags)?.join("smcp.toml")],
+        })
+    }
+
+    /// The key of this machine's operator, which the command line shows; made at the first start, readable by its
+    /// owner alone.
+    pub fn operator_key_file(&self) -> PathBuf {
+        self.data_dir.join("operator.key")
+    }
+}
+
+fn first<const N: usize>(choices: [Option<String>; N], default: &str) -> String {
+    choices.into_iter().flatten().next().unwrap_or_else(|| default.to_owned())
+}
+
+fn data_dir(env: &Environment, flags: &Flags) -> Result<PathBuf, ConfigError> {
+    if let Some(named) = flags.data_dir.clone().or_else(|| env.text("SMCP_DATA_DIR").map(PathBuf::from)) {
+        return Ok(named);
+    }
+    let home = || env.text("HOME").map(PathBuf::from).ok_or(ConfigError::NoDataDirectory);
+    let base = match env.text("XDG_DATA_HOME") {
+        Some(base) => base.into(),
+        None if cfg!(target_os = "macos") => home()?.join("Library/Application Support"),
+        None => home()?.join(".local/share"),
+    };
+    Ok(base.join("smcp"))
+}
+
+fn database(env: &Environment, flags: &Flags, file: Option<String>, data_dir: &Path) -> Result<PathBuf, ConfigError> {
+    let Some(url) = flags.database.clone().or_else(|| env.text("SMCP_DATABASE_URL")).or(file) else {
+        return Ok(data_dir.join("smcp.db"));
+    };
+    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(&url);
+    if path.is_empty() || path.contains("://") {
+        let expected = "a file, or sqlite:// and a file";
+        return Err(ConfigError::Value { key: "SMCP_DATABASE_URL (or --database)", value: url, expected });
+    }
+    Ok(path.into())
+}
+
+fn keys(env: &Environment) -> Vec<Secret> {
+    let one = env.text("MCP_API_KEY").map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
+    one.into_iter().chain(env.list("MCP_API_KEYS", ',').unwrap_or_default()).map(Secret::new).collect()
+}
+
+fn plugin_directories(env: &Environment, flags: &Flags, file: Option<Vec<String>>) -> Option<Vec<PathBuf>> {
+    let named = flags.plugins.as_deref().map(|text| split(text, ':')).or_else(|| env.list("MCP_PLUGINS_DIR", ':'));
+    let directories = named.or(file)?;
+    (!directories.is_empty()).then(|| directories.into_iter().map(PathBuf::from).collect())
+}
+
+fn plugin_timeout(env: &Environment, flags: &Flags, file: Option<f64>) -> Result<Option<Duration>, ConfigError> {
+    const DEFAULT_S: f64 = 300.0;
+    let seconds = flags
+        .plugin_timeout
+        .or(env.number("MCP_PLUGIN_TIMEOUT", "a number of seconds, 0 for no limit")?)
+        .or(file)
+        .unwrap_or(DEFAULT_S);
+    if seconds <= 0.0 {
+        return Ok(None);
+    }
+    let expected = "a number of seconds, 0 for no limit";
+    let timeout = Duration::try_from_secs_f64(seconds)
+        .map_err(|_| ConfigError::Value { key: "MCP_PLUGIN_TIMEOUT", value: seconds.to_string(), expected })?;
+    Ok(Some(timeout.max(Duration::from_millis(1))))
+}
+
+fn workers(env: &Environment, flags: &Flags, file: Option<u16>) -> Result<u16, ConfigError> {
+    let expected = "a number between 1 and 256";
+    let count = flags.workers.or(env.number("SMCP_WORKERS", expected)?).or(file).unwrap_or(1);
+    if (1..=256).contains(&count) {
+        Ok(count)
+    } else {
+        Err(ConfigError::Value { key: "SMCP_WORKERS (or --workers)", value: count.to_string(), expected })
+    }
+}
+
+fn split(text: &str, separator: char) -> Vec<String> {
+    text.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(ToOwned::to_owned).collect()
+}
+
+/// The environment of a process, as read once. Empty variables count as unset.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The environment of this process; what is not Unicode is left out.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    pub fn of_process() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(std::env::vars_os().filter_map(text).collect())
+    }
+
+    /// All variables.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+
+    /// A variable, unless it is unset or empty.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    fn list(&self, name: &str, separator: char) -> Option<Vec<String>> {
+        self.text(name).map(|text| split(&text, separator))
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &'static str, expected: &'static str) -> Result<Option<T>, ConfigError> {
+        self.text(key)
+            .map(|value| value.trim().parse().map_err(|_| ConfigError::Value { key, value, expected }))
+            .transpose()
+    }
+
+    fn switch(&self, key: &'static str) -> Result<Option<bool>, ConfigError> {
+        let Some(value) = self.text(key) else { return Ok(None) };
+        match value.trim().to_lowercase().as_str() {
+            "1" | "true" | "yes" | "on" => Ok(Some(true)),
+            "0" | "false" | "no" | "off" => Ok(Some(false)),
+            _ => Err(ConfigError::Value { key, value, expected: "1, true, yes or on; or 0, false, no or off" }),
+        }
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(variables: T) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+impl fmt::Debug for Environment {
+    /// Names only: values may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// A text that must not be printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,52 @@
+//! The shape of `smcp.toml`. An unknown key is an error: a misspelt setting must not be silently ignored.
+
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) database: Option<String>,
+    pub(super) http: Http,
+    pub(super) plugins: Plugins,
+    pub(super) workers: Workers,
+    pub(super) log: Log,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Http {
+    pub(super) host: Option<String>,
+    pub(super) port: Option<u16>,
+    pub(super) max_body_bytes: Option<usize>,
+    pub(super) allowed_hosts: Option<Vec<String>>,
+    pub(super) allowed_origins: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Plugins {
+    pub(super) directories: Option<Vec<String>>,
+    pub(super) timeout_s: Option<f64>,
+    pub(super) pass_env: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Workers {
+    pub(super) count: Option<u16>,
+    pub(super) drain_timeout_s: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Log {
+    pub(super) filter: Option<String>,
+    pub(super) json: Option<bool>,
+}
+
+impl File {
+    /// Reads the text; the error says what is wrong and where.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| error.to_string().trim_end().to_owned())
+    }
+}

@@ -1,0 +1,79 @@
+//! How an attempt ended. What a plugin does is data, never an error of ours.
+
+use serde::{Deserialize, Serialize};
+
+use super::Event;
+
+/// The end of an attempt, as the worker saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// The plugin exited with status 0; its answer is its standard output.
+    Succeeded,
+    /// It did not.
+    Failed(Failure),
+    /// It was stopped because somebody had asked for it.
+    Stopped,
+    /// The worker gives it back without having begun.
+    Released,
+    /// The worker was told to stop at once and killed it half-way.
+    Interrupted,
+}
+
+/// Why an attempt failed, in words for the caller.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// A stable snake_case code; see [`code`].
+    pub code: String,
+    /// One or more sentences for the caller.
+    pub message: String,
+}
+
+/// The codes of failures.
+pub mod code {
+    /// The plugin exited with a status other than 0, or by a signal.
+    pub const PLUGIN_ERROR: &str = "plugin_error";
+    /// It ran longer than its limit.
+    pub const TIMEOUT: &str = "timeout";
+    /// Its files are gone or cannot be started.
+    pub const PLUGIN_NOT_FOUND: &str = "plugin_not_found";
+    /// The worker died during the attempt, too often.
+    pub const WORKER_LOST: &str = "worker_lost";
+    /// The worker died, and the job must not be repeated unasked.
+    pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+    /// The job was cancelled.
+    pub const CANCELLED: &str = "cancelled";
+    /// A defect of ours; the log has the details.
+    pub const INTERNAL: &str = "internal_error";
+}
+
+impl Outcome {
+    /// What this end means to the state machine.
+    pub const fn event(&self) -> Event {
+        match self {
+            Self::Succeeded => Event::Succeeded,
+            Self::Failed(_) => Event::Failed,
+            Self::Stopped => Event::Stopped,
+            Self::Released => Event::Released,
+            Self::Interrupted => Event::Interrupted,
+        }
+    }
+
+    /// The stored and displayed name.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed(_) => "failed",
+            Self::Stopped => "stopped",
+            Self::Released => "released",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+impl Failure {
+    /// A failure of that code.
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into() }
+    }
+}

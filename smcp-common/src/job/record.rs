@@ -1,0 +1,156 @@
+//! A job as it is asked for, claimed and shown.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Effect, Failure, JobId, StateName};
+use crate::clock::Timestamp;
+
+/// How a job came to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// A `tools/call` whose caller waits for the answer.
+    Call,
+    /// `jobs__submit`: the caller took the id and left.
+    Submit,
+}
+
+impl Source {
+    /// The stored text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Submit => "submit",
+        }
+    }
+}
+
+/// A job to be recorded. Everything in it has been decided: arguments are validated and complete.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    /// Its id, chosen by the caller, who can therefore watch it before it exists.
+    pub id: JobId,
+    /// The tool, `plugin__command`.
+    pub tool: String,
+    /// The plugin that the tool belongs to.
+    pub plugin: String,
+    /// Who asked.
+    pub agent: String,
+    /// How it was asked for.
+    pub source: Source,
+    /// Jobs of one lane run one at a time; `None` runs beside anything.
+    pub lane: Option<String>,
+    /// Higher runs first; −100 to 100.
+    pub priority: i32,
+    /// What repeating it does.
+    pub effect: Effect,
+    /// Not before this instant; `None` means now.
+    pub run_at: Option<Timestamp>,
+    /// Exactly what will run.
+    pub arguments: Map<String, Value>,
+    /// Each attempt's time limit; `None` means none.
+    pub timeout: Option<Duration>,
+    /// Attempts that may be held against it; at least 1.
+    pub max_attempts: u32,
+    /// The same key of the same agent gives the same job.
+    pub idempotency_key: Option<String>,
+    /// The rules that allowed it, for the audit record.
+    pub rules: Vec<String>,
+}
+
+/// A job that a worker holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Claimed {
+    /// Its id.
+    pub id: JobId,
+    /// The number of this attempt: with id and worker the key that `finish` must show.
+    pub attempt: u32,
+    /// The tool to run.
+    pub tool: String,
+    /// The plugin that the tool belongs to.
+    pub plugin: String,
+    /// Who asked.
+    pub agent: String,
+    /// Exactly what to run.
+    pub arguments: Map<String, Value>,
+    /// The attempt's time limit; `None` means none.
+    pub timeout: Option<Duration>,
+}
+
+/// A job as it is shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// The tool, `plugin__command`.
+    pub tool: String,
+    /// The plugin that the tool belongs to.
+    pub plugin: String,
+    /// Who asked.
+    pub agent: String,
+    /// How it was asked for: `call` or `submit`.
+    pub source: String,
+    /// Where it stands.
+    pub state: StateName,
+    /// Its lane, if it has one.
+    pub lane: Option<String>,
+    /// Higher runs first.
+    pub priority: i32,
+    /// What repeating it does: `read_only`, `idempotent` or `once`.
+    pub effect: String,
+    /// Not before this instant, in milliseconds UTC.
+    pub run_at: Timestamp,
+    /// What it runs with.
+    pub arguments: Value,
+    /// Each attempt's time limit in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// Attempts that may be held against it.
+    pub max_attempts: u32,
+    /// The key under which it was asked for.
+    pub idempotency_key: Option<String>,
+    /// Who asked for it to be stopped, when and why.
+    pub cancel: Option<CancelRequest>,
+    /// Its attempts, first to last.
+    pub attempts: Vec<Attempt>,
+    /// Why it failed; `None` while it runs and where it succeeded.
+    pub error: Option<Failure>,
+    /// Bytes of standard output kept for it.
+    pub output_bytes: u64,
+    /// True where the plugin printed more than is kept.
+    pub output_truncated: bool,
+    /// When it was recorded.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A request to stop a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CancelRequest {
+    /// When it was asked.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: String,
+    /// Why, in the words of who asked.
+    pub reason: Option<String>,
+}
+
+/// One attempt of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub n: u32,
+    /// The worker that ran it.
+    pub worker: String,
+    /// When the worker took it.
+    pub started_at: Timestamp,
+    /// When it ended, if it has.
+    pub ended_at: Option<Timestamp>,
+    /// `succeeded`, `failed`, `stopped`, `released`, `interrupted` or `worker_lost`.
+    pub outcome: Option<String>,
+    /// Why it failed.
+    pub error: Option<Failure>,
+}

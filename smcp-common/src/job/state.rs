@@ -1,0 +1,210 @@
+//! The state machine of a job. The only place that decides which state follows; pure, so that the whole
+//! table can be read in one snapshot.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Effect;
+
+/// Where a job stands.
+///
+/// `attempt` counts every claim and only grows: it is the fence that tells a late worker from its successor.
+/// `failures` counts the attempts that are held against the job; a worker that was told to stop costs none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Waits for a worker, for its time, or for its lane.
+    Queued {
+        /// Claims so far.
+        attempt: u32,
+        /// Attempts held against the job.
+        failures: u32,
+    },
+    /// A worker holds it.
+    Running {
+        /// The number of this attempt, from 1.
+        attempt: u32,
+        /// Attempts held against the job before this one.
+        failures: u32,
+        /// Somebody has asked for it to be stopped.
+        cancelling: bool,
+    },
+    /// The plugin answered.
+    Succeeded,
+    /// The plugin failed, timed out, or could not be run.
+    Failed,
+    /// Somebody stopped it.
+    Cancelled,
+    /// Its worker died, and what it did cannot be known; only a person or an explicit request runs it again.
+    OutcomeUnknown,
+}
+
+/// What happened to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A worker took it.
+    Claimed,
+    /// The attempt ended well.
+    Succeeded,
+    /// The attempt ended badly.
+    Failed,
+    /// The attempt was stopped because somebody had asked for it.
+    Stopped,
+    /// The worker gave it back before it had begun.
+    Released,
+    /// The worker was told to stop at once and killed it half-way.
+    Interrupted,
+    /// The worker died or fell silent for longer than its lease.
+    WorkerLost,
+    /// Somebody asks for it to be stopped.
+    CancelRequested,
+}
+
+/// The rules of one job that its transitions depend on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// What repeating it does.
+    pub effect: Effect,
+    /// Attempts that may be held against it before it fails for good; at least 1.
+    pub max_attempts: u32,
+}
+
+/// The event cannot happen in that state: a defect of ours or a corrupt row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a job that is {state} cannot be {event:?}", state = .state.name())]
+pub struct IllegalTransition {
+    /// Where the job stood.
+    pub state: State,
+    /// What was said to have happened.
+    pub event: Event,
+}
+
+/// The state that follows `state` when `event` happens.
+///
+/// # Errors
+/// [`IllegalTransition`] where the event cannot happen there. Asking again to cancel what is ended or is being
+/// stopped is not an error: the state stands.
+pub fn next(state: State, event: Event, policy: Policy) -> Result<State, IllegalTransition> {
+    use Event as E;
+    use State as S;
+    Ok(match (state, event) {
+        (S::Queued { attempt, failures }, E::Claimed) => S::Running { attempt: attempt + 1, failures, cancelling: false },
+        (S::Queued { .. }, E::CancelRequested) => S::Cancelled,
+
+        (S::Running { .. }, E::Succeeded) => S::Succeeded,
+        (S::Running { .. }, E::Failed) => S::Failed,
+        (S::Running { .. }, E::Stopped) | (S::Running { cancelling: true, .. }, E::Released) => S::Cancelled,
+        (S::Running { attempt, failures, cancelling: false }, E::Released) => S::Queued { attempt, failures },
+        // The worker's stop, not the job's fault: it costs no attempt.
+        (S::Running { attempt, failures, cancelling }, E::Interrupted) => {
+            after_break(attempt, failures, cancelling, policy)
+        }
+        (S::Running { attempt, failures, cancelling }, E::WorkerLost) => {
+            after_break(attempt, failures + 1, cancelling, policy)
+        }
+        (S::Running { attempt, failures, .. }, E::CancelRequested) => S::Running { attempt, failures, cancelling: true },
+
+        (S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown, E::CancelRequested) => state,
+
+        (S::Queued { .. }, E::Succeeded | E::Failed | E::Stopped | E::Released | E::Interrupted | E::WorkerLost)
+        | (S::Running { .. }, E::Claimed)
+        | (
+            S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown,
+            E::Claimed | E::Succeeded | E::Failed | E::Stopped | E::Released | E::Interrupted | E::WorkerLost,
+        ) => return Err(IllegalTransition { state, event }),
+    })
+}
+
+/// What follows an attempt that broke off half-way. A claimed job counts as begun: between claim and start lies a
+/// millisecond, and guessing wrong would repeat a deploy.
+fn after_break(attempt: u32, failures: u32, cancelling: bool, policy: Policy) -> State {
+    if !policy.effect.may_repeat() {
+        State::OutcomeUnknown
+    } else if cancelling {
+        State::Cancelled
+    } else if failures < policy.max_attempts {
+        State::Queued { attempt, failures }
+    } else {
+        State::Failed
+    }
+}
+
+impl State {
+    /// Attempts held against the job; `None` once it has ended.
+    pub const fn failures(self) -> Option<u32> {
+        match self {
+            Self::Queued { failures, .. } | Self::Running { failures, .. } => Some(failures),
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::OutcomeUnknown => None,
+        }
+    }
+
+    /// The name without the counters.
+    pub const fn name(self) -> StateName {
+        match self {
+            Self::Queued { .. } => StateName::Queued,
+            Self::Running { .. } => StateName::Running,
+            Self::Succeeded => StateName::Succeeded,
+            Self::Failed => StateName::Failed,
+            Self::Cancelled => StateName::Cancelled,
+            Self::OutcomeUnknown => StateName::OutcomeUnknown,
+        }
+    }
+}
+
+/// The name of a state, as stored and shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StateName {
+    /// See [`State::Queued`].
+    Queued,
+    /// See [`State::Running`].
+    Running,
+    /// See [`State::Succeeded`].
+    Succeeded,
+    /// See [`State::Failed`].
+    Failed,
+    /// See [`State::Cancelled`].
+    Cancelled,
+    /// See [`State::OutcomeUnknown`].
+    OutcomeUnknown,
+}
+
+impl StateName {
+    /// Every state, in the order of a job's life.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::OutcomeUnknown];
+
+    /// The stored text.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+            Self::OutcomeUnknown => "outcome_unknown",
+        }
+    }
+
+    /// True when nothing more happens to the job by itself.
+    pub const fn is_final(self) -> bool {
+        match self {
+            Self::Queued | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Cancelled | Self::OutcomeUnknown => true,
+        }
+    }
+
+    /// The state of that stored text.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| name.as_str() == text)
+    }
+}
+
+impl fmt::Display for StateName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,93 @@
+//! The catalogue of tools: an API asks for a scan, one worker at a time does it and stores what it found.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Command, Tx};
+use crate::plugin::Plugin;
+use crate::queue::{QueueError, row};
+
+/// A worker that scans for longer than this is taken to have died.
+const SCAN_LEASE: Duration = Duration::from_secs(120);
+
+/// Asks the workers to look at the plugin directories again; answers the number of the scan to wait for.
+#[derive(Debug)]
+pub(in crate::queue) struct CatalogueWant;
+
+impl Command for CatalogueWant {
+    type Answer = i64;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<i64, QueueError> {
+        tx.marks.rings = true;
+        Ok(tx.connection.prepare_cached(include_str!("../sql/catalogue_want.sql"))?.query_row([], |row| row.get(0))?)
+    }
+}
+
+/// Takes on the scan that is wanted, if one is and nobody is at it.
+#[derive(Debug)]
+pub(in crate::queue) struct CatalogueTake {
+    pub(in crate::queue) worker: String,
+}
+
+impl Command for CatalogueTake {
+    type Answer = Option<i64>;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<i64>, QueueError> {
+        let until = tx.now.plus(SCAN_LEASE).as_millis();
+        Ok(tx
+            .connection
+            .prepare_cached(include_str!("../sql/catalogue_take.sql"))?
+            .query_row(params![self.worker, until, tx.now.as_millis()], |row| row.get(0))
+            .optional()?)
+    }
+}
+
+/// Stores what a scan found; rows are written only where something differs.
+#[derive(Debug)]
+pub(in crate::queue) struct CatalogueDone {
+    pub(in crate::queue) worker: String,
+    pub(in crate::queue) wanted: i64,
+    pub(in crate::queue) plugins: Vec<Plugin>,
+    pub(in crate::queue) problems: Vec<String>,
+}
+
+impl Command for CatalogueDone {
+    /// True when the catalogue differs from before.
+    type Answer = bool;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<bool, QueueError> {
+        let before = row::plugin_texts(tx.connection)?;
+        let mut after = BTreeMap::new();
+        for plugin in &self.plugins {
+            let text = serde_json::to_string(plugin).map_err(|error| QueueError::Corrupt {
+                table: "plugins",
+                row: plugin.name.clone(),
+                what: error.to_string(),
+            })?;
+            after.insert(plugin.name.clone(), (plugin.digest.clone(), text));
+        }
+        for (name, (digest, text)) in &after {
+            if before.get(name) != Some(text) {
+                tx.execute(include_str!("../sql/plugin_upsert.sql"), params![name, digest, text])?;
+            }
+        }
+        for name in before.keys().filter(|name| !after.contains_key(*name)) {
+            tx.execute(include_str!("../sql/plugin_delete.sql"), [name])?;
+        }
+        let changed = before.len() != after.len()
+            || before.iter().any(|(name, text)| after.get(name).map(|(_, text)| text) != Some(text));
+        let problems = serde_json::Value::from(self.problems.clone()).to_string();
+        let now = tx.now.as_millis();
+        tx.execute(include_str!("../sql/catalogue_done.sql"), params![
+            self.worker,
+            self.wanted,
+            i64::from(changed),
+            now,
+            problems
+        ])?;
+        tx.marks.rings = true;
+        Ok(changed)
+    }
+}

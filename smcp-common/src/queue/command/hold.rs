@@ -1,0 +1,217 @@
+//! What happens to a job that a worker holds: its lease is renewed, it ends, it is given back, or its worker is lost.
+//! The one place that writes the state that follows an attempt.
+
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::{Value, json};
+
+use super::{Command, Tx};
+use crate::job::{Event, EventKind, Failure, JobId, Policy, State, StateName, code, next};
+use crate::queue::{Hold, LEASE, Lease, QueueError, row};
+
+/// A held job, as far as its next state depends on it.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) num: i64,
+    pub(super) id: JobId,
+    pub(super) attempt: u32,
+    failures: u32,
+    policy: Policy,
+    cancelling: bool,
+    pub(super) output_bytes: u64,
+}
+
+/// How an attempt ends on the books.
+#[derive(Debug)]
+pub(super) struct Ending<'e> {
+    pub(super) event: Event,
+    /// The attempt's outcome, as stored.
+    pub(super) outcome: &'e str,
+    pub(super) failure: Option<Failure>,
+    /// Who says so, for the audit record.
+    pub(super) by: &'e str,
+}
+
+impl Held {
+    /// The job, if `hold` is still its current attempt.
+    pub(super) fn find(tx: &Tx<'_>, hold: &Hold) -> Result<Self, QueueError> {
+        tx.connection
+            .prepare_cached(include_str!("../sql/held_find.sql"))?
+            .query_row(params![hold.job.as_str(), hold.attempt, hold.worker], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+            })
+            .optional()?
+            .map(|(num, failures, effect, max_attempts, cancelling, output_bytes)| {
+                let policy = Policy { effect: row::effect(hold.job.as_str(), &effect)?, max_attempts };
+                let (id, attempt) = (hold.job.clone(), hold.attempt);
+                Ok(Self { num, id, attempt, failures, policy, cancelling, output_bytes })
+            })
+            .unwrap_or_else(|| Err(QueueError::LeaseLost { job: hold.job.clone(), attempt: hold.attempt }))
+    }
+
+    /// Reads the columns of `held_by_worker.sql` and its kin.
+    fn read(row: &Row<'_>) -> Result<Self, QueueError> {
+        let id = row::job_id(&row.get::<_, String>(1)?)?;
+        let policy = Policy { effect: row::effect(id.as_str(), &row.get::<_, String>(4)?)?, max_attempts: row.get(5)? };
+        Ok(Self {
+            num: row.get(0)?,
+            attempt: row.get(2)?,
+            failures: row.get(3)?,
+            cancelling: row.get(6)?,
+            output_bytes: 0,
+            id,
+            policy,
+        })
+    }
+
+    /// Ends the attempt and writes the state that follows, with its news and its audit record.
+    pub(super) fn end(&self, tx: &mut Tx<'_>, ending: Ending<'_>) -> Result<State, QueueError> {
+        let running = State::Running { attempt: self.attempt, failures: self.failures, cancelling: self.cancelling };
+        let after = next(running, ending.event, self.policy)?;
+        let (name, now) = (after.name(), tx.now.as_millis());
+        let failure = ending.failure.as_ref();
+        tx.execute(include_str!("../sql/attempt_end.sql"), params![
+            self.num,
+            self.attempt,
+            now,
+            ending.outcome,
+            failure.map(|failure| &failure.code),
+            failure.map(|failure| &failure.message)
+        ])?;
+        let verdict = verdict(name, ending.failure);
+        tx.execute(include_str!("../sql/held_settle.sql"), params![
+            self.num,
+            name.as_str(),
+            after.failures().unwrap_or(self.failures),
+            verdict.as_ref().map(|failure| &failure.code),
+            verdict.as_ref().map(|failure| &failure.message),
+            name.is_final().then_some(now)
+        ])?;
+        if name.is_final() {
+            tx.event(self.num, EventKind::Finished, &json!({"state": name}))?;
+        } else {
+            tx.event(self.num, EventKind::Requeued, &json!({"attempt": self.attempt, "reason": ending.outcome}))?;
+        }
+        let data = json!({
+            "attempt": self.attempt,
+            "code": verdict.map(|failure| failure.code),
+            "outcome": ending.outcome,
+            "state": name,
+        });
+        tx.audit("job.attempted", ending.by, Some(self.id.as_str()), data)?;
+        Ok(after)
+    }
+}
+
+/// What the job itself says of its failure, beside what its attempt says.
+fn verdict(state: StateName, failure: Option<Failure>) -> Option<Failure> {
+    match state {
+        StateName::Queued | StateName::Running | StateName::Succeeded => None,
+        StateName::Failed => failure,
+        StateName::Cancelled => Some(Failure::new(code::CANCELLED, "The job was cancelled.")),
+        StateName::OutcomeUnknown => Some(Failure::new(
+            code::OUTCOME_UNKNOWN,
+            "The worker died or was stopped while it ran this job. What the job has done is not known, and its tool must not be \
+             repeated unasked: check, then submit it again if it is wanted.",
+        )),
+    }
+}
+
+fn lost() -> Ending<'static> {
+    let failure = Failure::new(code::WORKER_LOST, "The worker died or fell silent while it ran this job.");
+    Ending { event: Event::WorkerLost, outcome: "worker_lost", failure: Some(failure), by: "queue" }
+}
+
+/// Prolongs a lease.
+#[derive(Debug)]
+pub(in crate::queue) struct Renew(pub(in crate::queue) Hold);
+
+impl Command for Renew {
+    type Answer = Lease;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Lease, QueueError> {
+        let Hold { job, attempt, worker } = &self.0;
+        let until = tx.now.plus(LEASE);
+        let cancelling: Option<bool> = tx
+            .connection
+            .prepare_cached(include_str!("../sql/held_renew.sql"))?
+            .query_row(params![job.as_str(), attempt, worker, until.as_millis()], |row| row.get(0))
+            .optional()?;
+        match cancelling {
+            Some(cancelling) => Ok(Lease { until, cancelling }),
+            None => Err(QueueError::LeaseLost { job: job.clone(), attempt: *attempt }),
+        }
+    }
+}
+
+/// Gives back whatever a worker still holds: the last thing that a stopping worker does.
+#[derive(Debug)]
+pub(in crate::queue) struct ReleaseAll {
+    pub(in crate::queue) worker: String,
+}
+
+impl Command for ReleaseAll {
+    type Answer = usize;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
+        let by = format!("worker:{}", self.worker);
+        let held = held_by(tx, &self.worker)?;
+        for job in &held {
+            job.end(tx, Ending { event: Event::Interrupted, outcome: "interrupted", failure: None, by: &by })?;
+        }
+        let now = tx.now.as_millis();
+        tx.execute(include_str!("../sql/worker_stop.sql"), params![self.worker, now])?;
+        Ok(held.len())
+    }
+}
+
+/// Settles the jobs of a worker whose process is known to be dead.
+#[derive(Debug)]
+pub(in crate::queue) struct LoseWorker {
+    pub(in crate::queue) worker: String,
+}
+
+impl Command for LoseWorker {
+    type Answer = usize;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
+        let held = held_by(tx, &self.worker)?;
+        for job in &held {
+            job.end(tx, lost())?;
+        }
+        let now = tx.now.as_millis();
+        tx.execute(include_str!("../sql/worker_stop.sql"), params![self.worker, now])?;
+        Ok(held.len())
+    }
+}
+
+/// Settles the jobs whose leases have run out.
+#[derive(Debug)]
+pub(in crate::queue) struct LoseExpired;
+
+impl Command for LoseExpired {
+    type Answer = usize;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
+        let now = tx.now.as_millis();
+        let held = collect(tx, include_str!("../sql/held_expired.sql"), [now])?;
+        for job in &held {
+            job.end(tx, lost())?;
+        }
+        Ok(held.len())
+    }
+}
+
+fn held_by(tx: &Tx<'_>, worker: &str) -> Result<Vec<Held>, QueueError> {
+    collect(tx, include_str!("../sql/held_by_worker.sql"), [worker])
+}
+
+fn collect(tx: &Tx<'_>, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Held>, QueueError> {
+    let mut statement = tx.connection.prepare_cached(sql)?;
+    let rows = statement.query_map(parameters, |row| Ok(Held::read(row)))?;
+    rows.map(|row| row.map_err(QueueError::from).and_then(|held| held)).collect()
+}
+
+/// The details of a cancel request, as its news carry them.
+pub(super) fn request(by: &str, reason: Option<&str>) -> Value {
+    json!({"by": by, "reason": reason})
+}

@@ -1,0 +1,107 @@
+//! What can be done to the queue. A command is plain data that is applied inside a transaction, so that it can be
+//! retried, and committed together with others; its audit record and its news are part of the same transaction.
+
+mod attachment;
+mod cancel;
+mod catalogue;
+mod claim;
+mod finish;
+mod hold;
+mod news;
+mod submit;
+mod worker;
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde_json::Value;
+
+pub(super) use attachment::SetAttachments;
+pub(super) use cancel::Cancel;
+pub(super) use catalogue::{CatalogueDone, CatalogueTake, CatalogueWant};
+pub(super) use claim::{Claim, peek};
+pub(super) use finish::FinishAttempt;
+pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew};
+pub(super) use news::AppendNews;
+pub(super) use submit::Submit;
+pub(super) use worker::{ForgetWorkers, RegisterWorker, SeeWorker};
+
+use super::QueueError;
+use crate::audit::{GENESIS, Hash, Record};
+use crate::clock::Timestamp;
+use crate::job::EventKind;
+
+/// Something that can be done to the queue.
+pub(super) trait Command: Send + 'static {
+    /// What the caller learns.
+    type Answer: Send + 'static;
+
+    /// Does it inside `tx`. An error undoes all of it.
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Self::Answer, QueueError>;
+}
+
+/// An open transaction, and what every command in it shares.
+#[derive(Debug)]
+pub(super) struct Tx<'c> {
+    /// The connection with the open transaction.
+    pub(super) connection: &'c Connection,
+    /// The instant of the transaction.
+    pub(super) now: Timestamp,
+    pub(super) marks: Marks,
+}
+
+/// What a rolled-back command must leave as it was.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Marks {
+    /// The last audit record, once it has been looked up.
+    tip: Option<(i64, Hash)>,
+    /// True when other processes should be woken after the commit.
+    pub(super) rings: bool,
+}
+
+impl Tx<'_> {
+    /// Records news of a job, for everybody who watches it.
+    fn event(&mut self, job: i64, kind: EventKind, data: &Value) -> Result<(), QueueError> {
+        self.marks.rings = true;
+        self.execute(include_str!("../sql/event_insert.sql"), params![
+            job,
+            self.now.as_millis(),
+            kind.as_str(),
+            data.to_string()
+        ])?;
+        Ok(())
+    }
+
+    /// Appends a record to the audit chain.
+    fn audit(&mut self, kind: &str, agent: &str, job: Option<&str>, data: Value) -> Result<(), QueueError> {
+        let (last, previous) = match self.marks.tip {
+            Some(tip) => tip,
+            None => self.last_record()?,
+        };
+        let record =
+            Record { seq: last + 1, at: self.now, kind: kind.into(), agent: agent.into(), job: job.map(Into::into), data };
+        let hash = record.hash(&previous);
+        self.execute(include_str!("../sql/audit_insert.sql"), params![
+            record.seq,
+            record.at.as_millis(),
+            record.kind,
+            record.agent,
+            record.job,
+            crate::canonical::to_string(&record.data),
+            hash
+        ])?;
+        self.marks.tip = Some((record.seq, hash));
+        Ok(())
+    }
+
+    fn last_record(&self) -> Result<(i64, Hash), QueueError> {
+        let tip = self
+            .connection
+            .prepare_cached(include_str!("../sql/audit_tip.sql"))?
+            .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .optional()?;
+        Ok(tip.unwrap_or((0, GENESIS)))
+    }
+
+    fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, QueueError> {
+        Ok(self.connection.prepare_cached(sql)?.execute(parameters)?)
+    }
+}

@@ -1,0 +1,87 @@
+//! ③ The job row: recorded with its first news and its audit record, or found under its idempotency key.
+
+use rusqlite::{OptionalExtension, params};
+use serde_json::{Value, json};
+
+use super::{Command, Tx};
+use crate::canonical;
+use crate::job::{EventKind, JobId, NewJob};
+use crate::queue::{QueueError, Submitted};
+
+#[derive(Debug)]
+pub(in crate::queue) struct Submit(pub(in crate::queue) NewJob);
+
+impl Command for Submit {
+    type Answer = Submitted;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Submitted, QueueError> {
+        let job = &self.0;
+        let digest = digest(job);
+        if let Some(key) = &job.idempotency_key
+            && let Some(existing) = find_key(tx, job, key, &digest)?
+        {
+            return Ok(existing);
+        }
+        insert(tx, job, &digest)?;
+        let num = tx.connection.last_insert_rowid();
+        tx.event(num, EventKind::Queued, &json!({"run_at": job.run_at}))?;
+        let data = json!({
+            "arguments": canonical::hex(&digest),
+            "lane": job.lane,
+            "rules": job.rules,
+            "run_at": job.run_at,
+            "source": job.source.as_str(),
+            "tool": job.tool,
+        });
+        tx.audit("job.queued", &job.agent, Some(job.id.as_str()), data)?;
+        Ok(Submitted { id: job.id.clone(), existing: false })
+    }
+}
+
+/// The tool is covered too: one key, one deed.
+fn digest(job: &NewJob) -> [u8; 32] {
+    canonical::digest(&json!([job.tool, Value::Object(job.arguments.clone())]))
+}
+
+fn find_key(tx: &Tx<'_>, job: &NewJob, key: &str, digest: &[u8; 32]) -> Result<Option<Submitted>, QueueError> {
+    let found: Option<(String, [u8; 32])> = tx
+        .connection
+        .prepare_cached(include_str!("../sql/submit_find_key.sql"))?
+        .query_row(params![job.agent, key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, stored)) = found else { return Ok(None) };
+    let id: JobId = crate::queue::row::job_id(&id)?;
+    if stored == *digest {
+        Ok(Some(Submitted { id, existing: true }))
+    } else {
+        Err(QueueError::IdempotencyConflict { key: key.to_owned(), job: id })
+    }
+}
+
+fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError> {
+    let run_at = job.run_at.unwrap_or(tx.now);
+    let arguments = serde_json::to_string(&job.arguments).map_err(|error| QueueError::Corrupt {
+        table: "jobs",
+        row: job.id.to_string(),
+        what: error.to_string(),
+    })?;
+    tx.execute(include_str!("../sql/submit_insert_job.sql"), params![
+        job.id.as_str(),
+        job.tool,
+        job.plugin,
+        job.agent,
+        job.source.as_str(),
+        job.lane,
+        job.priority,
+        job.effect.as_str(),
+        run_at.as_millis(),
+        run_at <= tx.now,
+        arguments,
+        digest,
+        job.timeout.map(|limit| i64::try_from(limit.as_millis().max(1)).unwrap_or(i64::MAX)),
+        job.max_attempts,
+        job.idempotency_key,
+        tx.now.as_millis()
+    ])?;
+    Ok(())
+}

@@ -1,0 +1,111 @@
+//! Stored columns ⇄ values. The only place that reads stored strings; what cannot be read is named by table and row.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, Row};
+use serde_json::{Map, Value};
+
+use super::QueueError;
+use crate::clock::Timestamp;
+use crate::job::{Attempt, CancelRequest, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId, State, StateName};
+
+pub(super) fn job_id(text: &str) -> Result<JobId, QueueError> {
+    text.parse().map_err(|error: InvalidJobId| corrupt("jobs", text, &error.to_string()))
+}
+
+pub(super) fn effect(id: &str, text: &str) -> Result<Effect, QueueError> {
+    [Effect::ReadOnly, Effect::Idempotent, Effect::Once]
+        .into_iter()
+        .find(|effect| effect.as_str() == text)
+        .ok_or_else(|| corrupt("jobs", id, &format!("effect '{text}'")))
+}
+
+pub(super) fn state_name(id: &str, text: &str) -> Result<StateName, QueueError> {
+    StateName::parse(text).ok_or_else(|| corrupt("jobs", id, &format!("state '{text}'")))
+}
+
+pub(super) fn state(id: &str, name: &str, attempt: u32, failures: u32, cancelling: bool) -> Result<State, QueueError> {
+    Ok(match state_name(id, name)? {
+        StateName::Queued => State::Queued { attempt, failures },
+        StateName::Running => State::Running { attempt, failures, cancelling },
+        StateName::Succeeded => State::Succeeded,
+        StateName::Failed => State::Failed,
+        StateName::Cancelled => State::Cancelled,
+        StateName::OutcomeUnknown => State::OutcomeUnknown,
+    })
+}
+
+pub(super) fn object(table: &'static str, row: &str, text: &str) -> Result<Map<String, Value>, QueueError> {
+    serde_json::from_str(text).map_err(|error| corrupt(table, row, &error.to_string()))
+}
+
+/// Reads the columns of `job_get.sql`; attempts are added by the caller.
+pub(super) fn job(row: &Row<'_>) -> Result<(i64, Job), QueueError> {
+    let id = job_id(&row.get::<_, String>(1)?)?;
+    let cancel = match (row.get::<_, Option<i64>>(15)?, row.get::<_, Option<String>>(16)?) {
+        (Some(at), Some(by)) => Some(CancelRequest { at: Timestamp::from_millis(at), by, reason: row.get(17)? }),
+        _ => None,
+    };
+    let job = Job {
+        tool: row.get(2)?,
+        plugin: row.get(3)?,
+        agent: row.get(4)?,
+        source: row.get(5)?,
+        state: state_name(id.as_str(), &row.get::<_, String>(6)?)?,
+        lane: row.get(7)?,
+        priority: row.get(8)?,
+        effect: row.get(9)?,
+        run_at: Timestamp::from_millis(row.get(10)?),
+        arguments: object("jobs", id.as_str(), &row.get::<_, String>(11)?)?.into(),
+        timeout_ms: row.get(12)?,
+        max_attempts: row.get(13)?,
+        idempotency_key: row.get(14)?,
+        cancel,
+        attempts: Vec::new(),
+        error: failure(row.get(18)?, row.get(19)?),
+        output_bytes: row.get(20)?,
+        output_truncated: row.get(21)?,
+        created_at: Timestamp::from_millis(row.get(22)?),
+        finished_at: row.get::<_, Option<i64>>(23)?.map(Timestamp::from_millis),
+        id,
+    };
+    Ok((row.get(0)?, job))
+}
+
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        n: row.get(0)?,
+        worker: row.get(1)?,
+        started_at: Timestamp::from_millis(row.get(2)?),
+        ended_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
+        outcome: row.get(4)?,
+        error: failure(row.get(5)?, row.get(6)?),
+    })
+}
+
+/// Reads the columns of `events_of_job.sql`.
+pub(super) fn event(job: &JobId, row: &Row<'_>) -> Result<JobEvent, QueueError> {
+    let (seq, kind, data): (i64, String, String) = (row.get(0)?, row.get(2)?, row.get(3)?);
+    Ok(JobEvent {
+        seq,
+        job: job.clone(),
+        at: Timestamp::from_millis(row.get(1)?),
+        kind: EventKind::parse(&kind).ok_or_else(|| corrupt("job_events", &seq.to_string(), &format!("kind '{kind}'")))?,
+        data: serde_json::from_str(&data).map_err(|error| corrupt("job_events", &seq.to_string(), &error.to_string()))?,
+    })
+}
+
+/// The stored plugins, as text by name.
+pub(super) fn plugin_texts(connection: &Connection) -> Result<BTreeMap<String, String>, QueueError> {
+    let mut statement = connection.prepare_cached(include_str!("sql/plugin_list.sql"))?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn corrupt(table: &'static str, row: &str, what: &str) -> QueueError {
+    QueueError::Corrupt { table, row: row.to_owned(), what: what.to_owned() }
+}
+
+fn failure(code: Option<String>, message: Option<String>) -> Option<Failure> {
+    Some(Failure { code: code?, message: message? })
+}

@@ -1,0 +1,1 @@
+SELECT tools FROM attachments WHERE agent = ?1

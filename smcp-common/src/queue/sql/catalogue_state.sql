@@ -1,0 +1,1 @@
+SELECT wanted, scanned, version, scanned_at, problems FROM catalogue

@@ -1,0 +1,1 @@
+SELECT name, data FROM plugins ORDER BY name

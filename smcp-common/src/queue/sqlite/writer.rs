@@ -1,0 +1,133 @@
+//! Group commit: one thread owns the writing connection, drains its mailbox and commits many commands in one
+//! transaction. Each command has a savepoint, so that one failure harms nobody else.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::committer::Committer;
+use crate::queue::QueueError;
+use crate::queue::command::{Command, Tx};
+
+/// Commands in one transaction at most; bounds how long one commit can take.
+const BATCH: usize = 256;
+/// With nothing to do for this long, the writer looks after the file.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// The mailbox of the writer thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    mailbox: Option<mpsc::Sender<Box<dyn Pending>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    pub(super) fn start(committer: Committer) -> std::io::Result<Self> {
+        let (mailbox, inbox) = mpsc::channel();
+        let thread = std::thread::Builder::new().name("queue-writer".into()).spawn(move || drain(committer, &inbox))?;
+        Ok(Self { mailbox: Some(mailbox), thread: Some(thread) })
+    }
+
+    /// Has `command` carried out; returns after the commit.
+    pub(super) async fn run<C: Command>(&self, command: C) -> Result<C::Answer, QueueError> {
+        let (reply, answer) = oneshot::channel();
+        let letter = Letter { command, result: None, reply };
+        let mailbox = self.mailbox.as_ref().ok_or(QueueError::Closed)?;
+        mailbox.send(Box::new(letter)).map_err(|_| QueueError::Closed)?;
+        answer.await.unwrap_or(Err(QueueError::Closed))
+    }
+}
+
+impl Drop for Writer {
+    /// Carries out what was sent, then ends the thread.
+    fn drop(&mut self) {
+        self.mailbox = None;
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the queue's writer thread panicked");
+        }
+    }
+}
+
+fn drain(mut committer: Committer, inbox: &mpsc::Receiver<Box<dyn Pending>>) {
+    loop {
+        let first = match inbox.recv_timeout(IDLE) {
+            Ok(letter) => letter,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                committer.look_after();
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
+        let mut batch = vec![first];
+        batch.extend(inbox.try_iter().take(BATCH - 1));
+        let committed = committer.commit(|tx| {
+            let alone = batch.len() == 1;
+            for letter in &mut batch {
+                if alone {
+                    letter.apply(tx);
+                } else {
+                    in_savepoint(tx, letter.as_mut())?;
+                }
+            }
+            // Alone and failed: nothing to commit.
+            if alone && batch.iter().any(|letter| letter.failed()) { Err(QueueError::Closed) } else { Ok(()) }
+        });
+        for letter in batch {
+            letter.answer(committed.as_ref().err());
+        }
+    }
+}
+
+fn in_savepoint(tx: &mut Tx<'_>, letter: &mut dyn Pending) -> Result<(), QueueError> {
+    let marks = tx.marks;
+    tx.connection.prepare_cached("SAVEPOINT command")?.execute([])?;
+    letter.apply(tx);
+    if letter.failed() {
+        tx.marks = marks;
+        tx.connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
+    }
+    tx.connection.prepare_cached("RELEASE command")?.execute([])?;
+    Ok(())
+}
+
+/// A command with somebody waiting for its answer.
+trait Pending: Send {
+    fn apply(&mut self, tx: &mut Tx<'_>);
+    fn failed(&self) -> bool;
+    /// Answers; `broken` is why the transaction as a whole was not committed.
+    fn answer(self: Box<Self>, broken: Option<&QueueError>);
+}
+
+struct Letter<C: Command> {
+    command: C,
+    result: Option<Result<C::Answer, QueueError>>,
+    reply: oneshot::Sender<Result<C::Answer, QueueError>>,
+}
+
+impl<C: Command> Pending for Letter<C> {
+    fn apply(&mut self, tx: &mut Tx<'_>) {
+        // A defect in one command must not take down the thread that everybody's commits depend on.
+        let result = catch_unwind(AssertUnwindSafe(|| self.command.apply(tx)));
+        self.result = Some(result.unwrap_or(Err(QueueError::Panicked)));
+    }
+
+    fn failed(&self) -> bool {
+        matches!(self.result, Some(Err(_)))
+    }
+
+    fn answer(self: Box<Self>, broken: Option<&QueueError>) {
+        let result = match (self.result, broken) {
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(error)) => Err(error.clone()),
+            (Some(Ok(answer)), None) => Ok(answer),
+            (None, None) => Err(QueueError::Closed),
+        };
+        // The caller may have gone; what is committed stays committed.
+        drop(self.reply.send(result));
+    }
+}

@@ -1,0 +1,153 @@
+//! Conformance: every behaviour of the queue, on every engine and way of committing. Time is a manual clock.
+
+mod attempts;
+mod catalogue;
+mod claims;
+mod faults;
+mod submits;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use super::*;
+use crate::audit::{Hash, Record, first_broken};
+use crate::clock::ManualClock;
+use crate::job::{Effect, EventKind, Failure, Source};
+
+/// One test per behaviour and engine. A second engine adds a line here.
+macro_rules! conformance {
+    ($($behaviour:ident),+ $(,)?) => {
+        mod sqlite_grouped {
+            $(#[tokio::test] async fn $behaviour() { super::$behaviour(crate::queue::tests::World::new(crate::queue::Commit::Grouped)).await; })+
+        }
+        mod sqlite_inline {
+            $(#[tokio::test] async fn $behaviour() { super::$behaviour(crate::queue::tests::World::new(crate::queue::Commit::Inline)).await; })+
+        }
+    };
+}
+pub(super) use conformance;
+
+const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// A queue of its own in a directory of its own.
+struct World {
+    queue: Queue,
+    clock: Arc<ManualClock>,
+    commit: Commit,
+    directory: TempDir,
+}
+
+impl World {
+    fn new(commit: Commit) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::at(START);
+        let queue = Queue::open(&options(directory.path().join("smcp.db"), commit), clock.clone()).unwrap();
+        Self { queue, clock, commit, directory }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("smcp.db")
+    }
+
+    /// The same database, as another process would open it.
+    fn second(&self) -> Queue {
+        Queue::open(&options(self.path(), self.commit), self.clock.clone()).unwrap()
+    }
+
+    async fn submit(&self, job: NewJob) -> JobId {
+        self.queue.submit(job).await.unwrap().id
+    }
+
+    async fn claim(&self, worker: &str) -> Option<Claimed> {
+        match self.queue.claim(worker).await.unwrap() {
+            Work::Job(job) => Some(*job),
+            Work::None { .. } => None,
+        }
+    }
+
+    async fn claim_as_hold(&self, worker: &str) -> Hold {
+        let job = self.claim(worker).await.expect("there is a job to claim");
+        Hold { job: job.id, attempt: job.attempt, worker: worker.into() }
+    }
+
+    async fn finish(&self, hold: &Hold, outcome: Outcome) -> Result<(), QueueError> {
+        self.queue.finish(end(hold, outcome), false).await.map(drop)
+    }
+
+    fn job(&self, id: &JobId) -> Job {
+        self.queue.job(id).unwrap().expect("the job exists")
+    }
+
+    fn kinds(&self, id: &JobId) -> Vec<EventKind> {
+        self.queue.events(id, 0, 1_000).unwrap().into_iter().map(|event| event.kind).collect()
+    }
+
+    fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.path()).unwrap()
+    }
+
+    /// The number of the first record of the audit chain that does not fit, if any.
+    fn broken_audit(&self) -> Option<i64> {
+        let sql = self.sql();
+        let mut statement = sql.prepare("SELECT seq, at, kind, agent, job, data, hash FROM audit ORDER BY seq").unwrap();
+        let rows = statement.query_map([], |row| {
+            let data: String = row.get(5)?;
+            let record = Record {
+                seq: row.get(0)?,
+                at: Timestamp::from_millis(row.get(1)?),
+                kind: row.get(2)?,
+                agent: row.get(3)?,
+                job: row.get(4)?,
+                data: serde_json::from_str(&data).unwrap(),
+            };
+            Ok((record, row.get::<_, Hash>(6)?))
+        });
+        let records: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
+        assert!(!records.is_empty(), "something has been recorded");
+        first_broken(records.iter().map(|(record, hash)| (record, hash)))
+    }
+}
+
+fn options(path: PathBuf, commit: Commit) -> Options {
+    Options { path, durability: Durability::Normal, commit, wake: Wake::Auto, check: true }
+}
+
+/// A job of tool `math__add` in lane `math`.
+fn job() -> NewJob {
+    NewJob {
+        id: JobId::random(),
+        tool: "math__add".into(),
+        plugin: "math".into(),
+        agent: "local".into(),
+        source: Source::Call,
+        lane: Some("math".into()),
+        priority: 0,
+        effect: Effect::Idempotent,
+        run_at: None,
+        arguments: arguments(json!({"a": 1})),
+        timeout: Some(Duration::from_secs(300)),
+        max_attempts: 3,
+        idempotency_key: None,
+        rules: vec!["builtin".into()],
+    }
+}
+
+fn arguments(value: Value) -> Map<String, Value> {
+    serde_json::from_value(value).unwrap()
+}
+
+fn in_lane(lane: &str) -> NewJob {
+    NewJob { lane: Some(lane.into()), ..job() }
+}
+
+fn end(hold: &Hold, outcome: Outcome) -> Finish {
+    Finish { hold: hold.clone(), outcome, output: Vec::new(), output_truncated: false }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(Failure::new("plugin_error", "it did not work"))
+}

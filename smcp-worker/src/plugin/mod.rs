@@ -1,0 +1,8 @@
+//! Plugins as the worker sees them: programs to describe and to run.
+
+pub mod environment;
+pub mod interpreter;
+mod lines;
+mod output;
+pub mod process;
+mod supervision;

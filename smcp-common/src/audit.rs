@@ -41,7 +41,11 @@ impl Record {
             "kind": self.kind,
             "seq": self.seq,
         }));
-        Sha256::new().chain_update(previous).chain_update(text).finalize().into()
+        Sha256::new()
+            .chain_update(previous)
+            .chain_update(text)
+            .finalize()
+            .into()
     }
 }
 

@@ -74,6 +74,9 @@ impl Outcome {
 impl Failure {
     /// A failure of that code.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into() }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+        }
     }
 }

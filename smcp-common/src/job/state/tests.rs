@@ -17,9 +17,18 @@ const EVENTS: [Event; 8] = [
 
 fn show(state: State) -> String {
     match state {
-        State::Queued { attempt, failures } => format!("queued after {attempt} ({failures} failed)"),
-        State::Running { attempt, failures, cancelling } => {
-            format!("running #{attempt} ({failures} failed{})", if cancelling { ", cancelling" } else { "" })
+        State::Queued { attempt, failures } => {
+            format!("queued after {attempt} ({failures} failed)")
+        }
+        State::Running {
+            attempt,
+            failures,
+            cancelling,
+        } => {
+            format!(
+                "running #{attempt} ({failures} failed{})",
+                if cancelling { ", cancelling" } else { "" }
+            )
         }
         ended => ended.name().to_string(),
     }
@@ -28,22 +37,49 @@ fn show(state: State) -> String {
 #[test]
 fn every_state_and_event() {
     let states = [
-        State::Queued { attempt: 0, failures: 0 },
-        State::Queued { attempt: 2, failures: 1 },
-        State::Running { attempt: 1, failures: 0, cancelling: false },
-        State::Running { attempt: 1, failures: 0, cancelling: true },
-        State::Running { attempt: 3, failures: 2, cancelling: false },
+        State::Queued {
+            attempt: 0,
+            failures: 0,
+        },
+        State::Queued {
+            attempt: 2,
+            failures: 1,
+        },
+        State::Running {
+            attempt: 1,
+            failures: 0,
+            cancelling: false,
+        },
+        State::Running {
+            attempt: 1,
+            failures: 0,
+            cancelling: true,
+        },
+        State::Running {
+            attempt: 3,
+            failures: 2,
+            cancelling: false,
+        },
         State::Succeeded,
         State::Failed,
         State::Cancelled,
         State::OutcomeUnknown,
     ];
-    let repeatable = Policy { effect: Effect::Idempotent, max_attempts: 3 };
+    let repeatable = Policy {
+        effect: Effect::Idempotent,
+        max_attempts: 3,
+    };
     let mut table = String::new();
     for state in states {
         for event in EVENTS {
             let after = next(state, event, repeatable).map_or("-".to_owned(), show);
-            writeln!(table, "{:36} {:16} {after}", show(state), format!("{event:?}")).unwrap();
+            writeln!(
+                table,
+                "{:36} {:16} {after}",
+                show(state),
+                format!("{event:?}")
+            )
+            .unwrap();
         }
     }
     insta::assert_snapshot!(table, @"");
@@ -51,11 +87,24 @@ fn every_state_and_event() {
 
 #[test]
 fn what_must_not_repeat_is_never_queued_again_after_a_loss() {
-    let once = Policy { effect: Effect::Once, max_attempts: 100 };
+    let once = Policy {
+        effect: Effect::Once,
+        max_attempts: 100,
+    };
     for cancelling in [false, true] {
-        let running = State::Running { attempt: 1, failures: 0, cancelling };
-        assert_eq!(next(running, Event::WorkerLost, once), Ok(State::OutcomeUnknown));
-        assert_eq!(next(running, Event::Interrupted, once), Ok(State::OutcomeUnknown));
+        let running = State::Running {
+            attempt: 1,
+            failures: 0,
+            cancelling,
+        };
+        assert_eq!(
+            next(running, Event::WorkerLost, once),
+            Ok(State::OutcomeUnknown)
+        );
+        assert_eq!(
+            next(running, Event::Interrupted, once),
+            Ok(State::OutcomeUnknown)
+        );
     }
 }
 
@@ -75,8 +124,15 @@ fn history() -> impl Strategy<Value = Vec<Event>> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let effect = prop_oneof![Just(Effect::ReadOnly), Just(Effect::Idempotent), Just(Effect::Once)];
-    (effect, 1..6_u32).prop_map(|(effect, max_attempts)| Policy { effect, max_attempts })
+    let effect = prop_oneof![
+        Just(Effect::ReadOnly),
+        Just(Effect::Idempotent),
+        Just(Effect::Once)
+    ];
+    (effect, 1..6_u32).prop_map(|(effect, max_attempts)| Policy {
+        effect,
+        max_attempts,
+    })
 }
 
 proptest! {

@@ -1,0 +1,11 @@
+//! Plugins as real processes, run by a real supervisor.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends where it fails"
+)]
+
+mod interpreter;
+mod process;
+mod world;

@@ -80,11 +80,17 @@ fn what_is_wrong_is_named() {
             .unwrap_err()
             .to_string()
     };
-    insta::assert_snapshot!(said("", &[("MCP_PORT", "http")]), @"");
-    insta::assert_snapshot!(said("", &[("SMCP_WORKERS", "0")]), @"");
-    insta::assert_snapshot!(said("", &[("MCP_AUTH_DISABLED", "maybe")]), @"");
-    insta::assert_snapshot!(said("", &[("SMCP_DATABASE_URL", "mysql://x")]), @"");
-    insta::assert_snapshot!(said("[http]\nprot = 1\n", &[]), @"");
+    insta::assert_snapshot!(said("", &[("MCP_PORT", "http")]), @"MCP_PORT is 'http', but must be a port between 0 and 65535");
+    insta::assert_snapshot!(said("", &[("SMCP_WORKERS", "0")]), @"SMCP_WORKERS (or --workers) is '0', but must be a number between 1 and 256");
+    insta::assert_snapshot!(said("", &[("MCP_AUTH_DISABLED", "maybe")]), @"MCP_AUTH_DISABLED is 'maybe', but must be 1, true, yes or on; or 0, false, no or off");
+    insta::assert_snapshot!(said("", &[("SMCP_DATABASE_URL", "mysql://x")]), @"SMCP_DATABASE_URL (or --database) is 'mysql://x', but must be a file, or sqlite:// and a file");
+    insta::assert_snapshot!(said("[http]\nprot = 1\n", &[]), @"
+    smcp.toml: TOML parse error at line 2, column 1
+      |
+    2 | prot = 1
+      | ^^^^
+    unknown field `prot`, expected one of `host`, `port`, `max_body_bytes`, `allowed_hosts`, `allowed_origins`
+    ");
     let homeless = Config::load(None, &Environment::default(), &Flags::default());
     assert_eq!(homeless, Err(ConfigError::NoDataDirectory));
 }

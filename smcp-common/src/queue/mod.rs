@@ -538,6 +538,18 @@ impl Queue {
         self.store.write(c::ForgetWorkers { after }).await
     }
 
+    /// The version of the catalogue of tools, to know whether it has to be read again.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn catalogue_version(&self) -> Result<i64, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            Ok(statement.query_row([], |row| row.get(2))?)
+        })
+    }
+
     /// The catalogue of tools.
     ///
     /// # Errors

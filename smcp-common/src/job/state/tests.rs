@@ -82,7 +82,80 @@ fn every_state_and_event() {
             .unwrap();
         }
     }
-    insta::assert_snapshot!(table, @"");
+    insta::assert_snapshot!(table, @"
+    queued after 0 (0 failed)            Claimed          running #1 (0 failed)
+    queued after 0 (0 failed)            Succeeded        -
+    queued after 0 (0 failed)            Failed           -
+    queued after 0 (0 failed)            Stopped          -
+    queued after 0 (0 failed)            Released         -
+    queued after 0 (0 failed)            Interrupted      -
+    queued after 0 (0 failed)            WorkerLost       -
+    queued after 0 (0 failed)            CancelRequested  cancelled
+    queued after 2 (1 failed)            Claimed          running #3 (1 failed)
+    queued after 2 (1 failed)            Succeeded        -
+    queued after 2 (1 failed)            Failed           -
+    queued after 2 (1 failed)            Stopped          -
+    queued after 2 (1 failed)            Released         -
+    queued after 2 (1 failed)            Interrupted      -
+    queued after 2 (1 failed)            WorkerLost       -
+    queued after 2 (1 failed)            CancelRequested  cancelled
+    running #1 (0 failed)                Claimed          -
+    running #1 (0 failed)                Succeeded        succeeded
+    running #1 (0 failed)                Failed           failed
+    running #1 (0 failed)                Stopped          cancelled
+    running #1 (0 failed)                Released         queued after 1 (0 failed)
+    running #1 (0 failed)                Interrupted      queued after 1 (0 failed)
+    running #1 (0 failed)                WorkerLost       queued after 1 (1 failed)
+    running #1 (0 failed)                CancelRequested  running #1 (0 failed, cancelling)
+    running #1 (0 failed, cancelling)    Claimed          -
+    running #1 (0 failed, cancelling)    Succeeded        succeeded
+    running #1 (0 failed, cancelling)    Failed           failed
+    running #1 (0 failed, cancelling)    Stopped          cancelled
+    running #1 (0 failed, cancelling)    Released         cancelled
+    running #1 (0 failed, cancelling)    Interrupted      cancelled
+    running #1 (0 failed, cancelling)    WorkerLost       cancelled
+    running #1 (0 failed, cancelling)    CancelRequested  running #1 (0 failed, cancelling)
+    running #3 (2 failed)                Claimed          -
+    running #3 (2 failed)                Succeeded        succeeded
+    running #3 (2 failed)                Failed           failed
+    running #3 (2 failed)                Stopped          cancelled
+    running #3 (2 failed)                Released         queued after 3 (2 failed)
+    running #3 (2 failed)                Interrupted      queued after 3 (2 failed)
+    running #3 (2 failed)                WorkerLost       failed
+    running #3 (2 failed)                CancelRequested  running #3 (2 failed, cancelling)
+    succeeded                            Claimed          -
+    succeeded                            Succeeded        -
+    succeeded                            Failed           -
+    succeeded                            Stopped          -
+    succeeded                            Released         -
+    succeeded                            Interrupted      -
+    succeeded                            WorkerLost       -
+    succeeded                            CancelRequested  succeeded
+    failed                               Claimed          -
+    failed                               Succeeded        -
+    failed                               Failed           -
+    failed                               Stopped          -
+    failed                               Released         -
+    failed                               Interrupted      -
+    failed                               WorkerLost       -
+    failed                               CancelRequested  failed
+    cancelled                            Claimed          -
+    cancelled                            Succeeded        -
+    cancelled                            Failed           -
+    cancelled                            Stopped          -
+    cancelled                            Released         -
+    cancelled                            Interrupted      -
+    cancelled                            WorkerLost       -
+    cancelled                            CancelRequested  cancelled
+    outcome_unknown                      Claimed          -
+    outcome_unknown                      Succeeded        -
+    outcome_unknown                      Failed           -
+    outcome_unknown                      Stopped          -
+    outcome_unknown                      Released         -
+    outcome_unknown                      Interrupted      -
+    outcome_unknown                      WorkerLost       -
+    outcome_unknown                      CancelRequested  outcome_unknown
+    ");
 }
 
 #[test]

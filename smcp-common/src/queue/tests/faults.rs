@@ -137,7 +137,7 @@ async fn a_file_that_is_not_a_database_is_refused() {
     let said = refusal(|path| {
         fs::write(path, "hello, I am a letter to my grandmother".repeat(100)).unwrap()
     });
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"DIR/smcp.db is not an SMCP database; move it away or choose another with --database");
 }
 
 #[tokio::test]
@@ -148,7 +148,7 @@ async fn a_database_of_another_program_is_refused() {
             .execute_batch("CREATE TABLE cats (name)")
             .unwrap();
     });
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"DIR/smcp.db is not an SMCP database; move it away or choose another with --database");
 }
 
 #[tokio::test]
@@ -160,7 +160,7 @@ async fn a_database_of_a_newer_version_is_refused() {
         )
         .unwrap();
     });
-    insta::assert_snapshot!(said, @"");
+    insta::assert_snapshot!(said, @"DIR/smcp.db was written by a newer version of SMCP (schema 99, this one knows up to 1); start that version, or restore a backup made before the upgrade");
 }
 
 #[tokio::test]

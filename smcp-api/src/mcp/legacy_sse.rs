@@ -72,9 +72,8 @@ where
 
     let address = format!("/messages/?session_id={}", registration.id());
     let endpoint = Event::default().event("endpoint").data(address);
-    let events = stream::iter([Ok::<_, axum::Error>(endpoint)])
-        .chain(messages(registration))
-        .take_until(transport.shutdown.cancelled_owned());
+    // On shutdown the protocol ends the stream, after a last moment for the answers that are due.
+    let events = stream::iter([Ok(endpoint)]).chain(messages(registration));
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     // Some proxies hold a response back until it is complete, unless told not to.
     let unbuffered = [("cache-control", "no-store"), ("x-accel-buffering", "no")];

@@ -2,7 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "test helpers fail the test, and clippy's test setting does not reach them"
+    reason = "code that only tests use fails the test; clippy's test setting does not reach them"
 )]
 
 mod http;

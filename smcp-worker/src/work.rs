@@ -40,7 +40,7 @@ pub(crate) async fn run(queue: Queue, worker: String, runner: Arc<Runner>, shutd
     let monitor = Monitor::new().register({
         let (queue, worker, next) = (queue.clone(), worker.clone(), Arc::clone(&next));
         move |_| {
-            WorkerBuilder::new(&worker)
+            WorkerBuilder::new(worker.as_str())
                 .backend(Jobs { queue: queue.clone(), next: Arc::clone(&next), claim: None, close: None })
                 .data(Arc::clone(&runner))
                 .layer(CatchPanicLayer::with_panic_handler(|_| Panicked))

@@ -68,7 +68,11 @@ fn tail(stderr: &[u8]) -> String {
 const fn refusal(kind: RefusalKind) -> &'static str {
     match kind {
         RefusalKind::NotFound => code::PLUGIN_NOT_FOUND,
-        RefusalKind::NotExecutable | RefusalKind::Other => code::PLUGIN_ERROR,
+        RefusalKind::TooLarge => code::INVALID_ARGUMENTS,
+        RefusalKind::NotPermitted
+        | RefusalKind::NotExecutable
+        | RefusalKind::Temporary
+        | RefusalKind::Other => code::PLUGIN_ERROR,
     }
 }
 

@@ -1,6 +1,10 @@
-//! Plugins as the worker sees them: programs to describe and to run.
+//! Plugins as the worker sees them: programs to find, to describe and to run.
 
 pub mod argv;
+pub mod bundled;
+pub mod catalogue;
+mod describe;
+mod digest;
 pub mod environment;
 pub mod interpreter;
 mod lines;

@@ -35,7 +35,7 @@ pub const SUPERVISOR_COMMAND: &str = "sandbox-exec";
 /// # Errors
 /// [`ProcessError`] when the supervisor could not be started or got lost. What the plugin
 /// does, failing to start included, is no error but an [`Exit`].
-#[tracing::instrument(name = "plugin.run", skip_all)]
+#[tracing::instrument(name = "plugin.run", skip_all, fields(plugin.pid))]
 pub async fn run(
     invocation: &Invocation,
     limits: &Limits,
@@ -216,8 +216,8 @@ pub enum ProcessError {
         /// Why.
         source: io::Error,
     },
-    /// The supervisor died, or no longer answered and was killed; so was the plugin's
-    /// process group. Processes that had left the group may live on.
+    /// The supervisor died, or no longer answered and was killed; so was every process of
+    /// its session. Those that had left the session may live on.
     #[error("the supervisor of a plugin process {how}")]
     SupervisorLost {
         /// What was seen of its end.

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream as StdUnixStream;
 use std::pin::pin;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::process::Child;
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::process::{Exit, Limits, ProcessError, StopReason};
 use crate::sandbox::control::{Command, ExitStatus, Report, RunOrder, line};
+use crate::sandbox::tree::kill_session;
 
 /// How long the supervisor may take for its own work: to read its order, to sweep the
 /// tree (5 s at most), to exit. Beyond it, it is given up.
@@ -28,7 +29,6 @@ pub(super) struct Supervision {
     supervisor: Child,
     socket: Lines<BufReader<UnixStream>>,
     ordered: bool,
-    plugin: Option<Pid>,
 }
 
 /// What a supervisor reported.
@@ -50,7 +50,6 @@ impl Supervision {
             supervisor,
             socket,
             ordered: false,
-            plugin: None,
         })
     }
 
@@ -93,7 +92,9 @@ impl Supervision {
                 report = self.socket.next_line() => {
                     let report = report?.ok_or(io::ErrorKind::UnexpectedEof)?;
                     match serde_json::from_str(&report)? {
-                        Report::Started { pid } => self.plugin = Pid::from_raw(pid),
+                        Report::Started { pid } => {
+                            tracing::Span::current().record("plugin.pid", pid);
+                        }
                         Report::Refused { kind, reason } => {
                             return Ok(Verdict { exit: Exit::Refused { kind, reason }, started: false });
                         }
@@ -134,18 +135,17 @@ impl Supervision {
 
     /// Kills what can still be reached of a supervisor that is gone or does not answer.
     async fn lose(&mut self, lost: &io::Error) -> ProcessError {
-        let how = if lost.kind() == io::ErrorKind::TimedOut {
-            "does not answer".to_owned()
-        } else if let Ok(Ok(status)) = timeout(PATIENCE, self.supervisor.wait()).await {
-            format!("ended early ({status})")
-        } else {
-            format!("is lost ({lost})")
-        };
         self.supervisor.start_kill().ok();
-        if let Some(plugin) = self.plugin {
-            kill_process_group(plugin, Signal::KILL).ok();
+        let supervisor = self.supervisor.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(supervisor) = supervisor.and_then(Pid::from_raw) {
+            kill_session(supervisor);
         }
-        timeout(PATIENCE, self.supervisor.wait()).await.ok();
+        let how = match timeout(PATIENCE, self.supervisor.wait()).await {
+            Ok(Ok(status)) if lost.kind() != io::ErrorKind::TimedOut => {
+                format!("ended early ({status})")
+            }
+            _ => "does not answer".to_owned(),
+        };
         ProcessError::SupervisorLost {
             how,
             may_have_started: self.ordered,

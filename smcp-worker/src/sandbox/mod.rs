@@ -6,4 +6,4 @@
 
 pub(crate) mod control;
 pub mod exec;
-mod tree;
+pub(crate) mod tree;

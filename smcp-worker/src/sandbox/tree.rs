@@ -132,6 +132,35 @@ impl Tree {
     }
 }
 
+/// Kills what a supervisor left behind that could not see to it itself: the processes of
+/// its session, where `/proc` tells which those are.
+///
+/// `supervisor` must not have been reaped, or its number may mean another session.
+pub(crate) fn kill_session(supervisor: Pid) {
+    // Each round catches what was forked during the one before.
+    for _ in 0..3 {
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let pid = process
+                .file_name()
+                .to_str()
+                .and_then(|name| name.parse().ok());
+            if let Some(pid) = pid.and_then(Pid::from_raw)
+                && session(pid) == Some(supervisor)
+            {
+                kill_process(pid, Signal::KILL).ok();
+            }
+        }
+    }
+}
+
+/// The session of `pid`; `None` for a process that is gone or belongs to the kernel.
+fn session(pid: Pid) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, in parentheses and of any form: state, parent, group, session.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    Pid::from_raw(fields.split(' ').nth(3)?.parse().ok()?)
+}
+
 /// The direct children of this process, ended ones included.
 fn children() -> Vec<Pid> {
     let Ok(threads) = fs::read_dir("/proc/self/task") else {

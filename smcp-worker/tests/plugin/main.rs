@@ -7,5 +7,6 @@
 )]
 
 mod interpreter;
+mod output;
 mod process;
 mod world;

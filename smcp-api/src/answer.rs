@@ -19,7 +19,10 @@ pub const JOB_META: &str = "smcp/job";
 /// # Errors
 /// `no_such_job`; database errors.
 pub async fn answer(app: &App, id: &JobId) -> Result<Option<CallToolResult>, Refusal> {
-    let job = app.queue.job(id)?.ok_or_else(|| Refusal::no_such_job(id.as_str()))?;
+    let job = app
+        .queue
+        .job(id)?
+        .ok_or_else(|| Refusal::no_such_job(id.as_str()))?;
     if !job.state.is_final() {
         return Ok(None);
     }
@@ -60,18 +63,28 @@ async fn success(app: &App, job: &Job) -> Result<CallToolResult, Refusal> {
     let text = String::from_utf8_lossy(&output);
     let text = text.trim();
     if !whole {
-        return Ok(CallToolResult::success(vec![ContentBlock::text(excerpt(job, text))]));
+        return Ok(CallToolResult::success(vec![ContentBlock::text(excerpt(
+            job, text,
+        ))]));
     }
-    let form = app.tools.current(&app.queue)?.find(&job.tool).map_or(Output::Text, |tool| tool.tool.output);
+    let form = app
+        .tools
+        .current(&app.queue)?
+        .find(&job.tool)
+        .map_or(Output::Text, |tool| tool.tool.output);
     Ok(match form {
         Output::Text => CallToolResult::success(vec![ContentBlock::text(text)]),
         Output::Json => structured(job, text),
-        Output::Mcp => serde_json::from_str(text).unwrap_or_else(|_| broken_promise(job, "an MCP tool result")),
+        Output::Mcp => {
+            serde_json::from_str(text).unwrap_or_else(|_| broken_promise(job, "an MCP tool result"))
+        }
     })
 }
 
 fn structured(job: &Job, text: &str) -> CallToolResult {
-    let Ok(value) = serde_json::from_str::<Value>(text) else { return broken_promise(job, "JSON") };
+    let Ok(value) = serde_json::from_str::<Value>(text) else {
+        return broken_promise(job, "JSON");
+    };
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(value);
     result
@@ -86,12 +99,27 @@ fn broken_promise(job: &Job, promised: &str) -> CallToolResult {
 }
 
 fn excerpt(job: &Job, head: &str) -> String {
-    let (total, lost) = (job.output_bytes, if job.output_truncated { ", and what came after that was not kept" } else { "" });
-    format!("{head}\n[The output is cut here: it has {total} bytes{lost}. jobs__output with id {} reads the rest.]", job.id)
+    let (total, lost) = (
+        job.output_bytes,
+        if job.output_truncated {
+            ", and what came after that was not kept"
+        } else {
+            ""
+        },
+    );
+    format!(
+        "{head}\n[The output is cut here: it has {total} bytes{lost}. jobs__output with id {} reads the rest.]",
+        job.id
+    )
 }
 
 fn failure(job: &Job) -> CallToolResult {
-    let missing = || Failure::new(code::INTERNAL, "The job failed, and why has not been recorded.");
+    let missing = || {
+        Failure::new(
+            code::INTERNAL,
+            "The job failed, and why has not been recorded.",
+        )
+    };
     let Failure { code, message } = job.error.clone().unwrap_or_else(missing);
     let mut result = CallToolResult::error(vec![ContentBlock::text(&*message)]);
     result.structured_content = Some(json!({"error": {"code": code, "message": message}}));

@@ -45,6 +45,9 @@ impl Counters {
 
     /// Successes and errors so far.
     pub fn read(&self) -> (u64, u64) {
-        (self.success.load(Ordering::Relaxed), self.error.load(Ordering::Relaxed))
+        (
+            self.success.load(Ordering::Relaxed),
+            self.error.load(Ordering::Relaxed),
+        )
     }
 }

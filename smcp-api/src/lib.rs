@@ -91,7 +91,11 @@ impl ApiError {
 ///
 /// # Errors
 /// [`ApiError`] when it cannot start.
-pub async fn run(config: Config, shutdown: Shutdown, announce: impl FnOnce(SocketAddr)) -> Result<(), ApiError> {
+pub async fn run(
+    config: Config,
+    shutdown: Shutdown,
+    announce: impl FnOnce(SocketAddr),
+) -> Result<(), ApiError> {
     let files = |what, path: &std::path::Path| {
         let path = path.to_owned();
         move |source| ApiError::Files { what, path, source }
@@ -99,11 +103,14 @@ pub async fn run(config: Config, shutdown: Shutdown, announce: impl FnOnce(Socke
     std::fs::create_dir_all(&config.data_dir)
         .map_err(files("cannot create the data directory", &config.data_dir))?;
     let key_file = config.operator_key_file();
-    let operator_key =
-        operator_key::read_or_make(&key_file).map_err(files("cannot make the operator's key", &key_file))?;
+    let operator_key = operator_key::read_or_make(&key_file)
+        .map_err(files("cannot make the operator's key", &key_file))?;
     let settings = &config.profiles;
-    let profiles =
-        Profiles::load(settings.path.as_deref(), settings.attach.as_deref(), settings.admin_prefix.as_deref())?;
+    let profiles = Profiles::load(
+        settings.path.as_deref(),
+        settings.attach.as_deref(),
+        settings.admin_prefix.as_deref(),
+    )?;
     let http = http_config(&config, &operator_key);
     // Before the database is touched: a second API on this port must not do anything.
     let bound = serve::bind(&http).await?;
@@ -140,7 +147,12 @@ pub async fn run(config: Config, shutdown: Shutdown, announce: impl FnOnce(Socke
 }
 
 fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
-    let legacy = config.auth.keys.iter().map(Secret::reveal).map(|key| ApiKey::new(LEGACY, key));
+    let legacy = config
+        .auth
+        .keys
+        .iter()
+        .map(Secret::reveal)
+        .map(|key| ApiKey::new(LEGACY, key));
     let operator = ApiKey::new(OPERATOR, operator_key);
     HttpConfig {
         host: config.http.host.clone(),
@@ -152,7 +164,10 @@ fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
             disabled: config.auth.disabled,
             allow_loopback: config.auth.allow_loopback,
         },
-        limits: Limits { max_body_bytes: config.http.max_body_bytes, ..Limits::default() },
+        limits: Limits {
+            max_body_bytes: config.http.max_body_bytes,
+            ..Limits::default()
+        },
     }
 }
 
@@ -160,8 +175,14 @@ fn not_ready(app: &App) -> Vec<NotReady> {
     match app.queue.catalogue_version() {
         Ok(_) => Vec::new(),
         Err(error) => {
-            tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be read");
-            vec![NotReady { code: "database", message: "the database cannot be read".to_owned() }]
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "not ready: the database cannot be read"
+            );
+            vec![NotReady {
+                code: "database",
+                message: "the database cannot be read".to_owned(),
+            }]
         }
     }
 }

@@ -34,11 +34,17 @@ pub fn read(path: &Path) -> io::Result<String> {
 
 fn make(path: &Path) -> io::Result<String> {
     let mut rng = rand::rng();
-    let random: String = (0..LENGTH).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect();
+    let random: String = (0..LENGTH)
+        .map(|_| char::from(rng.sample(rand::distr::Alphanumeric)))
+        .collect();
     let key = format!("{PREFIX}{random}");
     // Written aside and linked into place, so that nobody ever reads half a key.
     let aside = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&aside)?;
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)?;
     file.write_all(key.as_bytes())?;
     file.sync_all()?;
     let linked = fs::hard_link(&aside, path);
@@ -63,7 +69,10 @@ mod tests {
         let key = read_or_make(&path).unwrap();
         assert!(key.starts_with(PREFIX) && key.len() == PREFIX.len() + LENGTH);
         assert_eq!(read_or_make(&path).unwrap(), key);
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 }

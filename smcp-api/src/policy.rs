@@ -27,10 +27,15 @@ pub fn decide(app: &App, caller: &Caller, tool: &PluginTool) -> Result<Allowed, 
     let name = tool.tool.name.as_str();
     let attached = Attached::of(app, caller)?;
     if attached.has(name) {
-        Ok(Allowed { rules: vec!["builtin:agents-call-attached-tools".to_owned()] })
+        Ok(Allowed {
+            rules: vec!["builtin:agents-call-attached-tools".to_owned()],
+        })
     } else {
         let tools = app.tools.current(&app.queue)?;
-        Err(not_attached(name, &tools.names().filter(|tool| attached.has(tool)).collect()))
+        Err(not_attached(
+            name,
+            &tools.names().filter(|tool| attached.has(tool)).collect(),
+        ))
     }
 }
 
@@ -58,7 +63,10 @@ impl<'a> Attached<'a> {
     /// # Errors
     /// Database errors.
     pub fn of(app: &'a App, caller: &Caller) -> Result<Self, QueueError> {
-        Ok(Self { chosen: app.queue.attachments(&caller.agent)?, profiles: &app.profiles })
+        Ok(Self {
+            chosen: app.queue.attachments(&caller.agent)?,
+            profiles: &app.profiles,
+        })
     }
 
     /// Whether that tool is attached.

@@ -16,7 +16,7 @@ const ADMIN: &str = "admin";
 /// The profiles, and which of them an agent starts with.
 #[derive(Debug, Clone)]
 pub struct Profiles {
-    profiles: BTreeMap<String, Profile>,
+    by_name: BTreeMap<String, Profile>,
     initial: String,
     default: String,
     hints: Vec<Hint>,
@@ -93,17 +93,27 @@ impl Profiles {
     ///
     /// # Errors
     /// [`ProfilesError`], which names the file.
-    pub fn load(path: Option<&Path>, attach: Option<&str>, admin_prefix: Option<&str>) -> Result<Self, ProfilesError> {
+    pub fn load(
+        path: Option<&Path>,
+        attach: Option<&str>,
+        admin_prefix: Option<&str>,
+    ) -> Result<Self, ProfilesError> {
         let mut profiles = BTreeMap::from([(FULL.to_owned(), Profile::All)]);
         if let Some(prefix) = admin_prefix {
             profiles.insert(ADMIN.to_owned(), Profile::Prefix(prefix.to_owned()));
         }
         let (mut named_default, mut hints) = (None, Vec::new());
         for file in path.map(files).transpose()?.unwrap_or_default() {
-            let File { default_profile, profiles: specs, intent_hints } = read(&file)?;
+            let File {
+                default_profile,
+                profiles: specs,
+                intent_hints,
+            } = read(&file)?;
             for (name, spec) in specs {
-                let profile = Profile::new(spec)
-                    .map_err(|message| ProfilesError::Form { path: file.clone(), message: format!("profile '{name}': {message}") })?;
+                let profile = Profile::new(spec).map_err(|message| ProfilesError::Form {
+                    path: file.clone(),
+                    message: format!("profile '{name}': {message}"),
+                })?;
                 profiles.insert(name.to_lowercase(), profile);
             }
             named_default = default_profile.or(named_default);
@@ -111,16 +121,24 @@ impl Profiles {
         }
         let first_known = |names: [Option<&str>; 2]| {
             let names = names.into_iter().flatten().map(str::to_lowercase);
-            names.into_iter().find(|name| profiles.contains_key(name)).unwrap_or_else(|| FULL.to_owned())
+            names
+                .into_iter()
+                .find(|name| profiles.contains_key(name))
+                .unwrap_or_else(|| FULL.to_owned())
         };
         let default = first_known([named_default.as_deref(), None]);
         let initial = first_known([attach, named_default.as_deref()]);
-        Ok(Self { initial, default, profiles, hints })
+        Ok(Self {
+            profiles,
+            initial,
+            default,
+            hints,
+        })
     }
 
     /// The names of all profiles, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.profiles.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// The profile that is meant where none is named.
@@ -135,14 +153,17 @@ impl Profiles {
 
     /// Whether the profile has that tool.
     pub fn has(&self, profile: &str, tool: &str) -> bool {
-        self.profiles.get(&profile.to_lowercase()).is_some_and(|profile| profile.has(tool))
+        self.by_name
+            .get(&profile.to_lowercase())
+            .is_some_and(|profile| profile.has(tool))
     }
 
     /// The hints that mention `intent`; all of them where it is empty.
     pub fn hints(&self, intent: &str) -> Vec<&Hint> {
         let intent = intent.to_lowercase();
         let mentions = |hint: &&Hint| {
-            hint.intent.to_lowercase().contains(&intent) || hint.tool.to_lowercase().contains(&intent)
+            hint.intent.to_lowercase().contains(&intent)
+                || hint.tool.to_lowercase().contains(&intent)
         };
         self.hints.iter().filter(mentions).collect()
     }
@@ -156,10 +177,17 @@ impl Profile {
             "prefix" => Self::Prefix(spec.prefix.ok_or_else(|| missing("prefix"))?),
             "glob" => {
                 let pattern = spec.pattern.ok_or_else(|| missing("pattern"))?;
-                Self::Glob(Pattern::new(&pattern).map_err(|error| format!("pattern '{pattern}': {error}"))?)
+                Self::Glob(
+                    Pattern::new(&pattern)
+                        .map_err(|error| format!("pattern '{pattern}': {error}"))?,
+                )
             }
             "explicit" => Self::Explicit(spec.tools.ok_or_else(|| missing("tools"))?),
-            mode => return Err(format!("mode '{mode}' is not one of all|prefix|glob|explicit")),
+            mode => {
+                return Err(format!(
+                    "mode '{mode}' is not one of all|prefix|glob|explicit"
+                ));
+            }
         })
     }
 
@@ -174,21 +202,43 @@ impl Profile {
 }
 
 fn files(path: &Path) -> Result<Vec<PathBuf>, ProfilesError> {
-    let unreadable = |source| ProfilesError::Read { path: path.to_owned(), source };
+    let unreadable = |source| ProfilesError::Read {
+        path: path.to_owned(),
+        source,
+    };
     if !fs::metadata(path).map_err(unreadable)?.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let entries = fs::read_dir(path).map_err(unreadable)?.collect::<Result<Vec<_>, _>>().map_err(unreadable)?;
-    let json = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "json");
-    let mut files: Vec<_> = entries.into_iter().map(|entry| entry.path()).filter(json).collect();
+    let entries = fs::read_dir(path)
+        .map_err(unreadable)?
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(unreadable)?;
+    let json = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "json")
+    };
+    let mut files: Vec<_> = entries
+        .into_iter()
+        .map(|entry| entry.path())
+        .filter(json)
+        .collect();
     files.sort();
-    if files.is_empty() { Err(ProfilesError::Empty(path.to_owned())) } else { Ok(files) }
+    if files.is_empty() {
+        Err(ProfilesError::Empty(path.to_owned()))
+    } else {
+        Ok(files)
+    }
 }
 
 fn read(path: &Path) -> Result<File, ProfilesError> {
-    let text = fs::read_to_string(path).map_err(|source| ProfilesError::Read { path: path.to_owned(), source })?;
-    serde_json::from_str(&text)
-        .map_err(|error| ProfilesError::Form { path: path.to_owned(), message: error.to_string() })
+    let text = fs::read_to_string(path).map_err(|source| ProfilesError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|error| ProfilesError::Form {
+        path: path.to_owned(),
+        message: error.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -202,11 +252,15 @@ mod tests {
         for (name, text) in files {
             fs::write(directory.path().join(name), text).unwrap();
         }
-        Profiles::load(Some(directory.path()), attach, Some("devops__")).map_err(|error| error.to_string())
+        Profiles::load(Some(directory.path()), attach, Some("devops__"))
+            .map_err(|error| error.to_string())
     }
 
     fn selected(profiles: &Profiles, name: &str) -> Vec<&'static str> {
-        TOOLS.into_iter().filter(|tool| profiles.has(name, tool)).collect()
+        TOOLS
+            .into_iter()
+            .filter(|tool| profiles.has(name, tool))
+            .collect()
     }
 
     const FILE: &str = r#"{
@@ -222,10 +276,16 @@ mod tests {
     #[test]
     fn every_mode_selects() {
         let profiles = load(&[("a.json", FILE)], None).unwrap();
-        assert_eq!(profiles.names().collect::<Vec<_>>(), ["admin", "demos", "full", "one", "text"]);
+        assert_eq!(
+            profiles.names().collect::<Vec<_>>(),
+            ["admin", "demos", "full", "one", "text"]
+        );
         assert_eq!(selected(&profiles, "full"), TOOLS);
         assert_eq!(selected(&profiles, "TEXT"), ["demo_text__echo"]);
-        assert_eq!(selected(&profiles, "demos"), ["demo_math__calculate", "demo_text__echo"]);
+        assert_eq!(
+            selected(&profiles, "demos"),
+            ["demo_math__calculate", "demo_text__echo"]
+        );
         assert_eq!(selected(&profiles, "one"), ["devops__deploy"]);
         assert_eq!(selected(&profiles, "admin"), ["devops__deploy"]);
         assert_eq!(profiles.hints("ADD").len(), 1);
@@ -235,7 +295,11 @@ mod tests {
     #[test]
     fn an_agent_starts_with_the_first_profile_that_exists() {
         for (attach, expected) in [(None, "text"), (Some("one"), "one"), (Some("nope"), "text")] {
-            assert_eq!(load(&[("a.json", FILE)], attach).unwrap().initial, expected, "{attach:?}");
+            assert_eq!(
+                load(&[("a.json", FILE)], attach).unwrap().initial,
+                expected,
+                "{attach:?}"
+            );
         }
         let unknown_default = [("a.json", r#"{"default_profile": "nope"}"#)];
         assert_eq!(load(&unknown_default, None).unwrap().initial, "full");
@@ -252,8 +316,13 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         let said = |text: &str| load(&[("a.json", text)], None).unwrap_err();
-        assert!(said(r#"{"profiles": {"x": {"mode": "prefix"}}}"#).ends_with("profile 'x': mode 'prefix' needs 'prefix'"));
-        assert!(said(r#"{"profiles": {"x": {"mode": "most"}}}"#).contains("mode 'most' is not one of"));
+        assert!(
+            said(r#"{"profiles": {"x": {"mode": "prefix"}}}"#)
+                .ends_with("profile 'x': mode 'prefix' needs 'prefix'")
+        );
+        assert!(
+            said(r#"{"profiles": {"x": {"mode": "most"}}}"#).contains("mode 'most' is not one of")
+        );
         assert!(said("[]").contains("a.json"));
         assert!(load(&[], None).unwrap_err().contains("no *.json"));
     }

@@ -7,7 +7,7 @@ use smcp_common::queue::QueueError;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// A stable snake_case code.
+    /// A stable `snake_case` code.
     pub code: &'static str,
     /// What is wrong, where, and what can be done.
     pub message: String,
@@ -18,7 +18,11 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of that code.
     pub fn new(code: &'static str, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), details: None }
+        Self {
+            code,
+            message: message.into(),
+            details: None,
+        }
     }
 
     /// Arguments that do not fit.
@@ -48,12 +52,20 @@ impl From<QueueError> for Refusal {
         match &error {
             QueueError::IdempotencyConflict { job, .. } => {
                 let details = Some(json!({ "job": job }));
-                Self { code: "idempotency_conflict", message: sentence(&error), details }
+                Self {
+                    code: "idempotency_conflict",
+                    message: sentence(&error),
+                    details,
+                }
             }
             QueueError::NoSuchJob(job) => Self::no_such_job(job.as_str()),
-            QueueError::Busy => Self::new("busy", "The database is busy; nothing has been recorded. Try again."),
+            QueueError::Busy => Self::new(
+                "busy",
+                "The database is busy; nothing has been recorded. Try again.",
+            ),
             QueueError::DiskFull => {
-                let message = "The disk that holds the database is full; nothing has been recorded.";
+                let message =
+                    "The disk that holds the database is full; nothing has been recorded.";
                 Self::new("disk_full", message)
             }
             QueueError::LeaseLost { .. }
@@ -65,7 +77,10 @@ impl From<QueueError> for Refusal {
             | QueueError::Database(_) => {
                 // The one place where such an error leaves the program: logged here with its causes, not told outside.
                 tracing::error!(error = &error as &dyn std::error::Error, "a call failed");
-                Self::new("internal_error", "SMCP could not do this; its log has the details.")
+                Self::new(
+                    "internal_error",
+                    "SMCP could not do this; its log has the details.",
+                )
             }
         }
     }
@@ -74,5 +89,7 @@ impl From<QueueError> for Refusal {
 fn sentence(error: &QueueError) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+    letters.next().map_or_else(String::new, |first| {
+        format!("{}{}.", first.to_uppercase(), letters.as_str())
+    })
 }

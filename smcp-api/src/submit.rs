@@ -63,7 +63,9 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
     let allowed = match decide(app, caller, tool) {
         Ok(allowed) => allowed,
         Err(refusal) => {
-            app.queue.record_denial(&caller.agent, &tool_name, refusal.code).await?;
+            app.queue
+                .record_denial(&caller.agent, &tool_name, refusal.code)
+                .await?;
             return Err(refusal);
         }
     };
@@ -76,8 +78,16 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         priority: request.priority,
         effect: tool.tool.effect,
         run_at: request.run_at,
-        timeout: tool.tool.timeout_ms.map(Duration::from_millis).or(app.default_timeout),
-        max_attempts: tool.tool.retry.as_ref().map_or(MAX_ATTEMPTS, |retry| retry.max_attempts),
+        timeout: tool
+            .tool
+            .timeout_ms
+            .map(Duration::from_millis)
+            .or(app.default_timeout),
+        max_attempts: tool
+            .tool
+            .retry
+            .as_ref()
+            .map_or(MAX_ATTEMPTS, |retry| retry.max_attempts),
         idempotency_key: request.idempotency_key,
         rules: allowed.rules,
         id: request.id,
@@ -86,16 +96,24 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
     };
     let id = job.id.clone();
     let submitted = app.queue.submit(job).await?;
-    let news = if submitted.id == id { news } else { app.watch.subscribe(&submitted.id) };
+    let news = if submitted.id == id {
+        news
+    } else {
+        app.watch.subscribe(&submitted.id)
+    };
     tracing::info!(job.id = %submitted.id, existing = submitted.existing, "job recorded");
-    Ok(Ticket { job: submitted.id, existing: submitted.existing, news })
+    Ok(Ticket {
+        job: submitted.id,
+        existing: submitted.existing,
+        news,
+    })
 }
 
 fn check_key(key: Option<&str>) -> Result<(), Refusal> {
     match key {
-        Some(key) if key.is_empty() || key.chars().count() > 255 => {
-            Err(Refusal::invalid_arguments("An idempotency key must have 1 to 255 characters."))
-        }
+        Some(key) if key.is_empty() || key.chars().count() > 255 => Err(
+            Refusal::invalid_arguments("An idempotency key must have 1 to 255 characters."),
+        ),
         Some(_) | None => Ok(()),
     }
 }
@@ -103,11 +121,18 @@ fn check_key(key: Option<&str>) -> Result<(), Refusal> {
 fn unknown(tools: &Tools, name: &str) -> Refusal {
     let name: String = name.chars().take(80).collect();
     let plugin = name.split(['.', '_']).next().unwrap_or_default();
-    let near: Vec<_> = tools.names().filter(|tool| !plugin.is_empty() && tool.starts_with(plugin)).take(10).collect();
+    let near: Vec<_> = tools
+        .names()
+        .filter(|tool| !plugin.is_empty() && tool.starts_with(plugin))
+        .take(10)
+        .collect();
     let advice = if near.is_empty() {
         "tools/list names the tools that there are".to_owned()
     } else {
         format!("there are: {}", near.join(", "))
     };
-    Refusal::new("unknown_tool", format!("There is no tool '{name}'; {advice}."))
+    Refusal::new(
+        "unknown_tool",
+        format!("There is no tool '{name}'; {advice}."),
+    )
 }

@@ -51,14 +51,24 @@ impl ToolTable {
 impl Tools {
     fn read(queue: &Queue) -> Result<Self, QueueError> {
         let catalogue = queue.catalogue()?;
-        let all = catalogue.plugins.into_iter().flat_map(|plugin| plugin.tools);
-        let tools = all.filter_map(|tool| Some((tool.name.to_string(), PluginTool::new(tool)?))).collect();
-        Ok(Self { version: catalogue.version, tools })
+        let all = catalogue
+            .plugins
+            .into_iter()
+            .flat_map(|plugin| plugin.tools);
+        let tools = all
+            .filter_map(|tool| Some((tool.name.to_string(), PluginTool::new(tool)?)))
+            .collect();
+        Ok(Self {
+            version: catalogue.version,
+            tools,
+        })
     }
 
     /// The tool of that name; `plugin.command`, as older clients write it, means `plugin__command`.
     pub fn find(&self, name: &str) -> Option<&PluginTool> {
-        self.tools.get(name).or_else(|| self.tools.get(&name.replacen('.', "__", 1)))
+        self.tools
+            .get(name)
+            .or_else(|| self.tools.get(&name.replacen('.', "__", 1)))
     }
 
     /// All tools, by name.
@@ -84,9 +94,15 @@ impl Tools {
 
 impl PluginTool {
     fn new(tool: Tool) -> Option<Self> {
-        let Value::Object(input_schema) = tool.input_schema() else { return None };
+        let Value::Object(input_schema) = tool.input_schema() else {
+            return None;
+        };
         match jsonschema::validator_for(&Value::Object(input_schema.clone())) {
-            Ok(validator) => Some(Self { tool, input_schema, validator }),
+            Ok(validator) => Some(Self {
+                tool,
+                input_schema,
+                validator,
+            }),
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(tool.name = %tool.name, error, "a tool is left out: its input schema cannot be used");
@@ -100,15 +116,16 @@ impl PluginTool {
     /// # Errors
     /// `invalid_arguments`, which names each argument and what was expected.
     pub fn arguments(&self, given: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
-        let arguments = Value::Object(normalise(&self.tool, given));
-        let problems = problems(&self.validator, &arguments);
-        match arguments {
-            Value::Object(arguments) if problems.is_empty() => Ok(arguments),
-            _ => {
-                let known: Vec<_> = self.tool.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-                Err(unfit(self.tool.name.as_str(), &problems, &known))
-            }
+        let arguments = normalise(&self.tool, given);
+        let problems = problems(&self.validator, &Value::Object(arguments.clone()));
+        if problems.is_empty() {
+            return Ok(arguments);
         }
+        let parameters = self.tool.parameters.iter();
+        let known: Vec<_> = parameters
+            .map(|parameter| parameter.name.as_str())
+            .collect();
+        Err(unfit(self.tool.name.as_str(), &problems, &known))
     }
 }
 
@@ -118,14 +135,22 @@ pub(crate) fn problems(validator: &Validator, instance: &Value) -> Vec<String> {
         let place = error.instance_path().to_string();
         let place = place.trim_start_matches('/').replace('/', ".");
         let said = error.masked().to_string();
-        if place.is_empty() { said } else { format!("argument '{place}': {said}") }
+        if place.is_empty() {
+            said
+        } else {
+            format!("argument '{place}': {said}")
+        }
     };
     validator.iter_errors(instance).take(10).map(word).collect()
 }
 
 /// The refusal that names every problem, and the parameters that there are.
 pub(crate) fn unfit(tool: &str, problems: &[String], known: &[&str]) -> Refusal {
-    let parameters = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let parameters = if known.is_empty() {
+        "none".to_owned()
+    } else {
+        known.join(", ")
+    };
     Refusal::invalid_arguments(format!(
         "Invalid arguments for {tool}: {}. Its parameters are: {parameters}.",
         problems.join("; ")

@@ -39,15 +39,28 @@ impl Watch {
         let subscribers = Subscribers::default();
         let last = queue.last_event()?;
         let tail = tokio::spawn(tail(queue, last, Arc::clone(&subscribers)));
-        Ok(Self { subscribers, _tail: AbortOnDropHandle::new(tail) })
+        Ok(Self {
+            subscribers,
+            _tail: AbortOnDropHandle::new(tail),
+        })
     }
 
     /// Listens for news of `job`, which need not exist yet.
     pub fn subscribe(&self, job: &JobId) -> Subscription {
         let notify = Arc::new(Notify::new());
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
-        subscribers.entry(job.clone()).or_default().push(Arc::downgrade(&notify));
-        Subscription { job: job.clone(), notify, subscribers: Arc::clone(&self.subscribers) }
+        let mut subscribers = self
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        subscribers
+            .entry(job.clone())
+            .or_default()
+            .push(Arc::downgrade(&notify));
+        Subscription {
+            job: job.clone(),
+            notify,
+            subscribers: Arc::clone(&self.subscribers),
+        }
     }
 }
 
@@ -60,7 +73,10 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let mut subscribers = self.subscribers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut subscribers = self
+            .subscribers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(listening) = subscribers.get_mut(&self.job) {
             listening.retain(|other| other.as_ptr() != Arc::as_ptr(&self.notify));
             if listening.is_empty() {
@@ -86,7 +102,10 @@ async fn tail(queue: Queue, mut last: i64, subscribers: Subscribers) {
                 wake(&subscribers, events.into_iter().map(|(_, job)| job));
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the news of jobs cannot be read");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the news of jobs cannot be read"
+                );
                 tokio::time::sleep(PAUSE).await;
             }
         }
@@ -96,7 +115,12 @@ async fn tail(queue: Queue, mut last: i64, subscribers: Subscribers) {
 fn wake(subscribers: &Subscribers, jobs: impl Iterator<Item = JobId>) {
     let subscribers = subscribers.lock().unwrap_or_else(PoisonError::into_inner);
     for job in jobs {
-        for notify in subscribers.get(&job).into_iter().flatten().filter_map(Weak::upgrade) {
+        for notify in subscribers
+            .get(&job)
+            .into_iter()
+            .flatten()
+            .filter_map(Weak::upgrade)
+        {
             notify.notify_one();
         }
     }

@@ -54,7 +54,7 @@ fn write(value: &Value, text: &mut String) {
             text.push(']');
         }
         scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
-            write_scalar(scalar, text)
+            write_scalar(scalar, text);
         }
     }
 }

@@ -8,6 +8,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Log;
 
+const QUIET: &str = "rmcp=warn,apalis=warn,apalis_core=warn,hyper=warn,hyper_util=warn";
+
 /// A filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -23,9 +25,11 @@ pub struct InvalidFilter {
 /// # Errors
 /// [`InvalidFilter`]
 pub fn start(log: &Log) -> Result<(), InvalidFilter> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|_| InvalidFilter {
-        filter: log.filter.clone(),
-    })?;
+    // Libraries that narrate every message, requests included, are heard only when named.
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{}", log.filter)).map_err(|_| InvalidFilter {
+            filter: log.filter.clone(),
+        })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -36,7 +36,11 @@ impl Ending {
     /// An end without a process.
     fn refused(code: &str, message: impl Into<String>) -> Self {
         let outcome = Outcome::Failed(Failure::new(code, message));
-        Self { outcome, output: Vec::new(), output_truncated: false }
+        Self {
+            outcome,
+            output: Vec::new(),
+            output_truncated: false,
+        }
     }
 }
 
@@ -70,7 +74,11 @@ impl Runner {
         let ending = self.attempt(&job).instrument(span.clone()).await;
         let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let _entered = span.entered();
-        tracing::info!(outcome = ending.outcome.as_str(), duration_ms, "attempt ended");
+        tracing::info!(
+            outcome = ending.outcome.as_str(),
+            duration_ms,
+            "attempt ended"
+        );
         ending
     }
 
@@ -84,8 +92,14 @@ impl Runner {
             return Ending::refused(code::PLUGIN_NOT_FOUND, message);
         };
         if !Path::new(&plugin.directory).join(&plugin.entry).is_file() {
-            let Plugin { name, directory, entry, .. } = plugin;
-            let message = format!("Plugin {name} is gone: there is no {directory}/{entry} any more.");
+            let Plugin {
+                name,
+                directory,
+                entry,
+                ..
+            } = plugin;
+            let message =
+                format!("Plugin {name} is gone: there is no {directory}/{entry} any more.");
             return Ending::refused(code::PLUGIN_NOT_FOUND, message);
         }
         let argv = match argv::render(tool, &job.arguments) {
@@ -95,8 +109,12 @@ impl Runner {
         let scratch = match tempfile::tempdir_in(&self.scratch) {
             Ok(scratch) => scratch,
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "no scratch directory");
-                let message = "The worker cannot make a working directory; its log has the details.";
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no scratch directory"
+                );
+                let message =
+                    "The worker cannot make a working directory; its log has the details.";
                 return Ending::refused(code::INTERNAL, message);
             }
         };
@@ -118,7 +136,10 @@ impl Runner {
                 None => std::future::pending().await,
             }
         };
-        let limits = Limits { timeout: job.timeout, ..Limits::default() };
+        let limits = Limits {
+            timeout: job.timeout,
+            ..Limits::default()
+        };
         let (sender, mut output) = mpsc::channel(64);
         let mut stream = Stream::new(&self.queue, &hold, &stopper);
         let process = process::run(invocation, &limits, stop, sender);
@@ -126,7 +147,11 @@ impl Runner {
         match ended {
             Ok(ended) => {
                 let outcome = verdict::outcome(&ended, stream.head(), &limits);
-                Ending { outcome, output_truncated: ended.stdout_truncated, output: stream.rest() }
+                Ending {
+                    outcome,
+                    output_truncated: ended.stdout_truncated,
+                    output: stream.rest(),
+                }
             }
             Err(error) => {
                 let error: &dyn std::error::Error = &error;
@@ -137,40 +162,78 @@ impl Runner {
         }
     }
 
-    fn invocation(&self, job: &Claimed, plugin: &Plugin, argv: Vec<String>, scratch: &Path) -> Invocation {
+    fn invocation(
+        &self,
+        job: &Claimed,
+        plugin: &Plugin,
+        argv: Vec<String>,
+        scratch: &Path,
+    ) -> Invocation {
         let entry = Path::new(&plugin.directory).join(&plugin.entry);
         let argv = argv.into_iter().map(OsString::from);
         let (program, args) = match &plugin.interpreter {
-            Some(interpreter) => (interpreter.into(), std::iter::once(entry.into()).chain(argv).collect()),
+            Some(interpreter) => (
+                interpreter.into(),
+                std::iter::once(entry.into()).chain(argv).collect(),
+            ),
             None => (entry, argv.collect()),
         };
         let mut env = environment(self.environment.variables(), &self.pass_env);
         env.push(("TMPDIR".into(), scratch.into()));
         env.push(("SMCP_JOB_ID".into(), job.id.as_str().into()));
         env.push(("SMCP_ATTEMPT".into(), job.attempt.to_string().into()));
-        Invocation { supervisor: self.supervisor.clone(), program, args, env, cwd: scratch.to_owned() }
+        Invocation {
+            supervisor: self.supervisor.clone(),
+            program,
+            args,
+            env,
+            cwd: scratch.to_owned(),
+        }
     }
 
     /// The catalogue, read again only when it has changed.
     async fn catalogue(&self) -> Result<Arc<Catalogue>, QueueError> {
-        let version = persist("look at the catalogue", async || self.queue.catalogue_version()).await?;
-        let known = self.catalogue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let version = persist("look at the catalogue", async || {
+            self.queue.catalogue_version()
+        })
+        .await?;
+        let known = self
+            .catalogue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         if let Some(known) = known.filter(|known| known.version == version) {
             return Ok(known);
         }
-        let read = Arc::new(persist("look at the catalogue", async || self.queue.catalogue()).await?);
-        *self.catalogue.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
+        let read =
+            Arc::new(persist("look at the catalogue", async || self.queue.catalogue()).await?);
+        *self
+            .catalogue
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
         Ok(read)
     }
 }
 
 fn find<'c>(catalogue: &'c Catalogue, job: &Claimed) -> Option<(&'c Plugin, &'c Tool)> {
-    let plugin = catalogue.plugins.iter().find(|plugin| plugin.name == job.plugin)?;
-    let tool = plugin.tools.iter().find(|tool| tool.name.as_str() == job.tool)?;
+    let plugin = catalogue
+        .plugins
+        .iter()
+        .find(|plugin| plugin.name == job.plugin)?;
+    let tool = plugin
+        .tools
+        .iter()
+        .find(|tool| tool.name.as_str() == job.tool)?;
     Some((plugin, tool))
 }
 
 fn unreadable(error: &QueueError) -> Ending {
-    tracing::error!(error = error as &dyn std::error::Error, "the catalogue cannot be read");
-    Ending::refused(code::INTERNAL, "The catalogue of tools cannot be read; the worker's log has the details.")
+    tracing::error!(
+        error = error as &dyn std::error::Error,
+        "the catalogue cannot be read"
+    );
+    Ending::refused(
+        code::INTERNAL,
+        "The catalogue of tools cannot be read; the worker's log has the details.",
+    )
 }

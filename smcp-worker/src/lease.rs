@@ -13,7 +13,7 @@ use crate::plugin::process::StopReason;
 use crate::presence::{Presence, settle_the_dead};
 
 /// Rows of workers are kept for so long after their end.
-const REMEMBER: Duration = Duration::from_secs(24 * 60 * 60);
+const REMEMBER: Duration = Duration::from_hours(24);
 /// After a failed renewal the next try comes sooner.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -41,19 +41,39 @@ impl LeaseKeeper {
     ///
     /// # Errors
     /// What the system says when it gives no thread.
-    pub(crate) fn start(options: Options, clock: SharedClock, presence: &Presence) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        options: Options,
+        clock: SharedClock,
+        presence: &Presence,
+    ) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::unbounded_channel();
         let (worker, directory) = (presence.id().to_owned(), presence.siblings().to_owned());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        std::thread::Builder::new().name("lease-keeper".into()).spawn(move || {
-            runtime.block_on(async move {
-                match Queue::open(&options, clock) {
-                    Ok(queue) => Keeper { queue, worker, directory, kept: None }.run(inbox).await,
-                    // The claim loop goes by the same file and says so, too.
-                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "leases cannot be renewed"),
-                }
-            });
-        })?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        std::thread::Builder::new()
+            .name("lease-keeper".into())
+            .spawn(move || {
+                runtime.block_on(async move {
+                    match Queue::open(&options, clock) {
+                        Ok(queue) => {
+                            Keeper {
+                                queue,
+                                worker,
+                                directory,
+                                kept: None,
+                            }
+                            .run(inbox)
+                            .await;
+                        }
+                        // The claim loop goes by the same file and says so, too.
+                        Err(error) => tracing::error!(
+                            error = &error as &dyn std::error::Error,
+                            "leases cannot be renewed"
+                        ),
+                    }
+                });
+            })?;
         Ok(Self { orders })
     }
 
@@ -61,7 +81,10 @@ impl LeaseKeeper {
     pub(crate) fn hold(&self, hold: Hold, stopper: mpsc::Sender<StopReason>) -> Held {
         // A keeper that has gone is noticed by the lease running out, which is its purpose.
         drop(self.orders.send(Order::Keep(hold.clone(), stopper)));
-        Held { orders: self.orders.clone(), hold }
+        Held {
+            orders: self.orders.clone(),
+            hold,
+        }
     }
 }
 
@@ -101,7 +124,9 @@ impl Keeper {
 
     /// Renews the kept lease; false where that should be tried again soon.
     async fn renew(&mut self) -> bool {
-        let Some((hold, stopper)) = &self.kept else { return true };
+        let Some((hold, stopper)) = &self.kept else {
+            return true;
+        };
         let reason = match self.queue.renew(hold).await {
             Ok(lease) => lease.cancelling.then_some(StopReason::Cancelled),
             Err(QueueError::LeaseLost { .. }) => Some(StopReason::LeaseLost),
@@ -110,9 +135,10 @@ impl Keeper {
                 return false;
             }
         };
-        if let Some(reason) = reason {
-            // Full means that it has been asked already.
-            drop(stopper.try_send(reason));
+        if let Some(reason) = reason
+            && stopper.try_send(reason).is_err()
+        {
+            tracing::debug!("the process has been asked to stop already");
         }
         true
     }
@@ -121,7 +147,11 @@ impl Keeper {
         log("give a sign of life", self.queue.see_worker(&self.worker)).await;
         log("settle expired leases", self.queue.lose_expired()).await;
         log("forget old workers", self.queue.forget_workers(REMEMBER)).await;
-        log("settle dead workers", settle_the_dead(&self.queue, &self.directory)).await;
+        log(
+            "settle dead workers",
+            settle_the_dead(&self.queue, &self.directory),
+        )
+        .await;
     }
 }
 

@@ -56,7 +56,11 @@ pub enum WorkerError {
 ///
 /// # Errors
 /// [`WorkerError`] when it cannot start; once it runs, what goes wrong is logged and tried again.
-pub async fn run(config: Config, environment: Environment, shutdown: Shutdown) -> Result<(), WorkerError> {
+pub async fn run(
+    config: Config,
+    environment: Environment,
+    shutdown: Shutdown,
+) -> Result<(), WorkerError> {
     let clock = Arc::new(SystemClock);
     let options = Options {
         path: config.database.clone(),
@@ -72,24 +76,48 @@ pub async fn run(config: Config, environment: Environment, shutdown: Shutdown) -
     std::fs::create_dir_all(&config.data_dir)
         .map_err(files("cannot create the data directory", &config.data_dir))?;
     let queue = Queue::open(&options, clock.clone())?;
-    let presence = Presence::begin(&config.database)
-        .map_err(files("cannot make the worker's directory beside", &config.database))?;
-    let (worker, host, version) =
-        (presence.id().to_owned(), host(), env!("CARGO_PKG_VERSION"));
-    work::persist("registration", || queue.register_worker(&worker, &host, version))
-        .await
-        .map_err(WorkerError::Register)?;
+    let presence = Presence::begin(&config.database).map_err(files(
+        "cannot make the worker's directory beside",
+        &config.database,
+    ))?;
+    let (worker, host, version) = (presence.id().to_owned(), host(), env!("CARGO_PKG_VERSION"));
+    work::persist("registration", || {
+        queue.register_worker(&worker, &host, version)
+    })
+    .await
+    .map_err(WorkerError::Register)?;
     if let Err(error) = settle_the_dead(&queue, presence.siblings()).await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "jobs of dead workers are settled later");
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "jobs of dead workers are settled later"
+        );
     }
-    let leases = LeaseKeeper::start(options, clock, &presence)
-        .map_err(files("cannot start the thread that renews leases for", &config.database))?;
-    let directories = directories(&config)
-        .map_err(files("cannot unpack the bundled plugins below", &config.data_dir))?;
-    let scanner = Scanner::new(SUPERVISOR.into(), environment.clone(), &config.plugins.pass_env);
-    let scans = tokio::spawn(scan::run(queue.clone(), worker.clone(), scanner, directories, shutdown.clone()));
+    let leases = LeaseKeeper::start(options, clock, &presence).map_err(files(
+        "cannot start the thread that renews leases for",
+        &config.database,
+    ))?;
+    let directories = directories(&config).map_err(files(
+        "cannot unpack the bundled plugins below",
+        &config.data_dir,
+    ))?;
+    let scanner = Scanner::new(
+        SUPERVISOR.into(),
+        environment.clone(),
+        &config.plugins.pass_env,
+    );
+    let scans = tokio::spawn(scan::run(
+        queue.clone(),
+        worker.clone(),
+        scanner,
+        directories,
+        shutdown.clone(),
+    ));
 
-    tracing::info!(worker.id = worker, worker.pid = std::process::id(), "worker started");
+    tracing::info!(
+        worker.id = worker,
+        worker.pid = std::process::id(),
+        "worker started"
+    );
     let runner = Runner {
         queue: queue.clone(),
         worker: worker.clone(),
@@ -105,10 +133,18 @@ pub async fn run(config: Config, environment: Environment, shutdown: Shutdown) -
     scans.abort();
     match queue.release_all(&worker).await {
         Ok(0) => tracing::info!(worker.id = worker, "worker stopped"),
-        Ok(jobs) => tracing::warn!(worker.id = worker, jobs, "worker stopped; its unfinished jobs are settled"),
+        Ok(jobs) => tracing::warn!(
+            worker.id = worker,
+            jobs,
+            "worker stopped; its unfinished jobs are settled"
+        ),
         Err(error) => {
             let error: &dyn std::error::Error = &error;
-            tracing::error!(worker.id = worker, error, "worker stopped; its jobs are settled by the next one");
+            tracing::error!(
+                worker.id = worker,
+                error,
+                "worker stopped; its jobs are settled by the next one"
+            );
         }
     }
     Ok(())
@@ -120,9 +156,16 @@ fn directories(config: &Config) -> std::io::Result<Vec<PathBuf>> {
         return Ok(directories.clone());
     }
     let here = PathBuf::from("plugins");
-    if here.is_dir() { Ok(vec![here]) } else { Ok(vec![plugin::bundled::unpack(&config.data_dir)?]) }
+    if here.is_dir() {
+        Ok(vec![here])
+    } else {
+        Ok(vec![plugin::bundled::unpack(&config.data_dir)?])
+    }
 }
 
 fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }

@@ -27,7 +27,11 @@ impl Presence {
         fs::create_dir_all(directory.join("scratch"))?;
         let lock = File::create_new(directory.join("lock"))?;
         lock.lock()?;
-        Ok(Self { id, directory, _lock: lock })
+        Ok(Self {
+            id,
+            directory,
+            _lock: lock,
+        })
     }
 
     /// The worker's id; another one with every start.
@@ -58,7 +62,12 @@ pub(crate) async fn settle_the_dead(queue: &Queue, siblings: &Path) -> Result<()
         let directory = siblings.join(&worker.id);
         if is_dead(&directory) {
             let jobs = queue.lose_worker(&worker.id).await?;
-            tracing::warn!(worker.id = worker.id, worker.pid = worker.pid, jobs, "a worker has died; its jobs are settled");
+            tracing::warn!(
+                worker.id = worker.id,
+                worker.pid = worker.pid,
+                jobs,
+                "a worker has died; its jobs are settled"
+            );
             remove(&directory);
         }
     }
@@ -78,6 +87,9 @@ fn siblings(database: &Path) -> PathBuf {
 
 fn remove(directory: &Path) {
     if let Err(error) = fs::remove_dir_all(directory) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "a worker's directory cannot be removed");
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "a worker's directory cannot be removed"
+        );
     }
 }

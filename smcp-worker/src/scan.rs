@@ -22,12 +22,18 @@ pub(crate) async fn run(
     // What is on the disk may have changed while no worker was there to see it.
     let wanted = persist("request of a scan", || queue.want_scan(&by)).await;
     if let Err(error) = wanted {
-        tracing::error!(error = &error as &dyn std::error::Error, "no scan can be asked for");
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "no scan can be asked for"
+        );
     }
     loop {
         news.mark_unchanged();
         if let Err(error) = scan(&queue, &worker, &scanner, &directories).await {
-            tracing::error!(error = &error as &dyn std::error::Error, "the catalogue could not be brought up to date");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "the catalogue could not be brought up to date"
+            );
         }
         tokio::select! {
             Ok(()) = news.changed() => {}
@@ -36,12 +42,19 @@ pub(crate) async fn run(
     }
 }
 
-async fn scan(queue: &Queue, worker: &str, scanner: &Scanner, directories: &[PathBuf]) -> Result<(), QueueError> {
+async fn scan(
+    queue: &Queue,
+    worker: &str,
+    scanner: &Scanner,
+    directories: &[PathBuf],
+) -> Result<(), QueueError> {
     let known = queue.catalogue()?;
     if known.wanted == known.scanned {
         return Ok(());
     }
-    let Some(wanted) = persist("start of a scan", || queue.take_scan(worker)).await? else { return Ok(()) };
+    let Some(wanted) = persist("start of a scan", || queue.take_scan(worker)).await? else {
+        return Ok(());
+    };
     let started = Instant::now();
     let Found { plugins, problems } = scanner.scan(directories, &known.plugins).await;
     let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -51,7 +64,13 @@ async fn scan(queue: &Queue, worker: &str, scanner: &Scanner, directories: &[Pat
         queue.finish_scan(worker, wanted, plugins.clone(), problems.clone())
     })
     .await?;
-    tracing::info!(plugins = count, tools, changed, duration_ms, "plugins scanned");
+    tracing::info!(
+        plugins = count,
+        tools,
+        changed,
+        duration_ms,
+        "plugins scanned"
+    );
     if changed {
         for plugin in &plugins {
             for problem in &plugin.problems {

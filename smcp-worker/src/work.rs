@@ -41,7 +41,12 @@ pub(crate) async fn run(queue: Queue, worker: String, runner: Arc<Runner>, shutd
         let (queue, worker, next) = (queue.clone(), worker.clone(), Arc::clone(&next));
         move |_| {
             WorkerBuilder::new(worker.as_str())
-                .backend(Jobs { queue: queue.clone(), next: Arc::clone(&next), claim: None, close: None })
+                .backend(Jobs {
+                    queue: queue.clone(),
+                    next: Arc::clone(&next),
+                    claim: None,
+                    close: None,
+                })
                 .data(Arc::clone(&runner))
                 .layer(CatchPanicLayer::with_panic_handler(|_| Panicked))
                 .build(attempt)
@@ -50,7 +55,12 @@ pub(crate) async fn run(queue: Queue, worker: String, runner: Arc<Runner>, shutd
     let context = monitor.context();
     let running = tokio::spawn(monitor.run());
     shutdown.drain.cancelled().await;
-    context.shutdown();
+    if let Err(error) = context.shutdown() {
+        tracing::error!(
+            error = &error as &dyn std::error::Error,
+            "the claim loop has ended already"
+        );
+    }
     let abort = running.abort_handle();
     let deadline = async {
         shutdown.stop.cancelled().await;
@@ -104,7 +114,11 @@ impl Backend for Jobs {
     type Task = Task<Claimed>;
     type Error = Infallible;
 
-    fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_ready(
+        &mut self,
+        _: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
@@ -113,26 +127,33 @@ impl Backend for Jobs {
         cx: &mut Context<'_>,
         worker: &WorkerContext,
     ) -> Poll<Option<Result<Task<Claimed>, Infallible>>> {
-        let job = match take(&self.next) {
-            Some(job) => job,
-            None => {
-                let claim = self
-                    .claim
-                    .get_or_insert_with(|| Box::pin(claim(self.queue.clone(), worker.name().to_owned())));
-                let job = ready!(claim.as_mut().poll(cx));
-                self.claim = None;
-                job
-            }
+        let job = if let Some(job) = take(&self.next) {
+            job
+        } else {
+            let claim = self.claim.get_or_insert_with(|| {
+                Box::pin(claim(self.queue.clone(), worker.name().to_owned()))
+            });
+            let job = ready!(claim.as_mut().poll(cx));
+            self.claim = None;
+            job
         };
         let id = TaskId::from_string(job.id.to_string());
         Poll::Ready(Some(Ok(TaskBuilder::new(job).task_id(id).build())))
     }
 
-    fn poll_close(&mut self, cx: &mut Context<'_>, worker: &WorkerContext) -> Poll<Result<(), Infallible>> {
+    fn poll_close(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &WorkerContext,
+    ) -> Poll<Result<(), Infallible>> {
         // A claim in flight is only waiting: one that has committed has also returned.
         self.claim = None;
         let close = self.close.get_or_insert_with(|| {
-            let (queue, worker, next) = (self.queue.clone(), worker.name().to_owned(), Arc::clone(&self.next));
+            let (queue, worker, next) = (
+                self.queue.clone(),
+                worker.name().to_owned(),
+                Arc::clone(&self.next),
+            );
             Box::pin(async move { give_back_unbegun(&queue, &worker, &next).await })
         });
         close.as_mut().poll(cx).map(Ok)
@@ -151,7 +172,11 @@ impl BackendConfig for Jobs {
     }
 
     fn middleware(&mut self, worker: &mut WorkerContext) -> Self::Layer {
-        let finish = FinishLayer { queue: self.queue.clone(), next: Arc::clone(&self.next), worker: worker.clone() };
+        let finish = FinishLayer {
+            queue: self.queue.clone(),
+            next: Arc::clone(&self.next),
+            worker: worker.clone(),
+        };
         // (inner, outer): the slot is free only after the finish has been committed.
         Stack::new(finish, ConcurrencyLimitLayer::new(SLOTS))
     }
@@ -179,7 +204,10 @@ async fn claim(queue: Queue, worker: String) -> Claimed {
                 }
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "no job can be claimed");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "no job can be claimed"
+                );
                 // Not transient: a row that cannot be read, say. News may bring its repair.
                 drop(tokio::time::timeout(Duration::from_secs(5), news.changed()).await);
             }
@@ -202,7 +230,11 @@ pub(crate) async fn persist<T, F: Future<Output = Result<T, QueueError>>>(
         .when(QueueError::is_transient)
         .notify(|error, delay| {
             let retry_ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(error = error as &dyn std::error::Error, retry_ms, "the {what} is tried again");
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                retry_ms,
+                "the {what} is tried again"
+            );
         })
         .await
 }
@@ -219,7 +251,10 @@ impl<S> Layer<S> for FinishLayer {
     type Service = FinishService<S>;
 
     fn layer(&self, inner: S) -> FinishService<S> {
-        FinishService { inner, layer: self.clone() }
+        FinishService {
+            inner,
+            layer: self.clone(),
+        }
     }
 }
 
@@ -242,15 +277,30 @@ where
     }
 
     fn call(&mut self, task: Task<Claimed>) -> Self::Future {
-        let FinishLayer { queue, next, worker } = self.layer.clone();
+        let FinishLayer {
+            queue,
+            next,
+            worker,
+        } = self.layer.clone();
         let hold = hold(&task.args, worker.name());
         let run = self.inner.call(task);
         Box::pin(async move {
             let ending = run.await.unwrap_or_else(|error| broken(&hold, &error));
-            let Ending { outcome, output, output_truncated } = ending;
-            let finish = Finish { hold: hold.clone(), outcome, output, output_truncated };
-            let finished =
-                persist("finish", || queue.finish(finish.clone(), !worker.is_shutting_down())).await;
+            let Ending {
+                outcome,
+                output,
+                output_truncated,
+            } = ending;
+            let finish = Finish {
+                hold: hold.clone(),
+                outcome,
+                output,
+                output_truncated,
+            };
+            let finished = persist("finish", || {
+                queue.finish(finish.clone(), !worker.is_shutting_down())
+            })
+            .await;
             match finished {
                 Ok(claimed) => *next.lock().unwrap_or_else(PoisonError::into_inner) = claimed,
                 Err(error) => tracing::warn!(
@@ -276,7 +326,11 @@ fn broken(hold: &Hold, error: &BoxDynError) -> Ending {
 }
 
 fn hold(job: &Claimed, worker: &str) -> Hold {
-    Hold { job: job.id.clone(), attempt: job.attempt, worker: worker.to_owned() }
+    Hold {
+        job: job.id.clone(),
+        attempt: job.attempt,
+        worker: worker.to_owned(),
+    }
 }
 
 fn take(next: &Next) -> Option<Claimed> {

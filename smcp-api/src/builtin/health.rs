@@ -11,7 +11,7 @@ pub(super) fn health() -> Builtin {
         "health",
         "Tells whether the server is well: its plugins, its queue, its workers and what it has answered so far.",
         Changes::Nothing,
-        json!({}),
+        &json!({}),
         &[],
         |app, _, _| Box::pin(report(app)),
     )
@@ -19,8 +19,12 @@ pub(super) fn health() -> Builtin {
 
 async fn report(app: &App) -> Result<Value, Refusal> {
     let catalogue = app.queue.catalogue()?;
-    let names: Vec<_> =
-        catalogue.plugins.iter().filter(|plugin| !plugin.tools.is_empty()).map(|plugin| plugin.name.as_str()).collect();
+    let names: Vec<_> = catalogue
+        .plugins
+        .iter()
+        .filter(|plugin| !plugin.tools.is_empty())
+        .map(|plugin| plugin.name.as_str())
+        .collect();
     let (success, error) = app.counters.read();
     let now = app.queue.clock().now();
     Ok(json!({

@@ -23,7 +23,7 @@ pub(super) fn list() -> Builtin {
         "jobs__list",
         "Lists jobs, newest first. Agents see their own, operators all.",
         Changes::Nothing,
-        json!({
+        &json!({
             "state": {"type": "string", "enum": StateName::ALL, "description": "Only jobs in this state."},
             "tool": {"type": "string", "description": "Only jobs of this tool."},
             "lane": {"type": "string", "description": "Only jobs in this lane."},
@@ -40,7 +40,7 @@ pub(super) fn get() -> Builtin {
         "jobs__get",
         "Shows one job: where it stands, its arguments, its attempts and, once it has ended, its result.",
         Changes::Nothing,
-        json!({"id": {"type": "string", "description": "The job's id."}}),
+        &json!({"id": {"type": "string", "description": "The job's id."}}),
         &["id"],
         |app, caller, arguments| {
             Box::pin(async move {
@@ -56,7 +56,7 @@ pub(super) fn wait() -> Builtin {
         "jobs__wait",
         "Waits until a job has ended, or the time is over; shows the job, with done telling which.",
         Changes::Nothing,
-        json!({
+        &json!({
             "id": {"type": "string", "description": "The job's id."},
             "timeout_s": {"type": "number", "minimum": 0, "maximum": 300, "default": 30,
                           "description": "Seconds to wait at most."},
@@ -71,7 +71,7 @@ pub(super) fn cancel() -> Builtin {
         "jobs__cancel",
         "Stops a job. A waiting job ends at once; of a running one the whole process tree is stopped.",
         Changes::Once,
-        json!({
+        &json!({
             "id": {"type": "string", "description": "The job's id."},
             "reason": {"type": "string", "maxLength": 500, "description": "Why, for the record."},
         }),
@@ -100,14 +100,35 @@ const fn default_limit() -> u32 {
 }
 
 async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let List { state, tool, lane, agent, limit } = read(arguments)?;
+    let List {
+        state,
+        tool,
+        lane,
+        agent,
+        limit,
+    } = read(arguments)?;
     let own = || Some(caller.agent.clone());
     let agent = match agent {
         Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"jobs": []})),
         Some(agent) => Some(agent),
-        None => if is_operator(caller) { None } else { own() },
+        None => {
+            if is_operator(caller) {
+                None
+            } else {
+                own()
+            }
+        }
     };
-    let jobs = app.queue.jobs(Filter { state, tool, lane, agent, limit }).await?;
+    let jobs = app
+        .queue
+        .jobs(Filter {
+            state,
+            tool,
+            lane,
+            agent,
+            limit,
+        })
+        .await?;
     Ok(json!({ "jobs": jobs }))
 }
 
@@ -155,13 +176,18 @@ struct Cancel {
 async fn run_cancel(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
     let Cancel { id, reason } = read(arguments)?;
     let job = find(app, caller, &id)?;
-    let state = app.queue.cancel(&job.id, &caller.agent, reason.as_deref()).await?;
+    let state = app
+        .queue
+        .cancel(&job.id, &caller.agent, reason.as_deref())
+        .await?;
     Ok(json!({"id": job.id, "state": state}))
 }
 
 /// The job, if there is one that the caller may follow. To others it does not exist.
 pub(super) fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, Refusal> {
-    let parsed: JobId = id.parse().map_err(|error| Refusal::invalid_arguments(format!("{error}.")))?;
+    let parsed: JobId = id
+        .parse()
+        .map_err(|error| Refusal::invalid_arguments(format!("{error}.")))?;
     match app.queue.job(&parsed)? {
         Some(job) if may_follow(caller, &job.agent) => Ok(job),
         Some(_) | None => Err(Refusal::no_such_job(id)),
@@ -170,18 +196,27 @@ pub(super) fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, Refusal>
 
 /// The job with its result.
 async fn show(app: &App, job: Job) -> Result<Value, Refusal> {
-    let result = answer(app, &job.id).await?.map(result);
+    let result = answer(app, &job.id).await?.as_ref().map(result);
     let mut shown = json!(job);
     shown["result"] = result.into();
     Ok(shown)
 }
 
-fn result(answer: CallToolResult) -> Value {
-    let text = answer.content.iter().filter_map(|block| block.as_text()).map(|block| block.text.as_str());
-    let text: String = text.collect::<Vec<_>>().join("\n").chars().take(RESULT_CHARS).collect();
+fn result(answer: &CallToolResult) -> Value {
+    let text = answer
+        .content
+        .iter()
+        .filter_map(|block| block.as_text())
+        .map(|block| block.text.as_str());
+    let text: String = text
+        .collect::<Vec<_>>()
+        .join("\n")
+        .chars()
+        .take(RESULT_CHARS)
+        .collect();
     json!({
         "is_error": answer.is_error == Some(true),
         "text": text,
-        "structured": answer.structured_content,
+        "structured": &answer.structured_content,
     })
 }

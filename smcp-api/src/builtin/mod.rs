@@ -46,14 +46,29 @@ enum Changes {
 
 impl std::fmt::Debug for Builtin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builtin").field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Builtin")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
 /// All of them, by name.
 static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
-    let mut all = vec![health::health(), plugins::list(), plugins::reload(), sanctum::tools(), submit::submit()];
-    all.extend([jobs::list(), jobs::get(), jobs::wait(), jobs::cancel(), output::output(), output::events()]);
+    let mut all = vec![
+        health::health(),
+        plugins::list(),
+        plugins::reload(),
+        sanctum::tools(),
+        submit::submit(),
+    ];
+    all.extend([
+        jobs::list(),
+        jobs::get(),
+        jobs::wait(),
+        jobs::cancel(),
+        output::output(),
+        output::events(),
+    ]);
     all.sort_by_key(|tool| tool.name);
     all
 });
@@ -77,7 +92,10 @@ fn definition(app: &App, tool: &Builtin) -> Result<Tool, Refusal> {
         sanctum::complete(app, &mut schema);
     }
     let Value::Object(schema) = schema else {
-        return Err(Refusal::new("internal_error", "a built-in schema is no object"));
+        return Err(Refusal::new(
+            "internal_error",
+            "a built-in schema is no object",
+        ));
     };
     let mut listed = Tool::new(tool.name, tool.description, Arc::new(schema));
     let mut annotations = ToolAnnotations::new();
@@ -105,12 +123,19 @@ pub async fn call(
     }
     let arguments = Value::Object(arguments);
     let Some(validator) = &*tool.validator else {
-        return Err(Refusal::new("internal_error", format!("the schema of {} cannot be used", tool.name)));
+        return Err(Refusal::new(
+            "internal_error",
+            format!("the schema of {} cannot be used", tool.name),
+        ));
     };
     let problems = problems(validator, &arguments);
     if !problems.is_empty() {
         let properties = tool.input_schema["properties"].as_object();
-        let known: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        let known: Vec<_> = properties
+            .into_iter()
+            .flat_map(Map::keys)
+            .map(String::as_str)
+            .collect();
         return Err(unfit(tool.name, &problems, &known));
     }
     (tool.run)(app, caller, arguments).await
@@ -121,7 +146,7 @@ impl Builtin {
         name: &'static str,
         description: &'static str,
         changes: Changes,
-        properties: Value,
+        properties: &Value,
         required: &[&str],
         run: Run,
     ) -> Self {
@@ -134,13 +159,21 @@ impl Builtin {
         let schema = input_schema.clone();
         let validator: Box<dyn FnOnce() -> Option<Validator> + Send> =
             Box::new(move || jsonschema::validator_for(&schema).ok());
-        Self { name, description, input_schema, changes, run, validator: LazyLock::new(validator) }
+        Self {
+            name,
+            description,
+            input_schema,
+            changes,
+            run,
+            validator: LazyLock::new(validator),
+        }
     }
 }
 
 /// Arguments that have passed the schema, as a type.
 fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, Refusal> {
-    serde_json::from_value(arguments).map_err(|error| Refusal::invalid_arguments(format!("Invalid arguments: {error}.")))
+    serde_json::from_value(arguments)
+        .map_err(|error| Refusal::invalid_arguments(format!("Invalid arguments: {error}.")))
 }
 
 #[cfg(test)]
@@ -152,7 +185,12 @@ mod tests {
         for tool in BUILTINS.iter() {
             assert!(tool.validator.is_some(), "{}", tool.name);
             for (name, property) in tool.input_schema["properties"].as_object().unwrap() {
-                assert!(property["description"].is_string(), "{} of {}", name, tool.name);
+                assert!(
+                    property["description"].is_string(),
+                    "{} of {}",
+                    name,
+                    tool.name
+                );
             }
         }
     }

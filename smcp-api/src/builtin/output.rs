@@ -20,7 +20,7 @@ pub(super) fn output() -> Builtin {
         "jobs__output",
         "Reads what a job has printed so far, from any place; with grep only the lines that match.",
         Changes::Nothing,
-        json!({
+        &json!({
             "id": {"type": "string", "description": "The job's id."},
             "offset": {"type": "integer", "minimum": 0, "default": 0, "description": "The first byte to read."},
             "limit": {"type": "integer", "minimum": 1, "maximum": MAX_BYTES, "default": 65536,
@@ -38,7 +38,7 @@ pub(super) fn events() -> Builtin {
         "jobs__events",
         "Reads the news of a job after a given number: queued, started, progress, log lines, finished.",
         Changes::Nothing,
-        json!({
+        &json!({
             "id": {"type": "string", "description": "The job's id."},
             "after": {"type": "integer", "minimum": 0, "default": 0, "description": "The last number already seen."},
             "limit": {"type": "integer", "minimum": 1, "maximum": 1000, "default": 200, "description": "At most so many."},
@@ -65,16 +65,31 @@ const fn default_bytes() -> usize {
 }
 
 async fn run_output(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let Output { id, offset, limit, grep } = read(arguments)?;
+    let Output {
+        id,
+        offset,
+        limit,
+        grep,
+    } = read(arguments)?;
     let job = find(app, caller, &id)?;
-    let pattern = grep.as_deref().map(|grep| RegexBuilder::new(grep).size_limit(1 << 20).build()).transpose();
-    let pattern = pattern.map_err(|error| Refusal::invalid_arguments(format!("argument 'grep': {error}")))?;
+    let pattern = grep
+        .as_deref()
+        .map(|grep| RegexBuilder::new(grep).size_limit(1 << 20).build())
+        .transpose();
+    let pattern =
+        pattern.map_err(|error| Refusal::invalid_arguments(format!("argument 'grep': {error}")))?;
     let bytes = app.queue.output(&job.id, offset, limit).await?;
     let done = job.state.is_final();
-    let bytes = whole_characters(&bytes, done && offset + bytes.len() as u64 >= job.output_bytes);
+    let bytes = whole_characters(
+        &bytes,
+        done && offset + bytes.len() as u64 >= job.output_bytes,
+    );
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     if let Some(pattern) = pattern {
-        let matching = text.lines().filter(|line| pattern.is_match(line)).map(|line| format!("{line}\n"));
+        let matching = text
+            .lines()
+            .filter(|line| pattern.is_match(line))
+            .map(|line| format!("{line}\n"));
         text = matching.collect();
     }
     Ok(json!({
@@ -114,18 +129,27 @@ const fn default_events() -> u32 {
 }
 
 async fn run_events(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let Events { id, after, limit, wait_s } = read(arguments)?;
+    let Events {
+        id,
+        after,
+        limit,
+        wait_s,
+    } = read(arguments)?;
     let job = find(app, caller, &id)?;
     let subscription = app.watch.subscribe(&job.id);
     let mut events = app.queue.events(&job.id, after, limit)?;
     if events.is_empty() && !job.state.is_final() {
         let wait = Duration::try_from_secs_f64(wait_s).unwrap_or_default();
-        if tokio::time::timeout(wait, subscription.news()).await.is_ok() {
+        if tokio::time::timeout(wait, subscription.news())
+            .await
+            .is_ok()
+        {
             events = app.queue.events(&job.id, after, limit)?;
         }
     }
     let last = events.last().map_or(after, |event| event.seq);
-    let done = find(app, caller, &id)?.state.is_final() && app.queue.events(&job.id, last, 1)?.is_empty();
+    let done =
+        find(app, caller, &id)?.state.is_final() && app.queue.events(&job.id, last, 1)?.is_empty();
     Ok(json!({"events": events, "last": last, "done": done}))
 }
 
@@ -137,7 +161,11 @@ mod tests {
     fn a_character_is_not_cut_in_two() {
         let text = "aé".as_bytes();
         assert_eq!(whole_characters(&text[..2], false), b"a");
-        assert_eq!(whole_characters(&text[..2], true), &text[..2], "what is broken at the end stays");
+        assert_eq!(
+            whole_characters(&text[..2], true),
+            &text[..2],
+            "what is broken at the end stays"
+        );
         assert_eq!(whole_characters(b"a\xffb", false), b"a\xffb");
         assert_eq!(whole_characters(text, false), text);
     }

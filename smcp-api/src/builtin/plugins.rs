@@ -15,7 +15,7 @@ pub(super) fn list() -> Builtin {
         "plugins__list",
         "Lists the plugins: where they are, how they are run, their tools, and what is wrong with them.",
         Changes::Nothing,
-        json!({}),
+        &json!({}),
         &[],
         |app, _, _| Box::pin(async move { catalogue(app) }),
     )
@@ -26,7 +26,7 @@ pub(super) fn reload() -> Builtin {
         "plugins__reload",
         "Has a worker look through the plugin directories again, and lists what it found.",
         Changes::Once,
-        json!({
+        &json!({
             "timeout_s": {"type": "number", "minimum": 1, "maximum": 120, "default": 30,
                           "description": "Seconds to wait for a worker at most."},
         }),
@@ -92,12 +92,13 @@ async fn run_reload(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
         }
     };
     let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
-    match tokio::time::timeout(timeout, scanned).await {
-        Ok(done) => done?,
-        Err(_) => {
-            let message = format!("No worker has looked through the plugin directories within {timeout_s} s. Is one running? It will when one is.");
-            return Err(Refusal::new("no_worker", message));
-        }
+    if let Ok(done) = tokio::time::timeout(timeout, scanned).await {
+        done?
+    } else {
+        let message = format!(
+            "No worker has looked through the plugin directories within {timeout_s} s. Is one running? It will when one is."
+        );
+        return Err(Refusal::new("no_worker", message));
     }
     let mut answer = catalogue(app)?;
     answer["changed"] = (app.queue.catalogue_version()? != before).into();

@@ -19,7 +19,7 @@ pub(super) fn tools() -> Builtin {
         NAME,
         "Chooses which tools you see: list-available, list-attached, attach, detach, attach-profile, help.",
         Changes::Once,
-        json!({
+        &json!({
             "action": {"type": "string", "description": "What to do.",
                        "enum": ["help", "list-available", "list-attached", "attach", "detach", "attach-profile"]},
             "tool": {"type": "string", "description": "A tool to attach or detach."},
@@ -67,11 +67,20 @@ struct Arguments {
 }
 
 async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let Arguments { action, tool, tools, profile, intent } = read(arguments)?;
+    let Arguments {
+        action,
+        tool,
+        tools,
+        profile,
+        intent,
+    } = read(arguments)?;
     let available = app.tools.current(&app.queue)?;
     let attached = Attached::of(app, caller)?;
-    let mut attached: BTreeSet<_> =
-        available.names().filter(|tool| attached.has(tool)).map(ToOwned::to_owned).collect();
+    let mut attached: BTreeSet<_> = available
+        .names()
+        .filter(|tool| attached.has(tool))
+        .map(ToOwned::to_owned)
+        .collect();
     let named = tool.into_iter().chain(tools);
     match action {
         Action::Help => Ok(help(app, &intent)),
@@ -90,12 +99,18 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         }
         Action::AttachProfile => {
             let profile = profile.unwrap_or_else(|| app.profiles.default_name().to_owned());
-            if !app.profiles.names().any(|name| name == profile.to_lowercase()) {
+            if !app
+                .profiles
+                .names()
+                .any(|name| name == profile.to_lowercase())
+            {
                 let names = app.profiles.names().collect::<Vec<_>>().join(", ");
                 let message = format!("There is no profile '{profile}'; there are: {names}.");
                 return Err(Refusal::invalid_arguments(message));
             }
-            let selected = available.names().filter(|tool| app.profiles.has(&profile, tool));
+            let selected = available
+                .names()
+                .filter(|tool| app.profiles.has(&profile, tool));
             let selected: BTreeSet<_> = selected.map(ToOwned::to_owned).collect();
             app.queue.attach(&caller.agent, selected.clone()).await?;
             Ok(json!({"profile": profile, "attached": with_governor(selected)}))

@@ -21,7 +21,7 @@ pub(super) fn submit() -> Builtin {
         "jobs__submit",
         "Records a call of a tool as a job and answers at once with its id; jobs__wait and jobs__get follow it.",
         Changes::Each,
-        json!({
+        &json!({
             "tool": {"type": "string", "description": "The tool to run, as tools/list names it."},
             "arguments": {"type": "object", "default": {}, "description": "The tool's arguments."},
             "run_at": {"type": "string", "description": "Not before this instant: RFC 3339, such as 2026-12-01T09:00:00Z."},
@@ -48,20 +48,41 @@ struct Submit {
 }
 
 async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let Submit { tool, arguments, run_at, delay_s, priority, idempotency_key } = read(arguments)?;
+    let Submit {
+        tool,
+        arguments,
+        run_at,
+        delay_s,
+        priority,
+        idempotency_key,
+    } = read(arguments)?;
     if super::find(&tool).is_some() {
-        let message = format!("{tool} is a built-in tool, which answers at once; only tools of plugins are run as jobs.");
+        let message = format!(
+            "{tool} is a built-in tool, which answers at once; only tools of plugins are run as jobs."
+        );
         return Err(Refusal::invalid_arguments(message));
     }
     let run_at = instant(app.queue.clock().now(), run_at.as_deref(), delay_s)?;
     let id = JobId::random();
-    let request = Request { id, tool, arguments, source: Source::Submit, idempotency_key, run_at, priority };
+    let request = Request {
+        id,
+        tool,
+        arguments,
+        source: Source::Submit,
+        idempotency_key,
+        run_at,
+        priority,
+    };
     let ticket = record(app, caller, request).await?;
     let state = app.queue.job(&ticket.job)?.map(|job| job.state);
     Ok(json!({"id": ticket.job, "state": state, "existing": ticket.existing}))
 }
 
-fn instant(now: Timestamp, run_at: Option<&str>, delay_s: Option<f64>) -> Result<Option<Timestamp>, Refusal> {
+fn instant(
+    now: Timestamp,
+    run_at: Option<&str>,
+    delay_s: Option<f64>,
+) -> Result<Option<Timestamp>, Refusal> {
     match (run_at, delay_s) {
         (Some(_), Some(_)) => Err(Refusal::invalid_arguments("Only one of 'run_at' and 'delay_s' can be given.")),
         (Some(text), None) => Timestamp::parse(text).map(Some).ok_or_else(|| {
@@ -82,9 +103,20 @@ mod tests {
     fn a_time_is_given_one_way_and_must_be_one() {
         let now = Timestamp::from_millis(1_000);
         assert_eq!(instant(now, None, None), Ok(None));
-        assert_eq!(instant(now, None, Some(1.5)), Ok(Some(Timestamp::from_millis(2_500))));
-        assert_eq!(instant(now, Some("1970-01-01T00:00:02Z"), None), Ok(Some(Timestamp::from_millis(2_000))));
-        assert!(instant(now, Some("tomorrow"), None).unwrap_err().message.contains("'tomorrow'"));
+        assert_eq!(
+            instant(now, None, Some(1.5)),
+            Ok(Some(Timestamp::from_millis(2_500)))
+        );
+        assert_eq!(
+            instant(now, Some("1970-01-01T00:00:02Z"), None),
+            Ok(Some(Timestamp::from_millis(2_000)))
+        );
+        assert!(
+            instant(now, Some("tomorrow"), None)
+                .unwrap_err()
+                .message
+                .contains("'tomorrow'")
+        );
         assert!(instant(now, Some("1970-01-01T00:00:02Z"), Some(1.0)).is_err());
     }
 }

@@ -5,9 +5,9 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam, CustomRequest, CustomResult,
-    ErrorCode, Implementation, ListToolsResult, PaginatedRequestParams, RequestId, ServerCapabilities, ServerConfig,
-    Tool,
+    CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam,
+    CustomRequest, CustomResult, ErrorCode, Implementation, ListToolsResult,
+    PaginatedRequestParams, RequestId, ServerCapabilities, ServerConfig, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -50,7 +50,10 @@ struct Call {
 impl Handler {
     /// A handler for a new session.
     pub fn new(app: Arc<App>) -> Self {
-        Self { app, calls: Arc::default() }
+        Self {
+            app,
+            calls: Arc::default(),
+        }
     }
 
     async fn call(
@@ -61,7 +64,9 @@ impl Handler {
     ) -> Result<CallToolResult, Refusal> {
         let arguments = params.arguments.unwrap_or_default();
         if let Some(tool) = builtin::find(&params.name) {
-            return builtin::call(&self.app, caller, tool, arguments).await.map(answer::value);
+            return builtin::call(&self.app, caller, tool, arguments)
+                .await
+                .map(answer::value);
         }
         let request = Request {
             id: JobId::random(),
@@ -82,7 +87,11 @@ impl Handler {
         request: Request,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResult, Refusal> {
-        let call = Call { job: request.id.clone(), caller: caller.agent.clone(), cancelled: false };
+        let call = Call {
+            job: request.id.clone(),
+            caller: caller.agent.clone(),
+            cancelled: false,
+        };
         self.calls().insert(context.id.clone(), call);
         let ticket = match submit(&self.app, caller, request).await {
             Ok(ticket) => ticket,
@@ -118,7 +127,10 @@ impl Handler {
             None => None,
         };
         if let Some(by) = taken_back {
-            self.app.queue.cancel(&ticket.job, &by, Some(TAKEN_BACK)).await?;
+            self.app
+                .queue
+                .cancel(&ticket.job, &by, Some(TAKEN_BACK))
+                .await?;
         }
         Ok(())
     }
@@ -160,14 +172,21 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller(&context)?;
         let is_job = builtin::find(&params.name).is_none();
-        let result = self.call(caller, params, &context).await.unwrap_or_else(|refusal| answer::refused(&refusal));
+        let result = self
+            .call(caller, params, &context)
+            .await
+            .unwrap_or_else(|refusal| answer::refused(&refusal));
         if is_job {
             self.app.counters.answered(result.is_error == Some(true));
         }
         Ok(result.into())
     }
 
-    async fn on_cancelled(&self, params: CancelledNotificationParam, _: NotificationContext<RoleServer>) {
+    async fn on_cancelled(
+        &self,
+        params: CancelledNotificationParam,
+        _: NotificationContext<RoleServer>,
+    ) {
         let Some(id) = params.request_id else { return };
         let Some((job, by)) = self.calls().get_mut(&id).map(|call| {
             call.cancelled = true;
@@ -197,10 +216,16 @@ impl ServerHandler for Handler {
                 "tools/call takes params {\"name\": string, \"arguments\"?: object}",
                 None,
             ),
-            "tools/list" => ErrorData::invalid_params("tools/list takes params {\"cursor\"?: string}", None),
+            "tools/list" => {
+                ErrorData::invalid_params("tools/list takes params {\"cursor\"?: string}", None)
+            }
             method => {
                 let method: String = method.chars().take(80).collect();
-                ErrorData::new(ErrorCode::METHOD_NOT_FOUND, format!("there is no method {method}"), None)
+                ErrorData::new(
+                    ErrorCode::METHOD_NOT_FOUND,
+                    format!("there is no method {method}"),
+                    None,
+                )
             }
         };
         std::future::ready(Err(error))
@@ -208,7 +233,8 @@ impl ServerHandler for Handler {
 }
 
 fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
-    Caller::of(&context.extensions).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    Caller::of(&context.extensions)
+        .map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
 fn internal(refusal: &Refusal) -> ErrorData {
@@ -220,13 +246,21 @@ fn idempotency_key(context: &RequestContext<RoleServer>) -> Result<Option<String
     let meta: &Map<String, Value> = &context.meta.0.0;
     match meta.get(KEY_META) {
         Some(Value::String(key)) => return Ok(Some(key.clone())),
-        Some(_) => return Err(Refusal::invalid_arguments(format!("_meta \"{KEY_META}\" must be a string."))),
+        Some(_) => {
+            return Err(Refusal::invalid_arguments(format!(
+                "_meta \"{KEY_META}\" must be a string."
+            )));
+        }
         None => {}
     }
     let parts = context.extensions.get::<axum::http::request::Parts>();
-    let Some(header) = parts.and_then(|parts| parts.headers.get("idempotency-key")) else { return Ok(None) };
+    let Some(header) = parts.and_then(|parts| parts.headers.get("idempotency-key")) else {
+        return Ok(None);
+    };
     match header.to_str() {
         Ok(key) => Ok(Some(key.to_owned())),
-        Err(_) => Err(Refusal::invalid_arguments("The header Idempotency-Key must be plain ASCII.")),
+        Err(_) => Err(Refusal::invalid_arguments(
+            "The header Idempotency-Key must be plain ASCII.",
+        )),
     }
 }

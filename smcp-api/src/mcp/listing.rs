@@ -26,13 +26,22 @@ pub(super) fn tools(app: &App, caller: &Caller) -> Result<Vec<Tool>, Refusal> {
 
 /// The tool of that name, for the transport's own checks.
 pub(super) fn tool(app: &App, name: &str) -> Option<Tool> {
-    app.tools.current(&app.queue).ok()?.find(name).map(of_plugin)
+    app.tools
+        .current(&app.queue)
+        .ok()?
+        .find(name)
+        .map(of_plugin)
 }
 
 fn of_plugin(tool: &PluginTool) -> Tool {
-    let PluginTool { tool, input_schema, .. } = tool;
-    let mut listed =
-        Tool::new(tool.name.to_string(), tool.description.clone(), Arc::new(input_schema.clone()));
+    let PluginTool {
+        tool, input_schema, ..
+    } = tool;
+    let mut listed = Tool::new(
+        tool.name.to_string(),
+        tool.description.clone(),
+        Arc::new(input_schema.clone()),
+    );
     listed.annotations = annotations(&tool.annotations);
     if let Some(Value::Object(schema)) = &tool.output_schema {
         listed.output_schema = Some(Arc::new(schema.clone()));

@@ -25,16 +25,30 @@ pub(super) struct Reporter<'a> {
 }
 
 impl<'a> Reporter<'a> {
-    pub(super) fn new(app: &'a App, ticket: &'a Ticket, context: &'a RequestContext<RoleServer>) -> Self {
+    pub(super) fn new(
+        app: &'a App,
+        ticket: &'a Ticket,
+        context: &'a RequestContext<RoleServer>,
+    ) -> Self {
         let token = context.meta.get_progress_token();
-        Self { app, ticket, context, token, meter: Meter::default(), seen: 0 }
+        Self {
+            app,
+            ticket,
+            context,
+            token,
+            meter: Meter::default(),
+            seen: 0,
+        }
     }
 
     /// Returns when the job has ended.
     pub(super) async fn follow(&mut self) -> Result<(), Refusal> {
         loop {
             let events = self.app.queue.events(&self.ticket.job, self.seen, PAGE)?;
-            let (last, full) = (events.last().map(|event| event.seq), events.len() == PAGE as usize);
+            let (last, full) = (
+                events.last().map(|event| event.seq),
+                events.len() == PAGE as usize,
+            );
             for event in events {
                 if event.kind == EventKind::Finished {
                     return Ok(());
@@ -50,12 +64,17 @@ impl<'a> Reporter<'a> {
 
     async fn report(&mut self, event: &JobEvent) {
         let Some(token) = &self.token else { return };
-        let Some(step) = self.meter.step(event) else { return };
+        let Some(step) = self.meter.step(event) else {
+            return;
+        };
         let mut params = ProgressNotificationParam::new(token.clone(), step.progress);
         (params.total, params.message) = (step.total, step.message);
         if let Err(error) = self.context.peer.notify_progress(params).await {
             // The client has gone; the job goes on, and the answer will find nobody either.
-            tracing::debug!(error = &error as &dyn std::error::Error, "progress could not be sent");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "progress could not be sent"
+            );
         }
     }
 }
@@ -78,13 +97,21 @@ struct Step {
 
 impl Meter {
     fn step(&mut self, event: &JobEvent) -> Option<Step> {
-        if !matches!(event.kind, EventKind::Progress | EventKind::Log | EventKind::Requeued) {
+        if !matches!(
+            event.kind,
+            EventKind::Progress | EventKind::Log | EventKind::Requeued
+        ) {
             return None;
         }
         let number = |key: &str| event.data.get(key).and_then(Value::as_f64);
-        let message = event.data.get("message").and_then(Value::as_str).map(ToOwned::to_owned);
+        let message = event
+            .data
+            .get("message")
+            .and_then(Value::as_str)
+            .map(ToOwned::to_owned);
         let message = message.or_else(|| {
-            (event.kind == EventKind::Requeued).then(|| "The attempt broke off; the job is queued again.".to_owned())
+            (event.kind == EventKind::Requeued)
+                .then(|| "The attempt broke off; the job is queued again.".to_owned())
         });
         let counted = number("progress");
         self.counted |= counted.is_some();
@@ -98,7 +125,11 @@ impl Meter {
             (Some(before), _) => before + 1.0,
         };
         self.progress = Some(progress);
-        Some(Step { progress, total: self.total, message })
+        Some(Step {
+            progress,
+            total: self.total,
+            message,
+        })
     }
 }
 
@@ -114,7 +145,13 @@ mod tests {
         let mut meter = Meter::default();
         let step = |(kind, data): &(EventKind, Value)| {
             let (job, at) = (JobId::random(), Timestamp::from_millis(0));
-            meter.step(&JobEvent { seq: 1, job, at, kind: *kind, data: data.clone() })
+            meter.step(&JobEvent {
+                seq: 1,
+                job,
+                at,
+                kind: *kind,
+                data: data.clone(),
+            })
         };
         news.iter().filter_map(step).collect()
     }
@@ -125,13 +162,34 @@ mod tests {
             (EventKind::Started, json!({"attempt": 1})),
             (EventKind::Progress, json!({"progress": 1, "total": 3})),
             (EventKind::Log, json!({"message": "a line"})),
-            (EventKind::Progress, json!({"progress": 2, "message": "two"})),
+            (
+                EventKind::Progress,
+                json!({"progress": 2, "message": "two"}),
+            ),
             (EventKind::Progress, json!({"progress": 1})),
         ]);
-        assert_eq!(said[0], Step { progress: 1.0, total: Some(3.0), message: None });
+        assert_eq!(
+            said[0],
+            Step {
+                progress: 1.0,
+                total: Some(3.0),
+                message: None
+            }
+        );
         assert_eq!(said[1].message.as_deref(), Some("a line"));
-        assert_eq!(said[2], Step { progress: 2.0, total: Some(3.0), message: Some("two".into()) });
-        assert!(said.windows(2).all(|pair| pair[1].progress > pair[0].progress), "{said:?}");
+        assert_eq!(
+            said[2],
+            Step {
+                progress: 2.0,
+                total: Some(3.0),
+                message: Some("two".into())
+            }
+        );
+        assert!(
+            said.windows(2)
+                .all(|pair| pair[1].progress > pair[0].progress),
+            "{said:?}"
+        );
         assert!(said[3].progress < 2.001);
     }
 
@@ -139,6 +197,9 @@ mod tests {
     fn lines_alone_are_counted() {
         let line = || (EventKind::Log, json!({"message": "x"}));
         let said = steps(&[line(), line(), line()]);
-        assert_eq!(said.iter().map(|step| step.progress).collect::<Vec<_>>(), [0.0, 1.0, 2.0]);
+        assert_eq!(
+            said.iter().map(|step| step.progress).collect::<Vec<_>>(),
+            [0.0, 1.0, 2.0]
+        );
     }
 }

@@ -23,7 +23,7 @@ pub enum Outcome {
 /// Why an attempt failed, in words for the caller.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// A stable snake_case code; see [`code`].
+    /// A stable `snake_case` code; see [`code`].
     pub code: String,
     /// One or more sentences for the caller.
     pub message: String,

@@ -93,11 +93,11 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
             failures,
             cancelling: false,
         },
-        (S::Queued { .. }, E::CancelRequested) => S::Cancelled,
 
         (S::Running { .. }, E::Succeeded) => S::Succeeded,
         (S::Running { .. }, E::Failed) => S::Failed,
-        (S::Running { .. }, E::Stopped)
+        (S::Queued { .. }, E::CancelRequested)
+        | (S::Running { .. }, E::Stopped)
         | (
             S::Running {
                 cancelling: true, ..

@@ -97,12 +97,9 @@ async fn hear(mut rings: Rings, seen: &mut Seen, sender: &watch::Sender<u64>) {
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            ring = rings.next() => match ring {
-                Some(Ok(_)) => sender.send_modify(|n| *n += 1),
-                Some(Err(_)) | None => {
-                    tracing::warn!("the doorbell file can no longer be watched; polling the database instead");
-                    return poll(seen, sender).await;
-                }
+            ring = rings.next() => if let Some(Ok(_)) = ring { sender.send_modify(|n| *n += 1) } else {
+                tracing::warn!("the doorbell file can no longer be watched; polling the database instead");
+                return poll(seen, sender).await;
             },
             _ = tick.tick() => seen.look(sender),
         }

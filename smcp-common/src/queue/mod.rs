@@ -603,7 +603,9 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub async fn want_scan(&self, by: &str) -> Result<i64, QueueError> {
-        self.store.write(c::CatalogueWant { by: by.to_owned() }).await
+        self.store
+            .write(c::CatalogueWant { by: by.to_owned() })
+            .await
     }
 
     /// Takes on the scan that is wanted, if one is and no other worker is at it.

@@ -33,8 +33,20 @@ pub(super) struct Stream<'a> {
 }
 
 impl<'a> Stream<'a> {
-    pub(super) fn new(queue: &'a Queue, hold: &'a Hold, stopper: &'a mpsc::Sender<StopReason>) -> Self {
-        Self { queue, hold, stopper, head: Vec::new(), pending: Vec::new(), flush_at: None, lost: false }
+    pub(super) fn new(
+        queue: &'a Queue,
+        hold: &'a Hold,
+        stopper: &'a mpsc::Sender<StopReason>,
+    ) -> Self {
+        Self {
+            queue,
+            hold,
+            stopper,
+            head: Vec::new(),
+            pending: Vec::new(),
+            flush_at: None,
+            lost: false,
+        }
     }
 
     /// Runs `process` to its end and stores its output; asks for its stop when somebody wants that.
@@ -89,7 +101,11 @@ impl<'a> Stream<'a> {
                 Output::Log(line) => news.push(News::Log(line)),
                 Output::Event(event) => news.extend(progress(&event).map(News::Progress)),
             }
-            next = if self.pending.len() < CHUNK_BYTES { output.try_recv().ok() } else { None };
+            next = if self.pending.len() < CHUNK_BYTES {
+                output.try_recv().ok()
+            } else {
+                None
+            };
         }
         if !news.is_empty() || self.pending.len() >= CHUNK_BYTES {
             self.flush(news).await;
@@ -100,11 +116,13 @@ impl<'a> Stream<'a> {
         let room = HEAD_BYTES - self.head.len();
         self.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.pending.extend_from_slice(bytes);
-        self.flush_at.get_or_insert_with(|| Instant::now() + CHUNK_DELAY);
+        self.flush_at
+            .get_or_insert_with(|| Instant::now() + CHUNK_DELAY);
     }
 
     async fn flush(&mut self, mut news: Vec<News>) {
-        let output_is_due = self.pending.len() >= CHUNK_BYTES || self.flush_at.is_some_and(|at| at <= Instant::now());
+        let output_is_due = self.pending.len() >= CHUNK_BYTES
+            || self.flush_at.is_some_and(|at| at <= Instant::now());
         if output_is_due && !self.pending.is_empty() {
             news.push(News::Output(std::mem::take(&mut self.pending)));
             self.flush_at = None;
@@ -112,14 +130,21 @@ impl<'a> Stream<'a> {
         if news.is_empty() || self.lost {
             return;
         }
-        match persist("store of a job's news", || self.queue.append(self.hold, news.clone())).await {
+        match persist("store of a job's news", || {
+            self.queue.append(self.hold, news.clone())
+        })
+        .await
+        {
             Ok(()) => {}
             Err(QueueError::LeaseLost { .. }) => {
                 self.lost = true;
                 self.ask(StopReason::LeaseLost);
             }
             Err(error) => {
-                tracing::error!(error = &error as &dyn std::error::Error, "what a plugin said cannot be stored");
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "what a plugin said cannot be stored"
+                );
             }
         }
     }
@@ -129,13 +154,17 @@ impl<'a> Stream<'a> {
             Ok(true) => self.ask(StopReason::Cancelled),
             Ok(false) => {}
             // The lease keeper asks again.
-            Err(error) => tracing::debug!(error = &error as &dyn std::error::Error, "cannot look for a cancel request"),
+            Err(error) => tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "cannot look for a cancel request"
+            ),
         }
     }
 
     fn ask(&self, reason: StopReason) {
-        // Full means that it has been asked already.
-        drop(self.stopper.try_send(reason));
+        if self.stopper.try_send(reason).is_err() {
+            tracing::debug!("the process has been asked to stop already");
+        }
     }
 }
 
@@ -175,8 +204,14 @@ mod tests {
     #[test]
     fn only_what_is_progress_is_kept_of_an_event() {
         let rows = [
-            (json!({"progress": 1, "total": 2.5, "message": "m", "x": 1}), Some(json!({"progress": 1, "total": 2.5, "message": "m"}))),
-            (json!({"message": "m", "total": "two"}), Some(json!({"message": "m"}))),
+            (
+                json!({"progress": 1, "total": 2.5, "message": "m", "x": 1}),
+                Some(json!({"progress": 1, "total": 2.5, "message": "m"})),
+            ),
+            (
+                json!({"message": "m", "total": "two"}),
+                Some(json!({"message": "m"})),
+            ),
             (json!({"progress": "1"}), None),
             (json!({"total": 2}), None),
             (json!([1]), None),

@@ -14,16 +14,26 @@ const PARTIAL_CHARS: usize = 200;
 pub(super) fn outcome(ended: &Ended, head: &[u8], limits: &Limits) -> Outcome {
     match &ended.exit {
         Exit::Code(0) => Outcome::Succeeded,
-        Exit::Code(exit) => Outcome::Failed(Failure::new(code::PLUGIN_ERROR, complaint(ended, head, &format!("exited with code {exit}")))),
+        Exit::Code(exit) => Outcome::Failed(Failure::new(
+            code::PLUGIN_ERROR,
+            complaint(ended, head, &format!("exited with code {exit}")),
+        )),
         Exit::Signal(signal) => {
             let how = format!("was killed by signal {signal}{}", signal_name(*signal));
-            Outcome::Failed(Failure::new(code::PLUGIN_ERROR, complaint(ended, head, &how)))
+            Outcome::Failed(Failure::new(
+                code::PLUGIN_ERROR,
+                complaint(ended, head, &how),
+            ))
         }
-        Exit::TimedOut => Outcome::Failed(Failure::new(code::TIMEOUT, timeout(ended, head, limits))),
+        Exit::TimedOut => {
+            Outcome::Failed(Failure::new(code::TIMEOUT, timeout(ended, head, limits)))
+        }
         Exit::Stopped(StopReason::Cancelled) => Outcome::Stopped,
         // Of a lost lease nobody will hear: its finish is refused.
         Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost) => Outcome::Interrupted,
-        Exit::Refused { kind, reason } => Outcome::Failed(Failure::new(refusal(*kind), reason.clone())),
+        Exit::Refused { kind, reason } => {
+            Outcome::Failed(Failure::new(refusal(*kind), reason.clone()))
+        }
     }
 }
 
@@ -34,7 +44,9 @@ fn complaint(ended: &Ended, head: &[u8], how: &str) -> String {
     if let Ok(Value::Object(answer)) = serde_json::from_str(stdout)
         && let Some(error) = answer.get("error")
     {
-        return error.as_str().map_or_else(|| error.to_string(), ToOwned::to_owned);
+        return error
+            .as_str()
+            .map_or_else(|| error.to_string(), ToOwned::to_owned);
     }
     let stderr = tail(&ended.stderr_tail);
     match (stdout.is_empty(), stderr.is_empty()) {
@@ -48,7 +60,10 @@ fn timeout(ended: &Ended, head: &[u8], limits: &Limits) -> String {
     let seconds = limits.timeout.unwrap_or_default().as_secs_f64();
     let mut message = format!("Plugin command timed out after {seconds:?} seconds");
     let clip = |text: &str| text.trim().chars().take(PARTIAL_CHARS).collect::<String>();
-    let (stdout, stderr) = (clip(&String::from_utf8_lossy(head)), clip(&String::from_utf8_lossy(&ended.stderr_tail)));
+    let (stdout, stderr) = (
+        clip(&String::from_utf8_lossy(head)),
+        clip(&String::from_utf8_lossy(&ended.stderr_tail)),
+    );
     if !stdout.is_empty() || !stderr.is_empty() {
         message.push_str(&format!(". Partial output: {stdout}"));
     }
@@ -108,10 +123,16 @@ mod tests {
             events_dropped: 0,
             duration: Duration::from_secs(1),
         };
-        let limits = Limits { timeout: Some(Duration::from_secs(1)), ..Limits::default() };
-        match outcome(&ended, stdout.as_bytes(), &limits) {
+        let limits = Limits {
+            timeout: Some(Duration::from_secs(1)),
+            ..Limits::default()
+        };
+        let outcome = outcome(&ended, stdout.as_bytes(), &limits);
+        match &outcome {
             Outcome::Failed(Failure { code, message }) => format!("{code}: {message}"),
-            other => other.as_str().to_owned(),
+            Outcome::Succeeded | Outcome::Stopped | Outcome::Released | Outcome::Interrupted => {
+                outcome.as_str().to_owned()
+            }
         }
     }
 
@@ -119,17 +140,70 @@ mod tests {
     fn every_end_has_its_words() {
         let rows = [
             (Exit::Code(0), r#"{"error": "no"}"#, "", "succeeded"),
-            (Exit::Code(1), r#"{"error": "no such app", "ok": false}"#, "noise", "plugin_error: no such app"),
-            (Exit::Code(1), r#"{"error": {"why": 1}}"#, "", r#"plugin_error: {"why":1}"#),
-            (Exit::Code(1), " plain words \n", "noise", "plugin_error: plain words"),
-            (Exit::Code(3), "", "Traceback: boom\n", "plugin_error: Plugin exited with code 3: Traceback: boom"),
-            (Exit::Code(4), "", "", "plugin_error: Plugin exited with code 4 (no output)"),
-            (Exit::Signal(9), "", "", "plugin_error: Plugin was killed by signal 9 (SIGKILL) (no output)"),
-            (Exit::TimedOut, "", "", "timeout: Plugin command timed out after 1.0 seconds"),
-            (Exit::TimedOut, "half", "why", "timeout: Plugin command timed out after 1.0 seconds. Partial output: half [Stderr: why]"),
+            (
+                Exit::Code(1),
+                r#"{"error": "no such app", "ok": false}"#,
+                "noise",
+                "plugin_error: no such app",
+            ),
+            (
+                Exit::Code(1),
+                r#"{"error": {"why": 1}}"#,
+                "",
+                r#"plugin_error: {"why":1}"#,
+            ),
+            (
+                Exit::Code(1),
+                " plain words \n",
+                "noise",
+                "plugin_error: plain words",
+            ),
+            (
+                Exit::Code(3),
+                "",
+                "Traceback: boom\n",
+                "plugin_error: Plugin exited with code 3: Traceback: boom",
+            ),
+            (
+                Exit::Code(4),
+                "",
+                "",
+                "plugin_error: Plugin exited with code 4 (no output)",
+            ),
+            (
+                Exit::Signal(9),
+                "",
+                "",
+                "plugin_error: Plugin was killed by signal 9 (SIGKILL) (no output)",
+            ),
+            (
+                Exit::TimedOut,
+                "",
+                "",
+                "timeout: Plugin command timed out after 1.0 seconds",
+            ),
+            (
+                Exit::TimedOut,
+                "half",
+                "why",
+                "timeout: Plugin command timed out after 1.0 seconds. Partial output: half [Stderr: why]",
+            ),
             (Exit::Stopped(StopReason::Cancelled), "half", "", "stopped"),
-            (Exit::Stopped(StopReason::ShuttingDown), "", "", "interrupted"),
-            (Exit::Refused { kind: RefusalKind::NotFound, reason: "gone".into() }, "", "", "plugin_not_found: gone"),
+            (
+                Exit::Stopped(StopReason::ShuttingDown),
+                "",
+                "",
+                "interrupted",
+            ),
+            (
+                Exit::Refused {
+                    kind: RefusalKind::NotFound,
+                    reason: "gone".into(),
+                },
+                "",
+                "",
+                "plugin_not_found: gone",
+            ),
         ];
         for (exit, stdout, stderr, expected) in rows {
             assert_eq!(said(exit, stdout, stderr), expected);
@@ -140,6 +214,10 @@ mod tests {
     fn a_long_standard_error_is_quoted_from_its_end() {
         let stderr = format!("{}the cause", "é".repeat(5_000));
         let said = said(Exit::Code(1), "", &stderr);
-        assert!(said.ends_with("éthe cause") && said.len() < 2_100, "{}", said.len());
+        assert!(
+            said.ends_with("éthe cause") && said.len() < 2_100,
+            "{}",
+            said.len()
+        );
     }
 }

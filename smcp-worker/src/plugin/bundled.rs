@@ -7,8 +7,14 @@ use std::path::{Path, PathBuf};
 
 /// Path below the plugin directory, and content.
 const FILES: [(&str, &str); 2] = [
-    ("demo_math/cli.py", include_str!("../../../plugins/demo_math/cli.py")),
-    ("demo_text/cli.py", include_str!("../../../plugins/demo_text/cli.py")),
+    (
+        "demo_math/cli.py",
+        include_str!("../../../plugins/demo_math/cli.py"),
+    ),
+    (
+        "demo_text/cli.py",
+        include_str!("../../../plugins/demo_text/cli.py"),
+    ),
 ];
 
 /// Unpacks them below `data_dir`, where they are not there already, and answers where.

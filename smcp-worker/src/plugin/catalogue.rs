@@ -17,8 +17,20 @@ use super::interpreter::Interpreters;
 
 /// Names that the built-in tools have taken.
 const RESERVED: [&str; 14] = [
-    "agents", "approvals", "audit", "health", "jobs", "plugins", "policy", "queues", "sanctum", "schedules",
-    "secrets", "settings", "workers", "workflows",
+    "agents",
+    "approvals",
+    "audit",
+    "health",
+    "jobs",
+    "plugins",
+    "policy",
+    "queues",
+    "sanctum",
+    "schedules",
+    "secrets",
+    "settings",
+    "workers",
+    "workflows",
 ];
 
 /// Finds and describes plugins.
@@ -43,7 +55,12 @@ impl Scanner {
     /// A scanner that runs plugins below `supervisor`, with what `environment` and `pass_env` leave them.
     pub fn new(supervisor: PathBuf, environment: Environment, pass_env: &[String]) -> Self {
         let env = self::environment(environment.variables(), pass_env);
-        Self { interpreters: Interpreters::new(supervisor.clone()), supervisor, environment, env }
+        Self {
+            interpreters: Interpreters::new(supervisor.clone()),
+            supervisor,
+            environment,
+            env,
+        }
     }
 
     /// Looks through `directories`, in order; of two plugins of one name the first counts. A plugin that is in
@@ -55,7 +72,10 @@ impl Scanner {
             for (name, path) in candidates(directory, &mut problems) {
                 if let Some(first) = found.get(&name) {
                     let Plugin { directory, .. } = first;
-                    problems.push(format!("{} is passed over: plugin {name} is taken from {directory}", path.display()));
+                    problems.push(format!(
+                        "{} is passed over: plugin {name} is taken from {directory}",
+                        path.display()
+                    ));
                     continue;
                 }
                 let plugin = self.plugin(name.clone(), &path, known).await;
@@ -70,7 +90,11 @@ impl Scanner {
     /// Describes the plugin in `directory`, without regard to what is known of it.
     pub async fn check(&self, directory: &Path) -> Plugin {
         let path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         self.plugin(name, &path, &[]).await
     }
 
@@ -93,7 +117,8 @@ impl Scanner {
             return plugin;
         }
         let same = |known: &&Plugin| {
-            (&known.name, &known.digest, &known.directory) == (&plugin.name, &plugin.digest, &plugin.directory)
+            (&known.name, &known.digest, &known.directory)
+                == (&plugin.name, &plugin.digest, &plugin.directory)
         };
         if let Some(known) = known.iter().find(same) {
             return known.clone();
@@ -106,15 +131,24 @@ impl Scanner {
     /// Fills in how the plugin is started, and its digest.
     async fn identify(&self, plugin: &mut Plugin, path: &Path) -> Result<(), String> {
         check_name(&plugin.name)?;
-        plugin.entry = entry(path).ok_or("it has neither a cli.py nor an executable cli")?.to_owned();
+        let entry = entry(path).ok_or("it has neither a cli.py nor an executable cli")?;
+        plugin.entry = String::from(entry);
         if plugin.entry == "cli.py" {
-            let interpreter = self.interpreters.resolve(path, self.environment.variables()).await;
+            let interpreter = self
+                .interpreters
+                .resolve(path, self.environment.variables())
+                .await;
             let interpreter = interpreter.map_err(|error| error.to_string())?;
             plugin.interpreter = Some(interpreter.path.to_string_lossy().into_owned());
         }
         // Another interpreter or another version of this program may read the same files differently.
-        let salt = format!("{}\0{}", env!("CARGO_PKG_VERSION"), plugin.interpreter.as_deref().unwrap_or_default());
-        plugin.digest = digest(path, &salt).map_err(|error| format!("its files cannot be read: {error}"))?;
+        let salt = format!(
+            "{}\0{}",
+            env!("CARGO_PKG_VERSION"),
+            plugin.interpreter.as_deref().unwrap_or_default()
+        );
+        plugin.digest =
+            digest(path, &salt).map_err(|error| format!("its files cannot be read: {error}"))?;
         Ok(())
     }
 }
@@ -125,7 +159,10 @@ fn candidates(directory: &Path, problems: &mut Vec<String>) -> Vec<(String, Path
     let entries = match fs::read_dir(&directory) {
         Ok(entries) => entries,
         Err(error) => {
-            problems.push(format!("plugin directory {} cannot be read: {error}", directory.display()));
+            problems.push(format!(
+                "plugin directory {} cannot be read: {error}",
+                directory.display()
+            ));
             return Vec::new();
         }
     };
@@ -141,7 +178,8 @@ fn candidates(directory: &Path, problems: &mut Vec<String>) -> Vec<(String, Path
 
 /// The file that is run. An executable in any language goes before the Python form.
 fn entry(path: &Path) -> Option<&'static str> {
-    let executable = |metadata: fs::Metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
+    let executable =
+        |metadata: fs::Metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
     if fs::metadata(path.join("cli")).is_ok_and(executable) {
         Some("cli")
     } else if path.join("cli.py").is_file() {
@@ -154,7 +192,9 @@ fn entry(path: &Path) -> Option<&'static str> {
 fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(allowed) {
-        return Err(format!("the directory's name '{name}' may have only letters, digits, '_' and '-'"));
+        return Err(format!(
+            "the directory's name '{name}' may have only letters, digits, '_' and '-'"
+        ));
     }
     if RESERVED.contains(&name) {
         return Err(format!("the name '{name}' belongs to built-in tools"));
@@ -167,17 +207,25 @@ fn refuse_shared_names(plugins: &mut [Plugin]) {
     let mut owners: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for plugin in plugins.iter() {
         for tool in &plugin.tools {
-            owners.entry(tool.name.to_string()).or_default().push(plugin.name.clone());
+            owners
+                .entry(tool.name.to_string())
+                .or_default()
+                .push(plugin.name.clone());
         }
     }
     owners.retain(|_, plugins| plugins.len() > 1);
     for plugin in plugins {
-        let (kept, refused): (Vec<_>, Vec<_>) =
-            plugin.tools.drain(..).partition(|tool| !owners.contains_key(tool.name.as_str()));
+        let (kept, refused): (Vec<_>, Vec<_>) = plugin
+            .tools
+            .drain(..)
+            .partition(|tool| !owners.contains_key(tool.name.as_str()));
         plugin.tools = kept;
         for tool in refused {
             let sharing = owners[tool.name.as_str()].join(" and ");
-            plugin.problems.push(Problem::from(format!("tool name {} is claimed by plugins {sharing}", tool.name)));
+            plugin.problems.push(Problem::from(format!(
+                "tool name {} is claimed by plugins {sharing}",
+                tool.name
+            )));
         }
     }
 }
@@ -190,7 +238,9 @@ mod tests {
     fn names_that_would_be_shared_are_refused_for_both() {
         let plugin = |name: &str, command: &str| {
             let document = serde_json::json!({"commands": [{"name": command}, {"name": "own"}]});
-            let (tools, problems) = smcp_common::plugin::Manifest::parse(&document).unwrap().into_tools(name);
+            let (tools, problems) = smcp_common::plugin::Manifest::parse(&document)
+                .unwrap()
+                .into_tools(name);
             Plugin {
                 name: name.into(),
                 directory: String::new(),
@@ -209,7 +259,10 @@ mod tests {
         refuse_shared_names(&mut plugins);
         for plugin in plugins {
             assert_eq!(plugin.tools.len(), 1);
-            assert_eq!(plugin.problems[0].to_string(), "tool name a__b__c is claimed by plugins a and a__b");
+            assert_eq!(
+                plugin.problems[0].to_string(),
+                "tool name a__b__c is claimed by plugins a and a__b"
+            );
         }
     }
 

@@ -22,7 +22,14 @@ pub(super) async fn describe(plugin: &mut Plugin, start: &Invocation) {
     match described.as_deref().map(serde_json::from_str::<Value>) {
         Ok(Ok(document)) if lists_commands(&document) => read(plugin, &document),
         Ok(Ok(_)) => fall_back(plugin, start, "--describe printed no list of commands").await,
-        Ok(Err(error)) => fall_back(plugin, start, &format!("--describe printed no JSON: {error}")).await,
+        Ok(Err(error)) => {
+            fall_back(
+                plugin,
+                start,
+                &format!("--describe printed no JSON: {error}"),
+            )
+            .await;
+        }
         Err(why) => fall_back(plugin, start, &format!("--describe {why}")).await,
     }
 }
@@ -50,7 +57,9 @@ async fn fall_back(plugin: &mut Plugin, start: &Invocation, why: &str) {
                 plugin.problems.push(Problem::from(problem));
             }
         }
-        Err(help) => plugin.problems.push(Problem::from(format!("{why}; --help {help}"))),
+        Err(help) => plugin
+            .problems
+            .push(Problem::from(format!("{why}; --help {help}"))),
     }
 }
 
@@ -63,7 +72,12 @@ fn lists_commands(document: &Value) -> bool {
 async fn ask(start: &Invocation, flag: &str) -> Result<String, String> {
     let mut invocation = start.clone();
     invocation.args.push(OsString::from(flag));
-    let limits = Limits { timeout: Some(LIMIT), stdout_max_bytes: MAX_BYTES, max_log_lines: 0, ..Limits::default() };
+    let limits = Limits {
+        timeout: Some(LIMIT),
+        stdout_max_bytes: MAX_BYTES,
+        max_log_lines: 0,
+        ..Limits::default()
+    };
     let (sender, mut receiver) = mpsc::channel(16);
     let printed = async {
         let mut printed = Vec::new();
@@ -74,10 +88,15 @@ async fn ask(start: &Invocation, flag: &str) -> Result<String, String> {
         }
         printed
     };
-    let (ended, printed) = tokio::join!(run(&invocation, &limits, future::pending(), sender), printed);
+    let (ended, printed) = tokio::join!(
+        run(&invocation, &limits, future::pending(), sender),
+        printed
+    );
     let ended = ended.map_err(|error| format!("could not be run: {error}"))?;
     let how = match ended.exit {
-        Exit::Code(0) if ended.stdout_truncated => return Err(format!("printed more than {MAX_BYTES} bytes")),
+        Exit::Code(0) if ended.stdout_truncated => {
+            return Err(format!("printed more than {MAX_BYTES} bytes"));
+        }
         Exit::Code(0) => return Ok(String::from_utf8_lossy(&printed).into_owned()),
         Exit::Code(code) => format!("exited with code {code}"),
         Exit::Signal(signal) => format!("was killed by signal {signal}"),
@@ -92,17 +111,32 @@ async fn ask(start: &Invocation, flag: &str) -> Result<String, String> {
 
 fn last_line(stderr: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(stderr);
-    let line = text.lines().rev().map(str::trim).find(|line| !line.is_empty())?;
+    let line = text
+        .lines()
+        .rev()
+        .map(str::trim)
+        .find(|line| !line.is_empty())?;
     Some(line.chars().take(200).collect())
 }
 
 /// How a plugin in `directory` is started, but for its arguments.
-pub(super) fn start(plugin: &Plugin, directory: &Path, supervisor: &Path, env: &[(OsString, OsString)]) -> Invocation {
+pub(super) fn start(
+    plugin: &Plugin,
+    directory: &Path,
+    supervisor: &Path,
+    env: &[(OsString, OsString)],
+) -> Invocation {
     let entry = directory.join(&plugin.entry);
     let (program, args) = match &plugin.interpreter {
         Some(interpreter) => (interpreter.into(), vec![entry.into()]),
         None => (entry, Vec::new()),
     };
     let cwd = std::env::temp_dir();
-    Invocation { supervisor: supervisor.to_owned(), program, args, env: env.to_vec(), cwd }
+    Invocation {
+        supervisor: supervisor.to_owned(),
+        program,
+        args,
+        env: env.to_vec(),
+        cwd,
+    }
 }

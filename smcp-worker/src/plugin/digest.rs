@@ -44,7 +44,9 @@ fn walk(root: &Path, below: &Path, hasher: &mut Sha256, files: &mut usize) -> io
         }
         *files += 1;
         if *files > MAX_FILES {
-            return Err(io::Error::other(format!("it has more than {MAX_FILES} files")));
+            return Err(io::Error::other(format!(
+                "it has more than {MAX_FILES} files"
+            )));
         }
         hasher.update(path.as_os_str().as_encoded_bytes());
         file(&root.join(path), hasher)?;

@@ -30,7 +30,9 @@ fn show(state: State) -> String {
                 if cancelling { ", cancelling" } else { "" }
             )
         }
-        ended => ended.name().to_string(),
+        State::Succeeded | State::Failed | State::Cancelled | State::OutcomeUnknown => {
+            state.name().to_string()
+        }
     }
 }
 

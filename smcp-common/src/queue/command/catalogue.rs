@@ -11,7 +11,7 @@ use crate::plugin::Plugin;
 use crate::queue::{QueueError, row};
 
 /// A worker that scans for longer than this is taken to have died.
-const SCAN_LEASE: Duration = Duration::from_secs(120);
+const SCAN_LEASE: Duration = Duration::from_mins(2);
 
 /// Asks the workers to look at the plugin directories again; answers the number of the scan to wait for.
 #[derive(Debug)]
@@ -28,7 +28,12 @@ impl Command for CatalogueWant {
             .prepare_cached(include_str!("../sql/catalogue_want.sql"))?
             .query_row([], |row| row.get(0))?;
         tx.marks.rings = true;
-        tx.audit("plugins.scan_requested", &self.by, None, json!({ "scan": wanted }))?;
+        tx.audit(
+            "plugins.scan_requested",
+            &self.by,
+            None,
+            json!({ "scan": wanted }),
+        )?;
         Ok(wanted)
     }
 }

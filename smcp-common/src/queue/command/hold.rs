@@ -50,7 +50,13 @@ impl Held {
                 },
             )
             .optional()?
-            .map(
+            .map_or_else(
+                || {
+                    Err(QueueError::LeaseLost {
+                        job: hold.job.clone(),
+                        attempt: hold.attempt,
+                    })
+                },
                 |(num, failures, effect, max_attempts, cancelling, output_bytes)| {
                     let policy = Policy {
                         effect: row::effect(hold.job.as_str(), &effect)?,
@@ -68,12 +74,6 @@ impl Held {
                     })
                 },
             )
-            .unwrap_or_else(|| {
-                Err(QueueError::LeaseLost {
-                    job: hold.job.clone(),
-                    attempt: hold.attempt,
-                })
-            })
     }
 
     /// Reads the columns of `held_by_worker.sql` and its kin.

@@ -87,26 +87,26 @@ fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
 
 /// Refuses a file that is not ours before anything is written to it.
 fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let number = |pragma: &str| -> Result<i64, OpenError> {
-        connection
-            .pragma_query_value(None, pragma, |row| row.get(0))
-            .map_err(|source| explain(path, source))
-    };
-    let (id, version, pages) = (
-        number("application_id")?,
-        number("user_version")?,
-        number("page_count")?,
-    );
+    // One transaction: another process may be making the file right now.
+    let identity = connection.unchecked_transaction().and_then(|transaction| {
+        let id: i64 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
+        let version: i64 =
+            transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        let objects = "SELECT count(*) FROM sqlite_schema";
+        let is_empty = transaction.query_row(objects, [], |row| row.get::<_, i64>(0))? == 0;
+        Ok((id, version, is_empty))
+    });
+    let (id, found, is_empty) = identity.map_err(|source| explain(path, source))?;
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
-    if pages > 0 && id != APPLICATION_ID {
+    if !is_empty && id != APPLICATION_ID {
         return Err(OpenError::NotOurs {
             path: path.to_owned(),
         });
     }
-    if version > known {
+    if found > known {
         return Err(OpenError::Newer {
             path: path.to_owned(),
-            found: version,
+            found,
             known,
         });
     }

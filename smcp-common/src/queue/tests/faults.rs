@@ -135,7 +135,7 @@ fn refusal(prepare: impl FnOnce(&std::path::Path)) -> String {
 #[tokio::test]
 async fn a_file_that_is_not_a_database_is_refused() {
     let said = refusal(|path| {
-        fs::write(path, "hello, I am a letter to my grandmother".repeat(100)).unwrap()
+        fs::write(path, "hello, I am a letter to my grandmother".repeat(100)).unwrap();
     });
     insta::assert_snapshot!(said, @"DIR/smcp.db is not an SMCP database; move it away or choose another with --database");
 }

@@ -140,7 +140,7 @@ async fn jobs_are_listed_newest_first_and_filtered(world: World) {
             })
             .await
             .unwrap()),
-        [second.clone()]
+        std::slice::from_ref(&second)
     );
     assert_eq!(
         ids(world

@@ -129,7 +129,7 @@ impl Profiles {
         let default = first_known([named_default.as_deref(), None]);
         let initial = first_known([attach, named_default.as_deref()]);
         Ok(Self {
-            profiles,
+            by_name: profiles,
             initial,
             default,
             hints,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use glob::Pattern;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// The profile of all tools, which is always there.
 pub const FULL: &str = "full";
@@ -42,7 +43,7 @@ pub struct Hint {
     pub tool: String,
     /// What the tool needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub needs: Option<serde_json::Value>,
+    pub needs: Option<Value>,
 }
 
 /// A profile file that cannot be used.
@@ -235,10 +236,13 @@ fn read(path: &Path) -> Result<File, ProfilesError> {
         path: path.to_owned(),
         source,
     })?;
-    serde_json::from_str(&text).map_err(|error| ProfilesError::Form {
-        path: path.to_owned(),
-        message: error.to_string(),
-    })
+    // A map first: serde would take an array for a struct, field by field.
+    serde_json::from_str::<Map<String, Value>>(&text)
+        .and_then(|object| serde_json::from_value(Value::Object(object)))
+        .map_err(|error| ProfilesError::Form {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })
 }
 
 #[cfg(test)]

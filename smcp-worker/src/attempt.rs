@@ -21,28 +21,7 @@ use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
 use crate::plugin::environment::environment;
 use crate::plugin::process::{self, Invocation, Limits, StopReason};
-use crate::work::persist;
-
-/// How an attempt ended, for the commit that records it.
-#[derive(Debug)]
-pub(crate) struct Ending {
-    pub(crate) outcome: Outcome,
-    /// Standard output that has not been stored yet.
-    pub(crate) output: Vec<u8>,
-    pub(crate) output_truncated: bool,
-}
-
-impl Ending {
-    /// An end without a process.
-    fn refused(code: &str, message: impl Into<String>) -> Self {
-        let outcome = Outcome::Failed(Failure::new(code, message));
-        Self {
-            outcome,
-            output: Vec::new(),
-            output_truncated: false,
-        }
-    }
-}
+use crate::work::{Ending, Run, persist};
 
 /// Runs attempts.
 #[derive(Debug)]
@@ -61,9 +40,8 @@ pub(crate) struct Runner {
     pub(crate) catalogue: Mutex<Option<Arc<Catalogue>>>,
 }
 
-impl Runner {
-    /// Runs the attempt to its end. What the plugin does is an [`Outcome`]; there is no error.
-    pub(crate) async fn run(&self, job: Claimed) -> Ending {
+impl Run for Runner {
+    async fn run(&self, job: Claimed) -> Ending {
         let span = tracing::info_span!(
             "job.attempt",
             job.id = %job.id,
@@ -81,7 +59,9 @@ impl Runner {
         );
         ending
     }
+}
 
+impl Runner {
     async fn attempt(&self, job: &Claimed) -> Ending {
         let catalogue = match self.catalogue().await {
             Ok(catalogue) => catalogue,
@@ -89,7 +69,7 @@ impl Runner {
         };
         let Some((plugin, tool)) = find(&catalogue, job) else {
             let message = format!("Tool {} is no longer offered by any plugin.", job.tool);
-            return Ending::refused(code::PLUGIN_NOT_FOUND, message);
+            return refused(code::PLUGIN_NOT_FOUND, message);
         };
         if !Path::new(&plugin.directory).join(&plugin.entry).is_file() {
             let Plugin {
@@ -100,11 +80,11 @@ impl Runner {
             } = plugin;
             let message =
                 format!("Plugin {name} is gone: there is no {directory}/{entry} any more.");
-            return Ending::refused(code::PLUGIN_NOT_FOUND, message);
+            return refused(code::PLUGIN_NOT_FOUND, message);
         }
         let argv = match argv::render(tool, &job.arguments) {
             Ok(argv) => argv,
-            Err(error) => return Ending::refused(code::INVALID_ARGUMENTS, error.to_string()),
+            Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
         let scratch = match tempfile::tempdir_in(&self.scratch) {
             Ok(scratch) => scratch,
@@ -115,7 +95,7 @@ impl Runner {
                 );
                 let message =
                     "The worker cannot make a working directory; its log has the details.";
-                return Ending::refused(code::INTERNAL, message);
+                return refused(code::INTERNAL, message);
             }
         };
         let invocation = self.invocation(job, plugin, argv, scratch.path());
@@ -157,7 +137,7 @@ impl Runner {
                 let error: &dyn std::error::Error = &error;
                 tracing::error!(error, "the plugin's process could not be followed");
                 let message = "The plugin's process could not be followed to its end; the worker's log has the details.";
-                Ending::refused(code::INTERNAL, message)
+                refused(code::INTERNAL, message)
             }
         }
     }
@@ -215,6 +195,16 @@ impl Runner {
     }
 }
 
+/// An end without a process.
+fn refused(code: &str, message: impl Into<String>) -> Ending {
+    let outcome = Outcome::Failed(Failure::new(code, message));
+    Ending {
+        outcome,
+        output: Vec::new(),
+        output_truncated: false,
+    }
+}
+
 fn find<'c>(catalogue: &'c Catalogue, job: &Claimed) -> Option<(&'c Plugin, &'c Tool)> {
     let plugin = catalogue
         .plugins
@@ -232,7 +222,7 @@ fn unreadable(error: &QueueError) -> Ending {
         error = error as &dyn std::error::Error,
         "the catalogue cannot be read"
     );
-    Ending::refused(
+    refused(
         code::INTERNAL,
         "The catalogue of tools cannot be read; the worker's log has the details.",
     )

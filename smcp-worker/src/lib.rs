@@ -1,7 +1,7 @@
 //! The SMCP worker: claims jobs, runs plugin processes, and records how they ended.
 //!
 //! It listens on no port and decides no policy; both are the API's. In the order of a job's way through it:
-//! [`work`](self) claims (④), `attempt` runs one attempt (⑤), [`plugin::process`] its process tree (⑥) below the
+//! [`work`] claims (④), `attempt` runs one attempt (⑤), [`plugin::process`] its process tree (⑥) below the
 //! supervisor of [`sandbox`], and `work` commits the end (⑦).
 
 mod attempt;
@@ -10,7 +10,7 @@ pub mod plugin;
 mod presence;
 pub mod sandbox;
 mod scan;
-mod work;
+pub mod work;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

@@ -27,8 +27,6 @@ use smcp_common::queue::{Finish, Hold, Queue, QueueError, Work};
 use tower_layer::{Layer, Stack};
 use tower_service::Service;
 
-use crate::attempt::{Ending, Runner};
-
 /// One job at a time: plugin actions are serial unless an operator starts more workers.
 const SLOTS: usize = 1;
 /// After being told to stop at once, the process tree gets its grace period and the finish its commit.
@@ -49,7 +47,7 @@ pub(crate) async fn run(queue: Queue, worker: String, runner: Arc<Runner>, shutd
                 })
                 .data(Arc::clone(&runner))
                 .layer(CatchPanicLayer::with_panic_handler(|_| Panicked))
-                .build(attempt)
+                .build(attempt::<R>)
         }
     });
     let context = monitor.context();
@@ -76,7 +74,7 @@ pub(crate) async fn run(queue: Queue, worker: String, runner: Arc<Runner>, shutd
     give_back_unbegun(&queue, &worker, &next).await;
 }
 
-async fn attempt(job: Claimed, runner: Data<Arc<Runner>>) -> Result<Ending, BoxDynError> {
+async fn attempt<R: Run>(job: Claimed, runner: Data<Arc<R>>) -> Result<Ending, BoxDynError> {
     Ok(runner.run(job).await)
 }
 

@@ -93,7 +93,7 @@ async fn run_reload(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
     };
     let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
     if let Ok(done) = tokio::time::timeout(timeout, scanned).await {
-        done?
+        done?;
     } else {
         let message = format!(
             "No worker has looked through the plugin directories within {timeout_s} s. Is one running? It will when one is."

@@ -54,6 +54,20 @@ pub(super) fn open_reader(path: &Path, busy: Duration) -> Result<Connection, Ope
     Ok(connection)
 }
 
+/// Opens a file for reading that may be anything, and refuses it where it is not a database of ours.
+pub(super) fn open_existing(path: &Path, busy: Duration) -> Result<Connection, OpenError> {
+    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    // SQLite says "unable to open" of whatever is wrong; the system says what it is.
+    std::fs::File::open(path).map_err(io)?;
+    let connection = open_reader(path, busy)?;
+    identify(&connection, path)?;
+    // An empty file is as good as none to a writer, but nothing to read.
+    if application_id(&connection, path)? != APPLICATION_ID {
+        return Err(OpenError::NotOurs { path: path.to_owned() });
+    }
+    Ok(connection)
+}
+
 /// Looks for damage.
 ///
 /// # Errors
@@ -75,10 +89,8 @@ fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
 
 /// Refuses a file that is not ours before anything is written to it.
 fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
-    let number = |pragma: &str| -> Result<i64, OpenError> {
-        connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(|source| explain(path, source))
-    };
-    let (id, version, pages) = (number("application_id")?, number("user_version")?, number("page_count")?);
+    let number = |pragma: &str| number(connection, pragma, path);
+    let (id, version, pages) = (application_id(connection, path)?, number("user_version")?, number("page_count")?);
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if pages > 0 && id != APPLICATION_ID {
         return Err(OpenError::NotOurs { path: path.to_owned() });
@@ -87,6 +99,14 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
         return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
     }
     Ok(())
+}
+
+fn application_id(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
+    number(connection, "application_id", path)
+}
+
+fn number(connection: &Connection, pragma: &str, path: &Path) -> Result<i64, OpenError> {
+    connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(|source| explain(path, source))
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -103,7 +123,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
+pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode as Code;
     let path = path.to_owned();
     match source.sqlite_error_code() {

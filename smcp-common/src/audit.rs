@@ -41,7 +41,11 @@ impl Record {
             "kind": self.kind,
             "seq": self.seq,
         }));
-        Sha256::new().chain_update(previous).chain_update(text).finalize().into()
+        Sha256::new()
+            .chain_update(previous)
+            .chain_update(text)
+            .finalize()
+            .into()
     }
 }
 
@@ -55,7 +59,10 @@ pub struct Verifier {
 impl Verifier {
     /// A verifier that awaits the first record.
     pub const fn new() -> Self {
-        Self { previous: GENESIS, records: 0 }
+        Self {
+            previous: GENESIS,
+            records: 0,
+        }
     }
 
     /// Takes the next record.
@@ -86,7 +93,9 @@ impl Default for Verifier {
 /// The number of the first record that does not follow from the ones before it, if there is one.
 pub fn first_broken<'r>(records: impl IntoIterator<Item = (&'r Record, &'r Hash)>) -> Option<i64> {
     let mut verifier = Verifier::new();
-    records.into_iter().find_map(|(record, hash)| verifier.take(record, hash).err())
+    records
+        .into_iter()
+        .find_map(|(record, hash)| verifier.take(record, hash).err())
 }
 
 #[cfg(test)]

@@ -21,7 +21,10 @@ pub fn digest(value: &Value) -> [u8; 32] {
 pub fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn write(value: &Value, text: &mut String) {
@@ -50,7 +53,9 @@ fn write(value: &Value, text: &mut String) {
             }
             text.push(']');
         }
-        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => write_scalar(scalar, text),
+        scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+            write_scalar(scalar, text)
+        }
     }
 }
 
@@ -70,7 +75,10 @@ mod tests {
     #[test]
     fn keys_are_sorted_at_every_depth() {
         let value = json!({"b": [{"z": 1, "a": "é\n"}], "a": null, "aa": 1.5});
-        assert_eq!(to_string(&value), r#"{"a":null,"aa":1.5,"b":[{"a":"é\n","z":1}]}"#);
+        assert_eq!(
+            to_string(&value),
+            r#"{"a":null,"aa":1.5,"b":[{"a":"é\n","z":1}]}"#
+        );
     }
 
     #[test]

@@ -37,7 +37,10 @@ impl Timestamp {
     /// This instant, later by `duration`; the last representable one where that overflows.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)))
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// The time from `earlier` to this instant; zero where `earlier` is later.
@@ -47,7 +50,9 @@ impl Timestamp {
 
     /// Reads an RFC 3339 instant such as `2026-11-21T09:30:00Z` or `2026-11-21T10:30:00+01:00`.
     pub fn parse(text: &str) -> Option<Self> {
-        Some(Self(DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis()))
+        Some(Self(
+            DateTime::parse_from_rfc3339(text).ok()?.timestamp_millis(),
+        ))
     }
 }
 
@@ -71,9 +76,14 @@ impl fmt::Debug for Timestamp {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the clock"
+    )]
     fn now(&self) -> Timestamp {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
@@ -90,7 +100,10 @@ impl ManualClock {
 
     /// Moves the clock forward.
     pub fn advance(&self, duration: Duration) {
-        self.0.fetch_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+        self.0.fetch_add(
+            i64::try_from(duration.as_millis()).unwrap_or(i64::MAX),
+            Ordering::SeqCst,
+        );
     }
 }
 

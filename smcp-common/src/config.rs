@@ -130,10 +130,16 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`], which names the setting and what it may be.
-    pub fn load(file: Option<(&str, &str)>, env: &Environment, flags: &Flags) -> Result<Self, ConfigError> {
+    pub fn load(
+        file: Option<(&str, &str)>,
+        env: &Environment,
+        flags: &Flags,
+    ) -> Result<Self, ConfigError> {
         let file = match file {
-            Some((name, text)) => File::parse(text)
-                .map_err(|message| ConfigError::File { file: name.to_owned(), message })?,
+            Some((name, text)) => File::parse(text).map_err(|message| ConfigError::File {
+                file: name.to_owned(),
+                message,
+            })?,
             None => File::default(),
         };
         let data_dir = data_dir(env, flags)?;
@@ -141,16 +147,30 @@ impl Config {
             database: database(env, flags, file.database, &data_dir)?,
             data_dir,
             http: Http {
-                host: first([flags.host.clone(), env.text("MCP_HOST"), file.http.host], "127.0.0.1"),
-                port: flags.port.or(env.number("MCP_PORT", "a port between 0 and 65535")?).or(file.http.port).unwrap_or(8000),
+                host: first(
+                    [flags.host.clone(), env.text("MCP_HOST"), file.http.host],
+                    "127.0.0.1",
+                ),
+                port: flags
+                    .port
+                    .or(env.number("MCP_PORT", "a port between 0 and 65535")?)
+                    .or(file.http.port)
+                    .unwrap_or(8000),
                 max_body_bytes: file.http.max_body_bytes.unwrap_or(4 * 1024 * 1024),
-                allowed_hosts: env.list("SMCP_ALLOWED_HOSTS", ',').or(file.http.allowed_hosts).unwrap_or_default(),
-                allowed_origins: env.list("SMCP_ALLOWED_ORIGINS", ',').or(file.http.allowed_origins).unwrap_or_default(),
+                allowed_hosts: env
+                    .list("SMCP_ALLOWED_HOSTS", ',')
+                    .or(file.http.allowed_hosts)
+                    .unwrap_or_default(),
+                allowed_origins: env
+                    .list("SMCP_ALLOWED_ORIGINS", ',')
+                    .or(file.http.allowed_origins)
+                    .unwrap_or_default(),
             },
             auth: Auth {
                 keys: keys(env),
                 disabled: env.switch("MCP_AUTH_DISABLED")?.unwrap_or(false),
-                allow_loopback: !flags.require_auth && env.switch("MCP_AUTH_ALLOW_LOOPBACK")?.unwrap_or(true),
+                allow_loopback: !flags.require_auth
+                    && env.switch("MCP_AUTH_ALLOW_LOOPBACK")?.unwrap_or(true),
             },
             plugins: Plugins {
                 directories: plugin_directories(env, flags, file.plugins.directories),
@@ -160,8 +180,18 @@ impl Config {
             workers: workers(env, flags, file.workers.count)?,
             drain_timeout: Duration::from_secs(file.workers.drain_timeout_s.unwrap_or(60)),
             log: Log {
-                filter: first([env.text("SMCP_LOG"), env.text("MCP_LOG_LEVEL").map(|level| level.to_lowercase()), file.log.filter], "info"),
-                json: env.switch("MCP_LOG_JSON")?.or(file.log.json).unwrap_or(false),
+                filter: first(
+                    [
+                        env.text("SMCP_LOG"),
+                        env.text("MCP_LOG_LEVEL").map(|level| level.to_lowercase()),
+                        file.log.filter,
+                    ],
+                    "info",
+                ),
+                json: env
+                    .switch("MCP_LOG_JSON")?
+                    .or(file.log.json)
+                    .unwrap_or(false),
             },
         })
     }
@@ -186,14 +216,26 @@ impl Config {
 }
 
 fn first<const N: usize>(choices: [Option<String>; N], default: &str) -> String {
-    choices.into_iter().flatten().next().unwrap_or_else(|| default.to_owned())
+    choices
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or_else(|| default.to_owned())
 }
 
 fn data_dir(env: &Environment, flags: &Flags) -> Result<PathBuf, ConfigError> {
-    if let Some(named) = flags.data_dir.clone().or_else(|| env.text("SMCP_DATA_DIR").map(PathBuf::from)) {
+    if let Some(named) = flags
+        .data_dir
+        .clone()
+        .or_else(|| env.text("SMCP_DATA_DIR").map(PathBuf::from))
+    {
         return Ok(named);
     }
-    let home = || env.text("HOME").map(PathBuf::from).ok_or(ConfigError::NoDataDirectory);
+    let home = || {
+        env.text("HOME")
+            .map(PathBuf::from)
+            .ok_or(ConfigError::NoDataDirectory)
+    };
     let base = match env.text("XDG_DATA_HOME") {
         Some(base) => base.into(),
         None if cfg!(target_os = "macos") => home()?.join("Library/Application Support"),
@@ -202,30 +244,65 @@ fn data_dir(env: &Environment, flags: &Flags) -> Result<PathBuf, ConfigError> {
     Ok(base.join("smcp"))
 }
 
-fn database(env: &Environment, flags: &Flags, file: Option<String>, data_dir: &Path) -> Result<PathBuf, ConfigError> {
-    let Some(url) = flags.database.clone().or_else(|| env.text("SMCP_DATABASE_URL")).or(file) else {
+fn database(
+    env: &Environment,
+    flags: &Flags,
+    file: Option<String>,
+    data_dir: &Path,
+) -> Result<PathBuf, ConfigError> {
+    let Some(url) = flags
+        .database
+        .clone()
+        .or_else(|| env.text("SMCP_DATABASE_URL"))
+        .or(file)
+    else {
         return Ok(data_dir.join("smcp.db"));
     };
-    let path = url.strip_prefix("sqlite://").or_else(|| url.strip_prefix("sqlite:")).unwrap_or(&url);
+    let path = url
+        .strip_prefix("sqlite://")
+        .or_else(|| url.strip_prefix("sqlite:"))
+        .unwrap_or(&url);
     if path.is_empty() || path.contains("://") {
         let expected = "a file, or sqlite:// and a file";
-        return Err(ConfigError::Value { key: "SMCP_DATABASE_URL (or --database)", value: url, expected });
+        return Err(ConfigError::Value {
+            key: "SMCP_DATABASE_URL (or --database)",
+            value: url,
+            expected,
+        });
     }
     Ok(path.into())
 }
 
 fn keys(env: &Environment) -> Vec<Secret> {
-    let one = env.text("MCP_API_KEY").map(|key| key.trim().to_owned()).filter(|key| !key.is_empty());
-    one.into_iter().chain(env.list("MCP_API_KEYS", ',').unwrap_or_default()).map(Secret::new).collect()
+    let one = env
+        .text("MCP_API_KEY")
+        .map(|key| key.trim().to_owned())
+        .filter(|key| !key.is_empty());
+    one.into_iter()
+        .chain(env.list("MCP_API_KEYS", ',').unwrap_or_default())
+        .map(Secret::new)
+        .collect()
 }
 
-fn plugin_directories(env: &Environment, flags: &Flags, file: Option<Vec<String>>) -> Option<Vec<PathBuf>> {
-    let named = flags.plugins.as_deref().map(|text| split(text, ':')).or_else(|| env.list("MCP_PLUGINS_DIR", ':'));
+fn plugin_directories(
+    env: &Environment,
+    flags: &Flags,
+    file: Option<Vec<String>>,
+) -> Option<Vec<PathBuf>> {
+    let named = flags
+        .plugins
+        .as_deref()
+        .map(|text| split(text, ':'))
+        .or_else(|| env.list("MCP_PLUGINS_DIR", ':'));
     let directories = named.or(file)?;
     (!directories.is_empty()).then(|| directories.into_iter().map(PathBuf::from).collect())
 }
 
-fn plugin_timeout(env: &Environment, flags: &Flags, file: Option<f64>) -> Result<Option<Duration>, ConfigError> {
+fn plugin_timeout(
+    env: &Environment,
+    flags: &Flags,
+    file: Option<f64>,
+) -> Result<Option<Duration>, ConfigError> {
     const DEFAULT_S: f64 = 300.0;
     let seconds = flags
         .plugin_timeout
@@ -236,23 +313,38 @@ fn plugin_timeout(env: &Environment, flags: &Flags, file: Option<f64>) -> Result
         return Ok(None);
     }
     let expected = "a number of seconds, 0 for no limit";
-    let timeout = Duration::try_from_secs_f64(seconds)
-        .map_err(|_| ConfigError::Value { key: "MCP_PLUGIN_TIMEOUT", value: seconds.to_string(), expected })?;
+    let timeout = Duration::try_from_secs_f64(seconds).map_err(|_| ConfigError::Value {
+        key: "MCP_PLUGIN_TIMEOUT",
+        value: seconds.to_string(),
+        expected,
+    })?;
     Ok(Some(timeout.max(Duration::from_millis(1))))
 }
 
 fn workers(env: &Environment, flags: &Flags, file: Option<u16>) -> Result<u16, ConfigError> {
     let expected = "a number between 1 and 256";
-    let count = flags.workers.or(env.number("SMCP_WORKERS", expected)?).or(file).unwrap_or(1);
+    let count = flags
+        .workers
+        .or(env.number("SMCP_WORKERS", expected)?)
+        .or(file)
+        .unwrap_or(1);
     if (1..=256).contains(&count) {
         Ok(count)
     } else {
-        Err(ConfigError::Value { key: "SMCP_WORKERS (or --workers)", value: count.to_string(), expected })
+        Err(ConfigError::Value {
+            key: "SMCP_WORKERS (or --workers)",
+            value: count.to_string(),
+            expected,
+        })
     }
 }
 
 fn split(text: &str, separator: char) -> Vec<String> {
-    text.split(separator).map(str::trim).filter(|part| !part.is_empty()).map(ToOwned::to_owned).collect()
+    text.split(separator)
+        .map(str::trim)
+        .filter(|part| !part.is_empty())
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// The environment of a process, as read once. Empty variables count as unset.
@@ -261,7 +353,10 @@ pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
     /// The environment of this process; what is not Unicode is left out.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the one place that reads the environment"
+    )]
     pub fn of_process() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -283,25 +378,46 @@ impl Environment {
         self.text(name).map(|text| split(&text, separator))
     }
 
-    fn number<T: std::str::FromStr>(&self, key: &'static str, expected: &'static str) -> Result<Option<T>, ConfigError> {
+    fn number<T: std::str::FromStr>(
+        &self,
+        key: &'static str,
+        expected: &'static str,
+    ) -> Result<Option<T>, ConfigError> {
         self.text(key)
-            .map(|value| value.trim().parse().map_err(|_| ConfigError::Value { key, value, expected }))
+            .map(|value| {
+                value.trim().parse().map_err(|_| ConfigError::Value {
+                    key,
+                    value,
+                    expected,
+                })
+            })
             .transpose()
     }
 
     fn switch(&self, key: &'static str) -> Result<Option<bool>, ConfigError> {
-        let Some(value) = self.text(key) else { return Ok(None) };
+        let Some(value) = self.text(key) else {
+            return Ok(None);
+        };
         match value.trim().to_lowercase().as_str() {
             "1" | "true" | "yes" | "on" => Ok(Some(true)),
             "0" | "false" | "no" | "off" => Ok(Some(false)),
-            _ => Err(ConfigError::Value { key, value, expected: "1, true, yes or on; or 0, false, no or off" }),
+            _ => Err(ConfigError::Value {
+                key,
+                value,
+                expected: "1, true, yes or on; or 0, false, no or off",
+            }),
         }
     }
 }
 
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Environment {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(variables: T) -> Self {
-        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+        Self(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .collect(),
+        )
     }
 }
 

@@ -22,7 +22,10 @@ impl Shutdown {
     /// What the system says when signals cannot be watched.
     pub fn on_signals(drain_timeout: Duration) -> std::io::Result<Self> {
         let shutdown = Self::default();
-        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (terminate, interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
         tokio::spawn(watch(shutdown.clone(), terminate, interrupt, drain_timeout));
         Ok(shutdown)
     }
@@ -33,7 +36,12 @@ impl Shutdown {
     }
 }
 
-async fn watch(shutdown: Shutdown, mut terminate: Signal, mut interrupt: Signal, drain_timeout: Duration) {
+async fn watch(
+    shutdown: Shutdown,
+    mut terminate: Signal,
+    mut interrupt: Signal,
+    drain_timeout: Duration,
+) {
     tokio::select! {
         () = either(&mut terminate, &mut interrupt) => tracing::info!("stopping: what has begun is finished first"),
         () = shutdown.drain.cancelled() => {}

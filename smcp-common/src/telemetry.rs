@@ -10,7 +10,9 @@ use crate::config::Log;
 
 /// A filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("SMCP_LOG is '{filter}', but must be a level (error, warn, info, debug, trace) or a filter such as info,smcp_worker=debug")]
+#[error(
+    "SMCP_LOG is '{filter}', but must be a level (error, warn, info, debug, trace) or a filter such as info,smcp_worker=debug"
+)]
 pub struct InvalidFilter {
     /// What it is.
     filter: String,
@@ -21,13 +23,19 @@ pub struct InvalidFilter {
 /// # Errors
 /// [`InvalidFilter`]
 pub fn start(log: &Log) -> Result<(), InvalidFilter> {
-    let filter = EnvFilter::try_new(&log.filter).map_err(|_| InvalidFilter { filter: log.filter.clone() })?;
+    let filter = EnvFilter::try_new(&log.filter).map_err(|_| InvalidFilter {
+        filter: log.filter.clone(),
+    })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
-    let started = if log.json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
+    let started = if log.json {
+        builder.json().flatten_event(true).try_init()
+    } else {
+        builder.try_init()
+    };
     // A second start, as in tests, leaves the first in place.
     drop(started);
     Ok(())

@@ -1,3 +1,127 @@
-//! The SMCP worker: claims jobs and runs plugin processes.
+//! The SMCP worker: claims jobs, runs plugin processes, and records how they ended.
+//!
+//! It listens on no port and decides no policy; both are the API's. In the order of a job's way through it:
+//! [`work`](self) claims (④), `attempt` runs one attempt (⑤), [`plugin::process`] its process tree (⑥) below the
+//! supervisor of [`sandbox`], and `work` commits the end (⑦).
 
+mod attempt;
+mod lease;
 pub mod plugin;
+mod presence;
+pub mod sandbox;
+mod scan;
+mod work;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use smcp_common::clock::SystemClock;
+use smcp_common::config::{Config, Environment};
+use smcp_common::lifecycle::Shutdown;
+use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
+
+use self::attempt::Runner;
+use self::lease::LeaseKeeper;
+use self::plugin::catalogue::Scanner;
+use self::presence::{Presence, settle_the_dead};
+
+/// The running program itself: an upgrade on disk cannot mix two versions.
+const SUPERVISOR: &str = "/proc/self/exe";
+
+/// A worker that cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    /// Its database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It cannot announce itself.
+    #[error("the worker cannot be registered")]
+    Register(#[source] QueueError),
+    /// A file or directory that it needs cannot be made.
+    #[error("{what} {path}")]
+    Files {
+        /// What it could not do.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Runs a worker until `shutdown` asks for its end.
+///
+/// Made for a current-thread runtime: one job at a time, committed on the thread that claims.
+///
+/// # Errors
+/// [`WorkerError`] when it cannot start; once it runs, what goes wrong is logged and tried again.
+pub async fn run(config: Config, environment: Environment, shutdown: Shutdown) -> Result<(), WorkerError> {
+    let clock = Arc::new(SystemClock);
+    let options = Options {
+        path: config.database.clone(),
+        durability: Durability::Full,
+        commit: Commit::Inline,
+        wake: Wake::Auto,
+        check: false,
+    };
+    let files = |what, path: &std::path::Path| {
+        let path = path.to_owned();
+        move |source| WorkerError::Files { what, path, source }
+    };
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(files("cannot create the data directory", &config.data_dir))?;
+    let queue = Queue::open(&options, clock.clone())?;
+    let presence = Presence::begin(&config.database)
+        .map_err(files("cannot make the worker's directory beside", &config.database))?;
+    let (worker, version) = (presence.id().to_owned(), env!("CARGO_PKG_VERSION"));
+    work::persist("registration", || queue.register_worker(&worker, &host(), version))
+        .await
+        .map_err(WorkerError::Register)?;
+    if let Err(error) = settle_the_dead(&queue, presence.siblings()).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "jobs of dead workers are settled later");
+    }
+    let leases = LeaseKeeper::start(options, clock, &presence)
+        .map_err(files("cannot start the thread that renews leases for", &config.database))?;
+    let directories = directories(&config)
+        .map_err(files("cannot unpack the bundled plugins below", &config.data_dir))?;
+    let scanner = Scanner::new(SUPERVISOR.into(), environment.clone(), &config.plugins.pass_env);
+    let scans = tokio::spawn(scan::run(queue.clone(), worker.clone(), scanner, directories, shutdown.clone()));
+
+    tracing::info!(worker.id = worker, worker.pid = std::process::id(), "worker started");
+    let runner = Runner {
+        queue: queue.clone(),
+        worker: worker.clone(),
+        supervisor: SUPERVISOR.into(),
+        scratch: presence.scratch(),
+        environment,
+        pass_env: config.plugins.pass_env,
+        leases,
+        shutdown: shutdown.clone(),
+        catalogue: Mutex::default(),
+    };
+    work::run(queue.clone(), worker.clone(), Arc::new(runner), shutdown).await;
+    scans.abort();
+    match queue.release_all(&worker).await {
+        Ok(0) => tracing::info!(worker.id = worker, "worker stopped"),
+        Ok(jobs) => tracing::warn!(worker.id = worker, jobs, "worker stopped; its unfinished jobs are settled"),
+        Err(error) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(worker.id = worker, error, "worker stopped; its jobs are settled by the next one");
+        }
+    }
+    Ok(())
+}
+
+/// Where plugins are looked for: as configured, else `./plugins`, else the bundled ones.
+fn directories(config: &Config) -> std::io::Result<Vec<PathBuf>> {
+    if let Some(directories) = &config.plugins.directories {
+        return Ok(directories.clone());
+    }
+    let here = PathBuf::from("plugins");
+    if here.is_dir() { Ok(vec![here]) } else { Ok(vec![plugin::bundled::unpack(&config.data_dir)?]) }
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}

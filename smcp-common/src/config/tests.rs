@@ -12,8 +12,14 @@ fn load(file: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Config,
 #[test]
 fn the_defaults() {
     let config = Config::load(None, &env(&[]), &Flags::default()).unwrap();
-    assert_eq!(config.database, Path::new("/home/ada/.local/share/smcp/smcp.db"));
-    assert_eq!((config.http.host.as_str(), config.http.port), ("127.0.0.1", 8000));
+    assert_eq!(
+        config.database,
+        Path::new("/home/ada/.local/share/smcp/smcp.db")
+    );
+    assert_eq!(
+        (config.http.host.as_str(), config.http.port),
+        ("127.0.0.1", 8000)
+    );
     assert_eq!(config.plugins.timeout, Some(Duration::from_secs(300)));
     assert_eq!(config.workers, 1);
     assert!(config.auth.allow_loopback && config.auth.keys.is_empty());
@@ -23,14 +29,25 @@ fn the_defaults() {
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let file = "[http]\nhost = 'file'\nport = 1\n[workers]\ncount = 2\n";
     let variables = [("MCP_HOST", "env"), ("MCP_PORT", "2")];
-    let flags = Flags { host: Some("flag".into()), ..Flags::default() };
+    let flags = Flags {
+        host: Some("flag".into()),
+        ..Flags::default()
+    };
     let config = load(file, &variables, &flags).unwrap();
-    assert_eq!((config.http.host.as_str(), config.http.port, config.workers), ("flag", 2, 2));
+    assert_eq!(
+        (config.http.host.as_str(), config.http.port, config.workers),
+        ("flag", 2, 2)
+    );
 }
 
 #[test]
 fn both_key_variables_count_and_blanks_do_not() {
-    let config = load("", &[("MCP_API_KEY", " a "), ("MCP_API_KEYS", "b,, c ,")], &Flags::default()).unwrap();
+    let config = load(
+        "",
+        &[("MCP_API_KEY", " a "), ("MCP_API_KEYS", "b,, c ,")],
+        &Flags::default(),
+    )
+    .unwrap();
     assert_eq!(config.auth.keys, ["a", "b", "c"].map(Secret::new));
     assert_eq!(format!("{:?}", config.auth.keys), "[***, ***, ***]");
 }
@@ -38,12 +55,19 @@ fn both_key_variables_count_and_blanks_do_not() {
 #[test]
 fn plugin_directories_are_joined_by_colons() {
     let config = load("", &[("MCP_PLUGINS_DIR", "/a:/b")], &Flags::default()).unwrap();
-    assert_eq!(config.plugins.directories, Some(vec!["/a".into(), "/b".into()]));
+    assert_eq!(
+        config.plugins.directories,
+        Some(vec!["/a".into(), "/b".into()])
+    );
 }
 
 #[test]
 fn a_timeout_of_zero_or_less_means_none() {
-    for (value, expected) in [("0", None), ("-1", None), ("1.5", Some(Duration::from_millis(1500)))] {
+    for (value, expected) in [
+        ("0", None),
+        ("-1", None),
+        ("1.5", Some(Duration::from_millis(1500))),
+    ] {
         let config = load("", &[("MCP_PLUGIN_TIMEOUT", value)], &Flags::default()).unwrap();
         assert_eq!(config.plugins.timeout, expected, "{value}");
     }
@@ -51,12 +75,22 @@ fn a_timeout_of_zero_or_less_means_none() {
 
 #[test]
 fn what_is_wrong_is_named() {
-    let said = |file: &str, variables: &[(&str, &str)]| load(file, variables, &Flags::default()).unwrap_err().to_string();
-    insta::assert_snapshot!(said("", &[("MCP_PORT", "http")]), @"");
-    insta::assert_snapshot!(said("", &[("SMCP_WORKERS", "0")]), @"");
-    insta::assert_snapshot!(said("", &[("MCP_AUTH_DISABLED", "maybe")]), @"");
-    insta::assert_snapshot!(said("", &[("SMCP_DATABASE_URL", "mysql://x")]), @"");
-    insta::assert_snapshot!(said("[http]\nprot = 1\n", &[]), @"");
+    let said = |file: &str, variables: &[(&str, &str)]| {
+        load(file, variables, &Flags::default())
+            .unwrap_err()
+            .to_string()
+    };
+    insta::assert_snapshot!(said("", &[("MCP_PORT", "http")]), @"MCP_PORT is 'http', but must be a port between 0 and 65535");
+    insta::assert_snapshot!(said("", &[("SMCP_WORKERS", "0")]), @"SMCP_WORKERS (or --workers) is '0', but must be a number between 1 and 256");
+    insta::assert_snapshot!(said("", &[("MCP_AUTH_DISABLED", "maybe")]), @"MCP_AUTH_DISABLED is 'maybe', but must be 1, true, yes or on; or 0, false, no or off");
+    insta::assert_snapshot!(said("", &[("SMCP_DATABASE_URL", "mysql://x")]), @"SMCP_DATABASE_URL (or --database) is 'mysql://x', but must be a file, or sqlite:// and a file");
+    insta::assert_snapshot!(said("[http]\nprot = 1\n", &[]), @"
+    smcp.toml: TOML parse error at line 2, column 1
+      |
+    2 | prot = 1
+      | ^^^^
+    unknown field `prot`, expected one of `host`, `port`, `max_body_bytes`, `allowed_hosts`, `allowed_origins`
+    ");
     let homeless = Config::load(None, &Environment::default(), &Flags::default());
     assert_eq!(homeless, Err(ConfigError::NoDataDirectory));
 }

@@ -33,6 +33,8 @@ pub struct Failure {
 pub mod code {
     /// The plugin exited with a status other than 0, or by a signal.
     pub const PLUGIN_ERROR: &str = "plugin_error";
+    /// Its arguments cannot be passed to it.
+    pub const INVALID_ARGUMENTS: &str = "invalid_arguments";
     /// It ran longer than its limit.
     pub const TIMEOUT: &str = "timeout";
     /// Its files are gone or cannot be started.
@@ -74,6 +76,9 @@ impl Outcome {
 impl Failure {
     /// A failure of that code.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
-        Self { code: code.to_owned(), message: message.into() }
+        Self {
+            code: code.to_owned(),
+            message: message.into(),
+        }
     }
 }

@@ -88,29 +88,74 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
     use Event as E;
     use State as S;
     Ok(match (state, event) {
-        (S::Queued { attempt, failures }, E::Claimed) => S::Running { attempt: attempt + 1, failures, cancelling: false },
+        (S::Queued { attempt, failures }, E::Claimed) => S::Running {
+            attempt: attempt + 1,
+            failures,
+            cancelling: false,
+        },
         (S::Queued { .. }, E::CancelRequested) => S::Cancelled,
 
         (S::Running { .. }, E::Succeeded) => S::Succeeded,
         (S::Running { .. }, E::Failed) => S::Failed,
-        (S::Running { .. }, E::Stopped) | (S::Running { cancelling: true, .. }, E::Released) => S::Cancelled,
-        (S::Running { attempt, failures, cancelling: false }, E::Released) => S::Queued { attempt, failures },
+        (S::Running { .. }, E::Stopped)
+        | (
+            S::Running {
+                cancelling: true, ..
+            },
+            E::Released,
+        ) => S::Cancelled,
+        (
+            S::Running {
+                attempt,
+                failures,
+                cancelling: false,
+            },
+            E::Released,
+        ) => S::Queued { attempt, failures },
         // The worker's stop, not the job's fault: it costs no attempt.
-        (S::Running { attempt, failures, cancelling }, E::Interrupted) => {
-            after_break(attempt, failures, cancelling, policy)
-        }
-        (S::Running { attempt, failures, cancelling }, E::WorkerLost) => {
-            after_break(attempt, failures + 1, cancelling, policy)
-        }
-        (S::Running { attempt, failures, .. }, E::CancelRequested) => S::Running { attempt, failures, cancelling: true },
+        (
+            S::Running {
+                attempt,
+                failures,
+                cancelling,
+            },
+            E::Interrupted,
+        ) => after_break(attempt, failures, cancelling, policy),
+        (
+            S::Running {
+                attempt,
+                failures,
+                cancelling,
+            },
+            E::WorkerLost,
+        ) => after_break(attempt, failures + 1, cancelling, policy),
+        (
+            S::Running {
+                attempt, failures, ..
+            },
+            E::CancelRequested,
+        ) => S::Running {
+            attempt,
+            failures,
+            cancelling: true,
+        },
 
         (S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown, E::CancelRequested) => state,
 
-        (S::Queued { .. }, E::Succeeded | E::Failed | E::Stopped | E::Released | E::Interrupted | E::WorkerLost)
+        (
+            S::Queued { .. },
+            E::Succeeded | E::Failed | E::Stopped | E::Released | E::Interrupted | E::WorkerLost,
+        )
         | (S::Running { .. }, E::Claimed)
         | (
             S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown,
-            E::Claimed | E::Succeeded | E::Failed | E::Stopped | E::Released | E::Interrupted | E::WorkerLost,
+            E::Claimed
+            | E::Succeeded
+            | E::Failed
+            | E::Stopped
+            | E::Released
+            | E::Interrupted
+            | E::WorkerLost,
         ) => return Err(IllegalTransition { state, event }),
     })
 }
@@ -171,8 +216,14 @@ pub enum StateName {
 
 impl StateName {
     /// Every state, in the order of a job's life.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Running, Self::Succeeded, Self::Failed, Self::Cancelled, Self::OutcomeUnknown];
+    pub const ALL: [Self; 6] = [
+        Self::Queued,
+        Self::Running,
+        Self::Succeeded,
+        Self::Failed,
+        Self::Cancelled,
+        Self::OutcomeUnknown,
+    ];
 
     /// The stored text.
     pub const fn as_str(self) -> &'static str {

@@ -30,14 +30,23 @@ pub(super) struct Bell(File);
 
 impl Bell {
     pub(super) fn beside(database: &Path) -> std::io::Result<Self> {
-        Ok(Self(File::options().create(true).truncate(false).write(true).open(bell_path(database))?))
+        Ok(Self(
+            File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(bell_path(database))?,
+        ))
     }
 
     /// Says that there is news. A lost ring costs at most [`SAFETY_TICK`], hence no error.
     pub(super) fn ring(&self) {
         use std::os::unix::fs::FileExt;
         if let Err(error) = self.0.write_at(b"!", 0) {
-            tracing::debug!(error = &error as &dyn std::error::Error, "the doorbell cannot be rung");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "the doorbell cannot be rung"
+            );
         }
     }
 }
@@ -65,7 +74,10 @@ impl Ear {
                 None => poll(&mut seen, &sender).await,
             }
         };
-        Self { news, _listener: AbortOnDropHandle::new(tokio::spawn(listener)) }
+        Self {
+            news,
+            _listener: AbortOnDropHandle::new(tokio::spawn(listener)),
+        }
     }
 
     pub(super) fn news(&self) -> watch::Receiver<u64> {
@@ -129,7 +141,11 @@ impl Seen {
 }
 
 fn data_version(database: &Connection) -> Option<i64> {
-    database.prepare_cached("PRAGMA data_version").ok()?.query_row([], |row| row.get(0)).ok()
+    database
+        .prepare_cached("PRAGMA data_version")
+        .ok()?
+        .query_row([], |row| row.get(0))
+        .ok()
 }
 
 #[cfg(target_os = "linux")]
@@ -143,15 +159,29 @@ fn rings(bell: &Path) -> Option<Rings> {
         return None;
     }
     let inotify = Inotify::init().ok()?;
-    inotify.watches().add(bell, WatchMask::MODIFY | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF).ok()?;
+    inotify
+        .watches()
+        .add(
+            bell,
+            WatchMask::MODIFY | WatchMask::DELETE_SELF | WatchMask::MOVE_SELF,
+        )
+        .ok()?;
     inotify.into_event_stream([0; 1024]).ok()
 }
 
 #[cfg(target_os = "linux")]
 fn is_remote(path: &Path) -> bool {
     // statfs(2): NFS, SMB, CIFS, 9p, FUSE, Ceph.
-    const REMOTE: [u64; 6] = [0x6969, 0xfe53_4d42, 0xff53_4d42, 0x0102_1997, 0x6573_5546, 0x00c3_6400];
-    rustix::fs::statfs(path).is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|kind| REMOTE.contains(&kind)))
+    const REMOTE: [u64; 6] = [
+        0x6969,
+        0xfe53_4d42,
+        0xff53_4d42,
+        0x0102_1997,
+        0x6573_5546,
+        0x00c3_6400,
+    ];
+    rustix::fs::statfs(path)
+        .is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|kind| REMOTE.contains(&kind)))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -31,7 +31,9 @@ pub enum QueueError {
     #[error("there is no job {0}")]
     NoSuchJob(JobId),
     /// The key was used before, for another tool or other arguments.
-    #[error("idempotency key '{key}' was used for job {job}, which has another tool or other arguments")]
+    #[error(
+        "idempotency key '{key}' was used for job {job}, which has another tool or other arguments"
+    )]
     IdempotencyConflict {
         /// The key.
         key: String,

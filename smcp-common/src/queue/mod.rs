@@ -167,7 +167,10 @@ impl Queue {
     /// # Errors
     /// [`OpenError`], which names the file and says what can be done.
     pub fn open(options: &Options, clock: SharedClock) -> Result<Self, OpenError> {
-        Ok(Self { store: Arc::new(Store::open(options, Arc::clone(&clock))?), clock })
+        Ok(Self {
+            store: Arc::new(Store::open(options, Arc::clone(&clock))?),
+            clock,
+        })
     }
 
     /// The database file.
@@ -198,11 +201,18 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub async fn claim(&self, worker: &str) -> Result<Work, QueueError> {
-        let (found, next_due) = self.store.read(|connection| c::peek(connection, self.clock.now()))?;
+        let (found, next_due) = self
+            .store
+            .read(|connection| c::peek(connection, self.clock.now()))?;
         if !found {
             return Ok(Work::None { next_due });
         }
-        let claimed = self.store.write(c::Claim { worker: worker.to_owned() }).await?;
+        let claimed = self
+            .store
+            .write(c::Claim {
+                worker: worker.to_owned(),
+            })
+            .await?;
         Ok(claimed.map_or(Work::None { next_due }, |job| Work::Job(Box::new(job))))
     }
 
@@ -210,8 +220,14 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError::LeaseLost`] where the attempt is not current any more: nothing is changed; database errors.
-    pub async fn finish(&self, finish: Finish, and_claim: bool) -> Result<Option<Claimed>, QueueError> {
-        self.store.write(c::FinishAttempt { finish, and_claim }).await
+    pub async fn finish(
+        &self,
+        finish: Finish,
+        and_claim: bool,
+    ) -> Result<Option<Claimed>, QueueError> {
+        self.store
+            .write(c::FinishAttempt { finish, and_claim })
+            .await
     }
 
     /// ⑤ Stores what a running attempt has to tell.
@@ -219,7 +235,12 @@ impl Queue {
     /// # Errors
     /// [`QueueError::LeaseLost`]; database errors.
     pub async fn append(&self, hold: &Hold, news: Vec<News>) -> Result<(), QueueError> {
-        self.store.write(c::AppendNews { hold: hold.clone(), news }).await
+        self.store
+            .write(c::AppendNews {
+                hold: hold.clone(),
+                news,
+            })
+            .await
     }
 
     /// Prolongs the lease of a running attempt by [`LEASE`].
@@ -235,8 +256,17 @@ impl Queue {
     ///
     /// # Errors
     /// [`QueueError::NoSuchJob`]; database errors.
-    pub async fn cancel(&self, job: &JobId, by: &str, reason: Option<&str>) -> Result<StateName, QueueError> {
-        let command = c::Cancel { job: job.clone(), by: by.to_owned(), reason: reason.map(ToOwned::to_owned) };
+    pub async fn cancel(
+        &self,
+        job: &JobId,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<StateName, QueueError> {
+        let command = c::Cancel {
+            job: job.clone(),
+            by: by.to_owned(),
+            reason: reason.map(ToOwned::to_owned),
+        };
         self.store.write(command).await
     }
 
@@ -246,10 +276,16 @@ impl Queue {
     /// Database errors.
     pub fn is_cancelling(&self, hold: &Hold) -> Result<bool, QueueError> {
         self.store.read(|connection| {
-            let mut statement = connection.prepare_cached(include_str!("sql/cancelled_of_worker.sql"))?;
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/cancelled_of_worker.sql"))?;
             let mut rows = statement.query([&hold.worker])?;
             while let Some(row) = rows.next()? {
-                if row.get_ref(0)?.as_str().is_ok_and(|id| id == hold.job.as_str()) && row.get::<_, u32>(1)? == hold.attempt {
+                if row
+                    .get_ref(0)?
+                    .as_str()
+                    .is_ok_and(|id| id == hold.job.as_str())
+                    && row.get::<_, u32>(1)? == hold.attempt
+                {
                     return Ok(true);
                 }
             }
@@ -268,9 +304,13 @@ impl Queue {
                 .query_row([id.as_str()], |row| Ok(row::job(row)))
                 .optional()?
                 .transpose()?;
-            let Some((num, mut job)) = found else { return Ok(None) };
+            let Some((num, mut job)) = found else {
+                return Ok(None);
+            };
             let mut statement = connection.prepare_cached(include_str!("sql/job_attempts.sql"))?;
-            job.attempts = statement.query_map([num], row::attempt)?.collect::<Result<_, _>>()?;
+            job.attempts = statement
+                .query_map([num], row::attempt)?
+                .collect::<Result<_, _>>()?;
             Ok(Some(job))
         })
     }
@@ -282,9 +322,17 @@ impl Queue {
     pub async fn jobs(&self, filter: Filter) -> Result<Vec<Job>, QueueError> {
         let query = move |connection: &rusqlite::Connection| {
             let mut statement = connection.prepare_cached(include_str!("sql/job_list.sql"))?;
-            let Filter { state, tool, lane, agent, limit } = filter;
-            let rows = statement
-                .query_map(params![state.map(StateName::as_str), tool, lane, agent, limit], |row| Ok(row::job(row)))?;
+            let Filter {
+                state,
+                tool,
+                lane,
+                agent,
+                limit,
+            } = filter;
+            let rows = statement.query_map(
+                params![state.map(StateName::as_str), tool, lane, agent, limit],
+                |row| Ok(row::job(row)),
+            )?;
             rows.map(|row| Ok(row??.1)).collect()
         };
         self.store.scan(query).await
@@ -297,7 +345,9 @@ impl Queue {
     pub fn events(&self, job: &JobId, after: i64, limit: u32) -> Result<Vec<JobEvent>, QueueError> {
         self.store.read(|connection| {
             let mut statement = connection.prepare_cached(include_str!("sql/events_of_job.sql"))?;
-            let rows = statement.query_map(params![job.as_str(), after, limit], |row| Ok(row::event(job, row)))?;
+            let rows = statement.query_map(params![job.as_str(), after, limit], |row| {
+                Ok(row::event(job, row))
+            })?;
             rows.map(|row| row?).collect()
         })
     }
@@ -309,7 +359,8 @@ impl Queue {
     pub fn tail(&self, after: i64) -> Result<Vec<(i64, JobId)>, QueueError> {
         self.store.read(|connection| {
             let mut statement = connection.prepare_cached(include_str!("sql/events_tail.sql"))?;
-            let rows = statement.query_map([after], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+            let rows =
+                statement.query_map([after], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
             rows.map(|row| {
                 let (seq, id) = row?;
                 Ok((seq, row::job_id(&id)?))
@@ -324,7 +375,9 @@ impl Queue {
     /// Database errors.
     pub fn last_event(&self) -> Result<i64, QueueError> {
         self.store.read(|connection| {
-            Ok(connection.prepare_cached(include_str!("sql/events_last.sql"))?.query_row([], |row| row.get(0))?)
+            Ok(connection
+                .prepare_cached(include_str!("sql/events_last.sql"))?
+                .query_row([], |row| row.get(0))?)
         })
     }
 
@@ -332,7 +385,12 @@ impl Queue {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn output(&self, job: &JobId, offset: u64, limit: usize) -> Result<Vec<u8>, QueueError> {
+    pub async fn output(
+        &self,
+        job: &JobId,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Vec<u8>, QueueError> {
         let job = job.clone();
         let query = move |connection: &rusqlite::Connection| {
             let mut statement = connection.prepare_cached(include_str!("sql/output_read.sql"))?;
@@ -340,8 +398,12 @@ impl Queue {
             let mut output = Vec::new();
             while let Some(row) = rows.next()? {
                 let (start, chunk) = (row.get::<_, u64>(0)?, row.get_ref(1)?);
-                let chunk = chunk.as_blob().map_err(|error| row::corrupt("outputs", job.as_str(), &error.to_string()))?;
-                let skip = usize::try_from(offset.saturating_sub(start)).unwrap_or(usize::MAX).min(chunk.len());
+                let chunk = chunk
+                    .as_blob()
+                    .map_err(|error| row::corrupt("outputs", job.as_str(), &error.to_string()))?;
+                let skip = usize::try_from(offset.saturating_sub(start))
+                    .unwrap_or(usize::MAX)
+                    .min(chunk.len());
                 let room = limit - output.len();
                 output.extend(chunk[skip..].iter().take(room));
                 if output.len() == limit {
@@ -359,10 +421,17 @@ impl Queue {
     /// Database errors.
     pub async fn depth(&self) -> Result<Depth, QueueError> {
         let query = |connection: &rusqlite::Connection| {
-            let counts = connection.prepare_cached(include_str!("sql/job_counts.sql"))?.query_row([], |row| {
-                let oldest_due = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis);
-                Ok(Depth { queued: row.get(0)?, scheduled: row.get(1)?, running: row.get(2)?, oldest_due })
-            })?;
+            let counts = connection
+                .prepare_cached(include_str!("sql/job_counts.sql"))?
+                .query_row([], |row| {
+                    let oldest_due = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis);
+                    Ok(Depth {
+                        queued: row.get(0)?,
+                        scheduled: row.get(1)?,
+                        running: row.get(2)?,
+                        oldest_due,
+                    })
+                })?;
             Ok(counts)
         };
         self.store.scan(query).await
@@ -372,9 +441,21 @@ impl Queue {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn register_worker(&self, id: &str, host: &str, version: &str) -> Result<(), QueueError> {
+    pub async fn register_worker(
+        &self,
+        id: &str,
+        host: &str,
+        version: &str,
+    ) -> Result<(), QueueError> {
         let (id, host, version) = (id.to_owned(), host.to_owned(), version.to_owned());
-        self.store.write(c::RegisterWorker { id, host, pid: std::process::id(), version }).await
+        self.store
+            .write(c::RegisterWorker {
+                id,
+                host,
+                pid: std::process::id(),
+                version,
+            })
+            .await
     }
 
     /// Records a worker's sign of life.
@@ -407,7 +488,10 @@ impl Queue {
             })?;
             rows.map(|row| {
                 let (info, job) = row?;
-                Ok(WorkerInfo { job: job.map(|id| row::job_id(&id)).transpose()?, ..info })
+                Ok(WorkerInfo {
+                    job: job.map(|id| row::job_id(&id)).transpose()?,
+                    ..info
+                })
             })
             .collect()
         })
@@ -419,7 +503,11 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub async fn release_all(&self, worker: &str) -> Result<usize, QueueError> {
-        self.store.write(c::ReleaseAll { worker: worker.to_owned() }).await
+        self.store
+            .write(c::ReleaseAll {
+                worker: worker.to_owned(),
+            })
+            .await
     }
 
     /// Settles the jobs of a worker whose process is known to be dead. Answers how many there were.
@@ -427,7 +515,11 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub async fn lose_worker(&self, worker: &str) -> Result<usize, QueueError> {
-        self.store.write(c::LoseWorker { worker: worker.to_owned() }).await
+        self.store
+            .write(c::LoseWorker {
+                worker: worker.to_owned(),
+            })
+            .await
     }
 
     /// Settles the jobs whose leases have run out. Answers how many there were.
@@ -446,13 +538,26 @@ impl Queue {
         self.store.write(c::ForgetWorkers { after }).await
     }
 
+    /// The version of the catalogue of tools, to know whether it has to be read again.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn catalogue_version(&self) -> Result<i64, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            Ok(statement.query_row([], |row| row.get(2))?)
+        })
+    }
+
     /// The catalogue of tools.
     ///
     /// # Errors
     /// Database errors.
     pub fn catalogue(&self) -> Result<Catalogue, QueueError> {
         self.store.read(|connection| {
-            let mut statement = connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
             let (mut catalogue, problems) = statement.query_row([], |row| {
                 let catalogue = Catalogue {
                     wanted: row.get(0)?,
@@ -464,10 +569,15 @@ impl Queue {
                 };
                 Ok((catalogue, row.get::<_, String>(4)?))
             })?;
-            let unreadable = |row: &str, error: &serde_json::Error| row::corrupt("catalogue", row, &error.to_string());
-            catalogue.problems = serde_json::from_str(&problems).map_err(|error| unreadable("problems", &error))?;
+            let unreadable = |row: &str, error: &serde_json::Error| {
+                row::corrupt("catalogue", row, &error.to_string())
+            };
+            catalogue.problems =
+                serde_json::from_str(&problems).map_err(|error| unreadable("problems", &error))?;
             for (name, text) in row::plugin_texts(connection)? {
-                catalogue.plugins.push(serde_json::from_str(&text).map_err(|error| unreadable(&name, &error))?);
+                catalogue
+                    .plugins
+                    .push(serde_json::from_str(&text).map_err(|error| unreadable(&name, &error))?);
             }
             Ok(catalogue)
         })
@@ -487,7 +597,11 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub async fn take_scan(&self, worker: &str) -> Result<Option<i64>, QueueError> {
-        self.store.write(c::CatalogueTake { worker: worker.to_owned() }).await
+        self.store
+            .write(c::CatalogueTake {
+                worker: worker.to_owned(),
+            })
+            .await
     }
 
     /// Stores what scan number `wanted` found; answers whether anything differs from before.
@@ -501,7 +615,14 @@ impl Queue {
         plugins: Vec<Plugin>,
         problems: Vec<String>,
     ) -> Result<bool, QueueError> {
-        self.store.write(c::CatalogueDone { worker: worker.to_owned(), wanted, plugins, problems }).await
+        self.store
+            .write(c::CatalogueDone {
+                worker: worker.to_owned(),
+                wanted,
+                plugins,
+                problems,
+            })
+            .await
     }
 
     /// The tools that an agent keeps attached; `None` where it never chose.
@@ -515,7 +636,8 @@ impl Queue {
                 .query_row([agent], |row| row.get(0))
                 .optional()?;
             text.map(|text| {
-                serde_json::from_str(&text).map_err(|error| row::corrupt("attachments", agent, &error.to_string()))
+                serde_json::from_str(&text)
+                    .map_err(|error| row::corrupt("attachments", agent, &error.to_string()))
             })
             .transpose()
         })
@@ -526,7 +648,12 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub async fn attach(&self, agent: &str, tools: BTreeSet<String>) -> Result<(), QueueError> {
-        self.store.write(c::SetAttachments { agent: agent.to_owned(), tools }).await
+        self.store
+            .write(c::SetAttachments {
+                agent: agent.to_owned(),
+                tools,
+            })
+            .await
     }
 }
 

@@ -7,10 +7,14 @@ use serde_json::{Map, Value};
 
 use super::QueueError;
 use crate::clock::Timestamp;
-use crate::job::{Attempt, CancelRequest, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId, State, StateName};
+use crate::job::{
+    Attempt, CancelRequest, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId, State,
+    StateName,
+};
 
 pub(super) fn job_id(text: &str) -> Result<JobId, QueueError> {
-    text.parse().map_err(|error: InvalidJobId| corrupt("jobs", text, &error.to_string()))
+    text.parse()
+        .map_err(|error: InvalidJobId| corrupt("jobs", text, &error.to_string()))
 }
 
 pub(super) fn effect(id: &str, text: &str) -> Result<Effect, QueueError> {
@@ -24,10 +28,20 @@ pub(super) fn state_name(id: &str, text: &str) -> Result<StateName, QueueError> 
     StateName::parse(text).ok_or_else(|| corrupt("jobs", id, &format!("state '{text}'")))
 }
 
-pub(super) fn state(id: &str, name: &str, attempt: u32, failures: u32, cancelling: bool) -> Result<State, QueueError> {
+pub(super) fn state(
+    id: &str,
+    name: &str,
+    attempt: u32,
+    failures: u32,
+    cancelling: bool,
+) -> Result<State, QueueError> {
     Ok(match state_name(id, name)? {
         StateName::Queued => State::Queued { attempt, failures },
-        StateName::Running => State::Running { attempt, failures, cancelling },
+        StateName::Running => State::Running {
+            attempt,
+            failures,
+            cancelling,
+        },
         StateName::Succeeded => State::Succeeded,
         StateName::Failed => State::Failed,
         StateName::Cancelled => State::Cancelled,
@@ -35,15 +49,26 @@ pub(super) fn state(id: &str, name: &str, attempt: u32, failures: u32, cancellin
     })
 }
 
-pub(super) fn object(table: &'static str, row: &str, text: &str) -> Result<Map<String, Value>, QueueError> {
+pub(super) fn object(
+    table: &'static str,
+    row: &str,
+    text: &str,
+) -> Result<Map<String, Value>, QueueError> {
     serde_json::from_str(text).map_err(|error| corrupt(table, row, &error.to_string()))
 }
 
 /// Reads the columns of `job_get.sql`; attempts are added by the caller.
 pub(super) fn job(row: &Row<'_>) -> Result<(i64, Job), QueueError> {
     let id = job_id(&row.get::<_, String>(1)?)?;
-    let cancel = match (row.get::<_, Option<i64>>(15)?, row.get::<_, Option<String>>(16)?) {
-        (Some(at), Some(by)) => Some(CancelRequest { at: Timestamp::from_millis(at), by, reason: row.get(17)? }),
+    let cancel = match (
+        row.get::<_, Option<i64>>(15)?,
+        row.get::<_, Option<String>>(16)?,
+    ) {
+        (Some(at), Some(by)) => Some(CancelRequest {
+            at: Timestamp::from_millis(at),
+            by,
+            reason: row.get(17)?,
+        }),
         _ => None,
     };
     let job = Job {
@@ -90,22 +115,33 @@ pub(super) fn event(job: &JobId, row: &Row<'_>) -> Result<JobEvent, QueueError> 
         seq,
         job: job.clone(),
         at: Timestamp::from_millis(row.get(1)?),
-        kind: EventKind::parse(&kind).ok_or_else(|| corrupt("job_events", &seq.to_string(), &format!("kind '{kind}'")))?,
-        data: serde_json::from_str(&data).map_err(|error| corrupt("job_events", &seq.to_string(), &error.to_string()))?,
+        kind: EventKind::parse(&kind)
+            .ok_or_else(|| corrupt("job_events", &seq.to_string(), &format!("kind '{kind}'")))?,
+        data: serde_json::from_str(&data)
+            .map_err(|error| corrupt("job_events", &seq.to_string(), &error.to_string()))?,
     })
 }
 
 /// The stored plugins, as text by name.
-pub(super) fn plugin_texts(connection: &Connection) -> Result<BTreeMap<String, String>, QueueError> {
+pub(super) fn plugin_texts(
+    connection: &Connection,
+) -> Result<BTreeMap<String, String>, QueueError> {
     let mut statement = connection.prepare_cached(include_str!("sql/plugin_list.sql"))?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 pub(super) fn corrupt(table: &'static str, row: &str, what: &str) -> QueueError {
-    QueueError::Corrupt { table, row: row.to_owned(), what: what.to_owned() }
+    QueueError::Corrupt {
+        table,
+        row: row.to_owned(),
+        what: what.to_owned(),
+    }
 }
 
 fn failure(code: Option<String>, message: Option<String>) -> Option<Failure> {
-    Some(Failure { code: code?, message: message? })
+    Some(Failure {
+        code: code?,
+        message: message?,
+    })
 }

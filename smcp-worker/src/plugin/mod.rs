@@ -1,4 +1,14 @@
-//! Running plugins.
+//! Plugins as the worker sees them: programs to find, to describe and to run.
 
 pub mod argv;
+pub mod bundled;
+pub mod catalogue;
+mod describe;
+mod digest;
+pub mod environment;
+pub mod interpreter;
+mod lines;
+mod output;
+pub mod process;
 mod python;
+mod supervision;

@@ -17,9 +17,18 @@ const EVENTS: [Event; 8] = [
 
 fn show(state: State) -> String {
     match state {
-        State::Queued { attempt, failures } => format!("queued after {attempt} ({failures} failed)"),
-        State::Running { attempt, failures, cancelling } => {
-            format!("running #{attempt} ({failures} failed{})", if cancelling { ", cancelling" } else { "" })
+        State::Queued { attempt, failures } => {
+            format!("queued after {attempt} ({failures} failed)")
+        }
+        State::Running {
+            attempt,
+            failures,
+            cancelling,
+        } => {
+            format!(
+                "running #{attempt} ({failures} failed{})",
+                if cancelling { ", cancelling" } else { "" }
+            )
         }
         ended => ended.name().to_string(),
     }
@@ -28,34 +37,147 @@ fn show(state: State) -> String {
 #[test]
 fn every_state_and_event() {
     let states = [
-        State::Queued { attempt: 0, failures: 0 },
-        State::Queued { attempt: 2, failures: 1 },
-        State::Running { attempt: 1, failures: 0, cancelling: false },
-        State::Running { attempt: 1, failures: 0, cancelling: true },
-        State::Running { attempt: 3, failures: 2, cancelling: false },
+        State::Queued {
+            attempt: 0,
+            failures: 0,
+        },
+        State::Queued {
+            attempt: 2,
+            failures: 1,
+        },
+        State::Running {
+            attempt: 1,
+            failures: 0,
+            cancelling: false,
+        },
+        State::Running {
+            attempt: 1,
+            failures: 0,
+            cancelling: true,
+        },
+        State::Running {
+            attempt: 3,
+            failures: 2,
+            cancelling: false,
+        },
         State::Succeeded,
         State::Failed,
         State::Cancelled,
         State::OutcomeUnknown,
     ];
-    let repeatable = Policy { effect: Effect::Idempotent, max_attempts: 3 };
+    let repeatable = Policy {
+        effect: Effect::Idempotent,
+        max_attempts: 3,
+    };
     let mut table = String::new();
     for state in states {
         for event in EVENTS {
             let after = next(state, event, repeatable).map_or("-".to_owned(), show);
-            writeln!(table, "{:36} {:16} {after}", show(state), format!("{event:?}")).unwrap();
+            writeln!(
+                table,
+                "{:36} {:16} {after}",
+                show(state),
+                format!("{event:?}")
+            )
+            .unwrap();
         }
     }
-    insta::assert_snapshot!(table, @"");
+    insta::assert_snapshot!(table, @"
+    queued after 0 (0 failed)            Claimed          running #1 (0 failed)
+    queued after 0 (0 failed)            Succeeded        -
+    queued after 0 (0 failed)            Failed           -
+    queued after 0 (0 failed)            Stopped          -
+    queued after 0 (0 failed)            Released         -
+    queued after 0 (0 failed)            Interrupted      -
+    queued after 0 (0 failed)            WorkerLost       -
+    queued after 0 (0 failed)            CancelRequested  cancelled
+    queued after 2 (1 failed)            Claimed          running #3 (1 failed)
+    queued after 2 (1 failed)            Succeeded        -
+    queued after 2 (1 failed)            Failed           -
+    queued after 2 (1 failed)            Stopped          -
+    queued after 2 (1 failed)            Released         -
+    queued after 2 (1 failed)            Interrupted      -
+    queued after 2 (1 failed)            WorkerLost       -
+    queued after 2 (1 failed)            CancelRequested  cancelled
+    running #1 (0 failed)                Claimed          -
+    running #1 (0 failed)                Succeeded        succeeded
+    running #1 (0 failed)                Failed           failed
+    running #1 (0 failed)                Stopped          cancelled
+    running #1 (0 failed)                Released         queued after 1 (0 failed)
+    running #1 (0 failed)                Interrupted      queued after 1 (0 failed)
+    running #1 (0 failed)                WorkerLost       queued after 1 (1 failed)
+    running #1 (0 failed)                CancelRequested  running #1 (0 failed, cancelling)
+    running #1 (0 failed, cancelling)    Claimed          -
+    running #1 (0 failed, cancelling)    Succeeded        succeeded
+    running #1 (0 failed, cancelling)    Failed           failed
+    running #1 (0 failed, cancelling)    Stopped          cancelled
+    running #1 (0 failed, cancelling)    Released         cancelled
+    running #1 (0 failed, cancelling)    Interrupted      cancelled
+    running #1 (0 failed, cancelling)    WorkerLost       cancelled
+    running #1 (0 failed, cancelling)    CancelRequested  running #1 (0 failed, cancelling)
+    running #3 (2 failed)                Claimed          -
+    running #3 (2 failed)                Succeeded        succeeded
+    running #3 (2 failed)                Failed           failed
+    running #3 (2 failed)                Stopped          cancelled
+    running #3 (2 failed)                Released         queued after 3 (2 failed)
+    running #3 (2 failed)                Interrupted      queued after 3 (2 failed)
+    running #3 (2 failed)                WorkerLost       failed
+    running #3 (2 failed)                CancelRequested  running #3 (2 failed, cancelling)
+    succeeded                            Claimed          -
+    succeeded                            Succeeded        -
+    succeeded                            Failed           -
+    succeeded                            Stopped          -
+    succeeded                            Released         -
+    succeeded                            Interrupted      -
+    succeeded                            WorkerLost       -
+    succeeded                            CancelRequested  succeeded
+    failed                               Claimed          -
+    failed                               Succeeded        -
+    failed                               Failed           -
+    failed                               Stopped          -
+    failed                               Released         -
+    failed                               Interrupted      -
+    failed                               WorkerLost       -
+    failed                               CancelRequested  failed
+    cancelled                            Claimed          -
+    cancelled                            Succeeded        -
+    cancelled                            Failed           -
+    cancelled                            Stopped          -
+    cancelled                            Released         -
+    cancelled                            Interrupted      -
+    cancelled                            WorkerLost       -
+    cancelled                            CancelRequested  cancelled
+    outcome_unknown                      Claimed          -
+    outcome_unknown                      Succeeded        -
+    outcome_unknown                      Failed           -
+    outcome_unknown                      Stopped          -
+    outcome_unknown                      Released         -
+    outcome_unknown                      Interrupted      -
+    outcome_unknown                      WorkerLost       -
+    outcome_unknown                      CancelRequested  outcome_unknown
+    ");
 }
 
 #[test]
 fn what_must_not_repeat_is_never_queued_again_after_a_loss() {
-    let once = Policy { effect: Effect::Once, max_attempts: 100 };
+    let once = Policy {
+        effect: Effect::Once,
+        max_attempts: 100,
+    };
     for cancelling in [false, true] {
-        let running = State::Running { attempt: 1, failures: 0, cancelling };
-        assert_eq!(next(running, Event::WorkerLost, once), Ok(State::OutcomeUnknown));
-        assert_eq!(next(running, Event::Interrupted, once), Ok(State::OutcomeUnknown));
+        let running = State::Running {
+            attempt: 1,
+            failures: 0,
+            cancelling,
+        };
+        assert_eq!(
+            next(running, Event::WorkerLost, once),
+            Ok(State::OutcomeUnknown)
+        );
+        assert_eq!(
+            next(running, Event::Interrupted, once),
+            Ok(State::OutcomeUnknown)
+        );
     }
 }
 
@@ -75,8 +197,15 @@ fn history() -> impl Strategy<Value = Vec<Event>> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    let effect = prop_oneof![Just(Effect::ReadOnly), Just(Effect::Idempotent), Just(Effect::Once)];
-    (effect, 1..6_u32).prop_map(|(effect, max_attempts)| Policy { effect, max_attempts })
+    let effect = prop_oneof![
+        Just(Effect::ReadOnly),
+        Just(Effect::Idempotent),
+        Just(Effect::Once)
+    ];
+    (effect, 1..6_u32).prop_map(|(effect, max_attempts)| Policy {
+        effect,
+        max_attempts,
+    })
 }
 
 proptest! {

@@ -20,7 +20,10 @@ impl Command for SetAttachments {
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
         let tools = json!(self.tools);
         let now = tx.now.as_millis();
-        tx.execute(include_str!("../sql/attachments_set.sql"), params![self.agent, tools.to_string(), now])?;
+        tx.execute(
+            include_str!("../sql/attachments_set.sql"),
+            params![self.agent, tools.to_string(), now],
+        )?;
         tx.audit("tools.attached", &self.agent, None, json!({"tools": tools}))
     }
 }

@@ -26,22 +26,37 @@ impl Command for Cancel {
             return Ok(state.name());
         }
         let now = tx.now.as_millis();
-        tx.execute(include_str!("../sql/cancel_mark.sql"), params![num, now, self.by, self.reason])?;
-        tx.event(num, EventKind::CancelRequested, &request(&self.by, self.reason.as_deref()))?;
+        tx.execute(
+            include_str!("../sql/cancel_mark.sql"),
+            params![num, now, self.by, self.reason],
+        )?;
+        tx.event(
+            num,
+            EventKind::CancelRequested,
+            &request(&self.by, self.reason.as_deref()),
+        )?;
         if after.name() == StateName::Cancelled {
             let failure = Failure::new(code::CANCELLED, "The job was cancelled before it started.");
-            tx.execute(include_str!("../sql/held_settle.sql"), params![
-                num,
-                after.name().as_str(),
-                state.failures(),
-                failure.code,
-                failure.message,
-                now
-            ])?;
+            tx.execute(
+                include_str!("../sql/held_settle.sql"),
+                params![
+                    num,
+                    after.name().as_str(),
+                    state.failures(),
+                    failure.code,
+                    failure.message,
+                    now
+                ],
+            )?;
             tx.event(num, EventKind::Finished, &json!({"state": after.name()}))?;
         }
         let data = json!({"reason": self.reason, "state": after.name()});
-        tx.audit("job.cancel_requested", &self.by, Some(self.job.as_str()), data)?;
+        tx.audit(
+            "job.cancel_requested",
+            &self.by,
+            Some(self.job.as_str()),
+            data,
+        )?;
         Ok(after.name())
     }
 }
@@ -67,6 +82,13 @@ impl Cancel {
             return Err(QueueError::NoSuchJob(self.job.clone()));
         };
         let state = row::state(self.job.as_str(), &name, attempt, failures, cancelling)?;
-        Ok((num, state, Policy { effect: row::effect(self.job.as_str(), &effect)?, max_attempts }))
+        Ok((
+            num,
+            state,
+            Policy {
+                effect: row::effect(self.job.as_str(), &effect)?,
+                max_attempts,
+            },
+        ))
     }
 }

@@ -21,7 +21,10 @@ impl Command for CatalogueWant {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<i64, QueueError> {
         tx.marks.rings = true;
-        Ok(tx.connection.prepare_cached(include_str!("../sql/catalogue_want.sql"))?.query_row([], |row| row.get(0))?)
+        Ok(tx
+            .connection
+            .prepare_cached(include_str!("../sql/catalogue_want.sql"))?
+            .query_row([], |row| row.get(0))?)
     }
 }
 
@@ -39,7 +42,9 @@ impl Command for CatalogueTake {
         Ok(tx
             .connection
             .prepare_cached(include_str!("../sql/catalogue_take.sql"))?
-            .query_row(params![self.worker, until, tx.now.as_millis()], |row| row.get(0))
+            .query_row(params![self.worker, until, tx.now.as_millis()], |row| {
+                row.get(0)
+            })
             .optional()?)
     }
 }
@@ -70,23 +75,25 @@ impl Command for CatalogueDone {
         }
         for (name, (digest, text)) in &after {
             if before.get(name) != Some(text) {
-                tx.execute(include_str!("../sql/plugin_upsert.sql"), params![name, digest, text])?;
+                tx.execute(
+                    include_str!("../sql/plugin_upsert.sql"),
+                    params![name, digest, text],
+                )?;
             }
         }
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
             tx.execute(include_str!("../sql/plugin_delete.sql"), [name])?;
         }
         let changed = before.len() != after.len()
-            || before.iter().any(|(name, text)| after.get(name).map(|(_, text)| text) != Some(text));
+            || before
+                .iter()
+                .any(|(name, text)| after.get(name).map(|(_, text)| text) != Some(text));
         let problems = serde_json::Value::from(self.problems.clone()).to_string();
         let now = tx.now.as_millis();
-        tx.execute(include_str!("../sql/catalogue_done.sql"), params![
-            self.worker,
-            self.wanted,
-            i64::from(changed),
-            now,
-            problems
-        ])?;
+        tx.execute(
+            include_str!("../sql/catalogue_done.sql"),
+            params![self.worker, self.wanted, i64::from(changed), now, problems],
+        )?;
         tx.marks.rings = true;
         Ok(changed)
     }

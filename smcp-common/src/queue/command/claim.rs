@@ -19,7 +19,10 @@ impl Command for Claim {
     type Answer = Option<Claimed>;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<Claimed>, QueueError> {
-        tx.execute(include_str!("../sql/claim_promote.sql"), [tx.now.as_millis()])?;
+        tx.execute(
+            include_str!("../sql/claim_promote.sql"),
+            [tx.now.as_millis()],
+        )?;
         let found = tx
             .connection
             .prepare_cached(include_str!("../sql/claim_select.sql"))?
@@ -35,9 +38,14 @@ pub(in crate::queue) fn peek(
     connection: &Connection,
     now: Timestamp,
 ) -> Result<(bool, Option<Timestamp>), QueueError> {
-    Ok(connection.prepare_cached(include_str!("../sql/claim_peek.sql"))?.query_row([now.as_millis()], |row| {
-        Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis)))
-    })?)
+    Ok(connection
+        .prepare_cached(include_str!("../sql/claim_peek.sql"))?
+        .query_row([now.as_millis()], |row| {
+            Ok((
+                row.get(0)?,
+                row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis),
+            ))
+        })?)
 }
 
 struct Candidate {
@@ -60,24 +68,51 @@ impl Candidate {
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
             id,
         };
-        let policy = Policy { effect: row::effect(job.id.as_str(), &row.get::<_, String>(9)?)?, max_attempts: row.get(10)? };
-        Ok(Self { num: row.get(0)?, state: State::Queued { attempt, failures: row.get(8)? }, job, policy })
+        let policy = Policy {
+            effect: row::effect(job.id.as_str(), &row.get::<_, String>(9)?)?,
+            max_attempts: row.get(10)?,
+        };
+        Ok(Self {
+            num: row.get(0)?,
+            state: State::Queued {
+                attempt,
+                failures: row.get(8)?,
+            },
+            job,
+            policy,
+        })
     }
 }
 
 impl Claim {
     fn take(&self, tx: &mut Tx<'_>, candidate: Candidate) -> Result<Claimed, QueueError> {
-        let Candidate { num, mut job, state, policy } = candidate;
+        let Candidate {
+            num,
+            mut job,
+            state,
+            policy,
+        } = candidate;
         if let State::Running { attempt, .. } = next(state, Event::Claimed, policy)? {
             job.attempt = attempt;
         }
         let now = tx.now.as_millis();
         let lease_until = tx.now.plus(LEASE).as_millis();
-        tx.execute(include_str!("../sql/claim_take.sql"), params![num, job.attempt, self.worker, lease_until])?;
-        tx.execute(include_str!("../sql/attempt_insert.sql"), params![num, job.attempt, self.worker, now])?;
+        tx.execute(
+            include_str!("../sql/claim_take.sql"),
+            params![num, job.attempt, self.worker, lease_until],
+        )?;
+        tx.execute(
+            include_str!("../sql/attempt_insert.sql"),
+            params![num, job.attempt, self.worker, now],
+        )?;
         let data = json!({"attempt": job.attempt, "worker": self.worker});
         tx.event(num, EventKind::Started, &data)?;
-        tx.audit("job.claimed", &format!("worker:{}", self.worker), Some(job.id.as_str()), data)?;
+        tx.audit(
+            "job.claimed",
+            &format!("worker:{}", self.worker),
+            Some(job.id.as_str()),
+            data,
+        )?;
         Ok(job)
     }
 }

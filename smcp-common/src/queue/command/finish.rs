@@ -18,27 +18,60 @@ impl Command for FinishAttempt {
     type Answer = Option<Claimed>;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<Claimed>, QueueError> {
-        let Finish { hold, outcome, output, output_truncated } = &self.finish;
+        let Finish {
+            hold,
+            outcome,
+            output,
+            output_truncated,
+        } = &self.finish;
         let held = Held::find(tx, hold)?;
         store_output(tx, &held, output, *output_truncated)?;
         let failure = match outcome {
             Outcome::Failed(failure) => Some(failure.clone()),
-            Outcome::Succeeded | Outcome::Stopped | Outcome::Released | Outcome::Interrupted => None,
+            Outcome::Succeeded | Outcome::Stopped | Outcome::Released | Outcome::Interrupted => {
+                None
+            }
         };
         let by = format!("worker:{}", hold.worker);
-        held.end(tx, Ending { event: outcome.event(), outcome: outcome.as_str(), failure, by: &by })?;
-        if self.and_claim { Claim { worker: hold.worker.clone() }.apply(tx) } else { Ok(None) }
+        held.end(
+            tx,
+            Ending {
+                event: outcome.event(),
+                outcome: outcome.as_str(),
+                failure,
+                by: &by,
+            },
+        )?;
+        if self.and_claim {
+            Claim {
+                worker: hold.worker.clone(),
+            }
+            .apply(tx)
+        } else {
+            Ok(None)
+        }
     }
 }
 
 /// Appends a chunk of standard output to what is kept of the current attempt.
-pub(super) fn store_output(tx: &Tx<'_>, held: &Held, chunk: &[u8], truncated: bool) -> Result<u64, QueueError> {
+pub(super) fn store_output(
+    tx: &Tx<'_>,
+    held: &Held,
+    chunk: &[u8],
+    truncated: bool,
+) -> Result<u64, QueueError> {
     let total = held.output_bytes + chunk.len() as u64;
     if !chunk.is_empty() {
-        tx.execute(include_str!("../sql/output_insert.sql"), params![held.num, held.attempt, held.output_bytes, chunk])?;
+        tx.execute(
+            include_str!("../sql/output_insert.sql"),
+            params![held.num, held.attempt, held.output_bytes, chunk],
+        )?;
     }
     if !chunk.is_empty() || truncated {
-        tx.execute(include_str!("../sql/output_grow.sql"), params![held.num, total, truncated])?;
+        tx.execute(
+            include_str!("../sql/output_grow.sql"),
+            params![held.num, total, truncated],
+        )?;
     }
     Ok(total)
 }

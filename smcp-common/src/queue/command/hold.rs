@@ -36,22 +36,53 @@ impl Held {
     pub(super) fn find(tx: &Tx<'_>, hold: &Hold) -> Result<Self, QueueError> {
         tx.connection
             .prepare_cached(include_str!("../sql/held_find.sql"))?
-            .query_row(params![hold.job.as_str(), hold.attempt, hold.worker], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get::<_, String>(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
-            })
+            .query_row(
+                params![hold.job.as_str(), hold.attempt, hold.worker],
+                |row| {
+                    Ok((
+                        row.get(0)?,
+                        row.get(1)?,
+                        row.get::<_, String>(2)?,
+                        row.get(3)?,
+                        row.get(4)?,
+                        row.get(5)?,
+                    ))
+                },
+            )
             .optional()?
-            .map(|(num, failures, effect, max_attempts, cancelling, output_bytes)| {
-                let policy = Policy { effect: row::effect(hold.job.as_str(), &effect)?, max_attempts };
-                let (id, attempt) = (hold.job.clone(), hold.attempt);
-                Ok(Self { num, id, attempt, failures, policy, cancelling, output_bytes })
+            .map(
+                |(num, failures, effect, max_attempts, cancelling, output_bytes)| {
+                    let policy = Policy {
+                        effect: row::effect(hold.job.as_str(), &effect)?,
+                        max_attempts,
+                    };
+                    let (id, attempt) = (hold.job.clone(), hold.attempt);
+                    Ok(Self {
+                        num,
+                        id,
+                        attempt,
+                        failures,
+                        policy,
+                        cancelling,
+                        output_bytes,
+                    })
+                },
+            )
+            .unwrap_or_else(|| {
+                Err(QueueError::LeaseLost {
+                    job: hold.job.clone(),
+                    attempt: hold.attempt,
+                })
             })
-            .unwrap_or_else(|| Err(QueueError::LeaseLost { job: hold.job.clone(), attempt: hold.attempt }))
     }
 
     /// Reads the columns of `held_by_worker.sql` and its kin.
     fn read(row: &Row<'_>) -> Result<Self, QueueError> {
         let id = row::job_id(&row.get::<_, String>(1)?)?;
-        let policy = Policy { effect: row::effect(id.as_str(), &row.get::<_, String>(4)?)?, max_attempts: row.get(5)? };
+        let policy = Policy {
+            effect: row::effect(id.as_str(), &row.get::<_, String>(4)?)?,
+            max_attempts: row.get(5)?,
+        };
         Ok(Self {
             num: row.get(0)?,
             attempt: row.get(2)?,
@@ -65,31 +96,45 @@ impl Held {
 
     /// Ends the attempt and writes the state that follows, with its news and its audit record.
     pub(super) fn end(&self, tx: &mut Tx<'_>, ending: Ending<'_>) -> Result<State, QueueError> {
-        let running = State::Running { attempt: self.attempt, failures: self.failures, cancelling: self.cancelling };
+        let running = State::Running {
+            attempt: self.attempt,
+            failures: self.failures,
+            cancelling: self.cancelling,
+        };
         let after = next(running, ending.event, self.policy)?;
         let (name, now) = (after.name(), tx.now.as_millis());
         let failure = ending.failure.as_ref();
-        tx.execute(include_str!("../sql/attempt_end.sql"), params![
-            self.num,
-            self.attempt,
-            now,
-            ending.outcome,
-            failure.map(|failure| &failure.code),
-            failure.map(|failure| &failure.message)
-        ])?;
+        tx.execute(
+            include_str!("../sql/attempt_end.sql"),
+            params![
+                self.num,
+                self.attempt,
+                now,
+                ending.outcome,
+                failure.map(|failure| &failure.code),
+                failure.map(|failure| &failure.message)
+            ],
+        )?;
         let verdict = verdict(name, ending.failure);
-        tx.execute(include_str!("../sql/held_settle.sql"), params![
-            self.num,
-            name.as_str(),
-            after.failures().unwrap_or(self.failures),
-            verdict.as_ref().map(|failure| &failure.code),
-            verdict.as_ref().map(|failure| &failure.message),
-            name.is_final().then_some(now)
-        ])?;
+        tx.execute(
+            include_str!("../sql/held_settle.sql"),
+            params![
+                self.num,
+                name.as_str(),
+                after.failures().unwrap_or(self.failures),
+                verdict.as_ref().map(|failure| &failure.code),
+                verdict.as_ref().map(|failure| &failure.message),
+                name.is_final().then_some(now)
+            ],
+        )?;
         if name.is_final() {
             tx.event(self.num, EventKind::Finished, &json!({"state": name}))?;
         } else {
-            tx.event(self.num, EventKind::Requeued, &json!({"attempt": self.attempt, "reason": ending.outcome}))?;
+            tx.event(
+                self.num,
+                EventKind::Requeued,
+                &json!({"attempt": self.attempt, "reason": ending.outcome}),
+            )?;
         }
         let data = json!({
             "attempt": self.attempt,
@@ -117,8 +162,16 @@ fn verdict(state: StateName, failure: Option<Failure>) -> Option<Failure> {
 }
 
 fn lost() -> Ending<'static> {
-    let failure = Failure::new(code::WORKER_LOST, "The worker died or fell silent while it ran this job.");
-    Ending { event: Event::WorkerLost, outcome: "worker_lost", failure: Some(failure), by: "queue" }
+    let failure = Failure::new(
+        code::WORKER_LOST,
+        "The worker died or fell silent while it ran this job.",
+    );
+    Ending {
+        event: Event::WorkerLost,
+        outcome: "worker_lost",
+        failure: Some(failure),
+        by: "queue",
+    }
 }
 
 /// Prolongs a lease.
@@ -129,16 +182,26 @@ impl Command for Renew {
     type Answer = Lease;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Lease, QueueError> {
-        let Hold { job, attempt, worker } = &self.0;
+        let Hold {
+            job,
+            attempt,
+            worker,
+        } = &self.0;
         let until = tx.now.plus(LEASE);
         let cancelling: Option<bool> = tx
             .connection
             .prepare_cached(include_str!("../sql/held_renew.sql"))?
-            .query_row(params![job.as_str(), attempt, worker, until.as_millis()], |row| row.get(0))
+            .query_row(
+                params![job.as_str(), attempt, worker, until.as_millis()],
+                |row| row.get(0),
+            )
             .optional()?;
         match cancelling {
             Some(cancelling) => Ok(Lease { until, cancelling }),
-            None => Err(QueueError::LeaseLost { job: job.clone(), attempt: *attempt }),
+            None => Err(QueueError::LeaseLost {
+                job: job.clone(),
+                attempt: *attempt,
+            }),
         }
     }
 }
@@ -156,10 +219,21 @@ impl Command for ReleaseAll {
         let by = format!("worker:{}", self.worker);
         let held = held_by(tx, &self.worker)?;
         for job in &held {
-            job.end(tx, Ending { event: Event::Interrupted, outcome: "interrupted", failure: None, by: &by })?;
+            job.end(
+                tx,
+                Ending {
+                    event: Event::Interrupted,
+                    outcome: "interrupted",
+                    failure: None,
+                    by: &by,
+                },
+            )?;
         }
         let now = tx.now.as_millis();
-        tx.execute(include_str!("../sql/worker_stop.sql"), params![self.worker, now])?;
+        tx.execute(
+            include_str!("../sql/worker_stop.sql"),
+            params![self.worker, now],
+        )?;
         Ok(held.len())
     }
 }
@@ -179,7 +253,10 @@ impl Command for LoseWorker {
             job.end(tx, lost())?;
         }
         let now = tx.now.as_millis();
-        tx.execute(include_str!("../sql/worker_stop.sql"), params![self.worker, now])?;
+        tx.execute(
+            include_str!("../sql/worker_stop.sql"),
+            params![self.worker, now],
+        )?;
         Ok(held.len())
     }
 }
@@ -205,10 +282,15 @@ fn held_by(tx: &Tx<'_>, worker: &str) -> Result<Vec<Held>, QueueError> {
     collect(tx, include_str!("../sql/held_by_worker.sql"), [worker])
 }
 
-fn collect(tx: &Tx<'_>, sql: &str, parameters: impl rusqlite::Params) -> Result<Vec<Held>, QueueError> {
+fn collect(
+    tx: &Tx<'_>,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> Result<Vec<Held>, QueueError> {
     let mut statement = tx.connection.prepare_cached(sql)?;
     let rows = statement.query_map(parameters, |row| Ok(Held::read(row)))?;
-    rows.map(|row| row.map_err(QueueError::from).and_then(|held| held)).collect()
+    rows.map(|row| row.map_err(QueueError::from).and_then(|held| held))
+        .collect()
 }
 
 /// The details of a cancel request, as its news carry them.

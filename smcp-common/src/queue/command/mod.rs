@@ -61,33 +61,46 @@ impl Tx<'_> {
     /// Records news of a job, for everybody who watches it.
     fn event(&mut self, job: i64, kind: EventKind, data: &Value) -> Result<(), QueueError> {
         self.marks.rings = true;
-        self.execute(include_str!("../sql/event_insert.sql"), params![
-            job,
-            self.now.as_millis(),
-            kind.as_str(),
-            data.to_string()
-        ])?;
+        self.execute(
+            include_str!("../sql/event_insert.sql"),
+            params![job, self.now.as_millis(), kind.as_str(), data.to_string()],
+        )?;
         Ok(())
     }
 
     /// Appends a record to the audit chain.
-    fn audit(&mut self, kind: &str, agent: &str, job: Option<&str>, data: Value) -> Result<(), QueueError> {
+    fn audit(
+        &mut self,
+        kind: &str,
+        agent: &str,
+        job: Option<&str>,
+        data: Value,
+    ) -> Result<(), QueueError> {
         let (last, previous) = match self.marks.tip {
             Some(tip) => tip,
             None => self.last_record()?,
         };
-        let record =
-            Record { seq: last + 1, at: self.now, kind: kind.into(), agent: agent.into(), job: job.map(Into::into), data };
+        let record = Record {
+            seq: last + 1,
+            at: self.now,
+            kind: kind.into(),
+            agent: agent.into(),
+            job: job.map(Into::into),
+            data,
+        };
         let hash = record.hash(&previous);
-        self.execute(include_str!("../sql/audit_insert.sql"), params![
-            record.seq,
-            record.at.as_millis(),
-            record.kind,
-            record.agent,
-            record.job,
-            crate::canonical::to_string(&record.data),
-            hash
-        ])?;
+        self.execute(
+            include_str!("../sql/audit_insert.sql"),
+            params![
+                record.seq,
+                record.at.as_millis(),
+                record.kind,
+                record.agent,
+                record.job,
+                crate::canonical::to_string(&record.data),
+                hash
+            ],
+        )?;
         self.marks.tip = Some((record.seq, hash));
         Ok(())
     }

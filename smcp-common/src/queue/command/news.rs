@@ -25,7 +25,11 @@ impl Command for AppendNews {
                 News::Log(line) => tx.event(held.num, EventKind::Log, &json!({"message": line}))?,
                 News::Output(chunk) => {
                     held.output_bytes = store_output(tx, &held, chunk, false)?;
-                    tx.event(held.num, EventKind::Output, &json!({"bytes": held.output_bytes}))?;
+                    tx.event(
+                        held.num,
+                        EventKind::Output,
+                        &json!({"bytes": held.output_bytes}),
+                    )?;
                 }
             }
         }

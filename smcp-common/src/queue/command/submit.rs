@@ -34,7 +34,10 @@ impl Command for Submit {
             "tool": job.tool,
         });
         tx.audit("job.queued", &job.agent, Some(job.id.as_str()), data)?;
-        Ok(Submitted { id: job.id.clone(), existing: false })
+        Ok(Submitted {
+            id: job.id.clone(),
+            existing: false,
+        })
     }
 }
 
@@ -43,18 +46,30 @@ fn digest(job: &NewJob) -> [u8; 32] {
     canonical::digest(&json!([job.tool, Value::Object(job.arguments.clone())]))
 }
 
-fn find_key(tx: &Tx<'_>, job: &NewJob, key: &str, digest: &[u8; 32]) -> Result<Option<Submitted>, QueueError> {
+fn find_key(
+    tx: &Tx<'_>,
+    job: &NewJob,
+    key: &str,
+    digest: &[u8; 32],
+) -> Result<Option<Submitted>, QueueError> {
     let found: Option<(String, [u8; 32])> = tx
         .connection
         .prepare_cached(include_str!("../sql/submit_find_key.sql"))?
-        .query_row(params![job.agent, key], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![job.agent, key], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    let Some((id, stored)) = found else { return Ok(None) };
+    let Some((id, stored)) = found else {
+        return Ok(None);
+    };
     let id: JobId = crate::queue::row::job_id(&id)?;
     if stored == *digest {
         Ok(Some(Submitted { id, existing: true }))
     } else {
-        Err(QueueError::IdempotencyConflict { key: key.to_owned(), job: id })
+        Err(QueueError::IdempotencyConflict {
+            key: key.to_owned(),
+            job: id,
+        })
     }
 }
 
@@ -65,23 +80,27 @@ fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError
         row: job.id.to_string(),
         what: error.to_string(),
     })?;
-    tx.execute(include_str!("../sql/submit_insert_job.sql"), params![
-        job.id.as_str(),
-        job.tool,
-        job.plugin,
-        job.agent,
-        job.source.as_str(),
-        job.lane,
-        job.priority,
-        job.effect.as_str(),
-        run_at.as_millis(),
-        run_at <= tx.now,
-        arguments,
-        digest,
-        job.timeout.map(|limit| i64::try_from(limit.as_millis().max(1)).unwrap_or(i64::MAX)),
-        job.max_attempts,
-        job.idempotency_key,
-        tx.now.as_millis()
-    ])?;
+    tx.execute(
+        include_str!("../sql/submit_insert_job.sql"),
+        params![
+            job.id.as_str(),
+            job.tool,
+            job.plugin,
+            job.agent,
+            job.source.as_str(),
+            job.lane,
+            job.priority,
+            job.effect.as_str(),
+            run_at.as_millis(),
+            run_at <= tx.now,
+            arguments,
+            digest,
+            job.timeout
+                .map(|limit| i64::try_from(limit.as_millis().max(1)).unwrap_or(i64::MAX)),
+            job.max_attempts,
+            job.idempotency_key,
+            tx.now.as_millis()
+        ],
+    )?;
     Ok(())
 }

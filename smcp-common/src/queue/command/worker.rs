@@ -21,7 +21,10 @@ impl Command for RegisterWorker {
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
         tx.marks.rings = true;
         let now = tx.now.as_millis();
-        tx.execute(include_str!("../sql/worker_insert.sql"), params![self.id, self.host, self.pid, self.version, now])?;
+        tx.execute(
+            include_str!("../sql/worker_insert.sql"),
+            params![self.id, self.host, self.pid, self.version, now],
+        )?;
         Ok(())
     }
 }
@@ -37,7 +40,10 @@ impl Command for SeeWorker {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
         let now = tx.now.as_millis();
-        tx.execute(include_str!("../sql/worker_seen.sql"), params![self.id, now])?;
+        tx.execute(
+            include_str!("../sql/worker_seen.sql"),
+            params![self.id, now],
+        )?;
         Ok(())
     }
 }
@@ -52,7 +58,10 @@ impl Command for ForgetWorkers {
     type Answer = usize;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
-        let before = tx.now.as_millis().saturating_sub(i64::try_from(self.after.as_millis()).unwrap_or(i64::MAX));
+        let before = tx
+            .now
+            .as_millis()
+            .saturating_sub(i64::try_from(self.after.as_millis()).unwrap_or(i64::MAX));
         tx.execute(include_str!("../sql/worker_forget.sql"), [before])
     }
 }

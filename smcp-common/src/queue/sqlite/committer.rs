@@ -25,9 +25,20 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn new(connection: Connection, clock: SharedClock, bell: Bell, path: PathBuf) -> std::io::Result<Self> {
+    pub(super) fn new(
+        connection: Connection,
+        clock: SharedClock,
+        bell: Bell,
+        path: PathBuf,
+    ) -> std::io::Result<Self> {
         let file = std::fs::metadata(&path)?;
-        Ok(Self { connection, clock, bell, path, identity: (file.dev(), file.ino()) })
+        Ok(Self {
+            connection,
+            clock,
+            bell,
+            path,
+            identity: (file.dev(), file.ino()),
+        })
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -41,8 +52,14 @@ impl Committer {
     ) -> Result<T, QueueError> {
         self.still_there()?;
         // IMMEDIATE: a transaction that reads first and upgrades later cannot wait for the lock.
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-        let mut tx = Tx { connection: &self.connection, now: self.clock.now(), marks: Marks::default() };
+        self.connection
+            .prepare_cached("BEGIN IMMEDIATE")?
+            .execute([])?;
+        let mut tx = Tx {
+            connection: &self.connection,
+            now: self.clock.now(),
+            marks: Marks::default(),
+        };
         let result = body(&mut tx);
         let rings = tx.marks.rings;
         let result = result.and_then(|answer| {
@@ -70,7 +87,10 @@ impl Committer {
         if !self.connection.is_autocommit()
             && let Err(error) = self.connection.execute_batch("ROLLBACK")
         {
-            tracing::error!(error = &error as &dyn std::error::Error, "a transaction cannot be rolled back");
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "a transaction cannot be rolled back"
+            );
         }
     }
 
@@ -81,11 +101,19 @@ impl Committer {
         wal.push("-wal");
         let bytes = std::fs::metadata(&wal).map_or(0, |file| file.len());
         if bytes > WAL_ALARM_BYTES {
-            tracing::warn!(wal.bytes = bytes, "the write-ahead log is large: is a reader holding a transaction open?");
+            tracing::warn!(
+                wal.bytes = bytes,
+                "the write-ahead log is large: is a reader holding a transaction open?"
+            );
         }
-        let checkpointed = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        let checkpointed = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
         if let Err(error) = optimized.and(checkpointed) {
-            tracing::debug!(error = &error as &dyn std::error::Error, "database maintenance was put off");
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "database maintenance was put off"
+            );
         }
     }
 }

@@ -25,7 +25,11 @@ pub enum Durability {
 }
 
 /// Opens the file for writing, creates it if need be, and brings its schema up to date.
-pub(super) fn open_writer(path: &Path, durability: Durability, busy: Duration) -> Result<Connection, OpenError> {
+pub(super) fn open_writer(
+    path: &Path,
+    durability: Durability,
+    busy: Duration,
+) -> Result<Connection, OpenError> {
     let mut connection = Connection::open(path).map_err(|source| explain(path, source))?;
     identify(&connection, path)?;
     prepare(&connection, busy)
@@ -49,21 +53,27 @@ pub(super) fn open_writer(path: &Path, durability: Durability, busy: Duration) -
 /// Opens the file, which must exist, for reading.
 pub(super) fn open_reader(path: &Path, busy: Duration) -> Result<Connection, OpenError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|source| explain(path, source))?;
+    let connection =
+        Connection::open_with_flags(path, flags).map_err(|source| explain(path, source))?;
     prepare(&connection, busy).map_err(|source| explain(path, source))?;
     Ok(connection)
 }
 
 /// Opens a file for reading that may be anything, and refuses it where it is not a database of ours.
 pub(super) fn open_existing(path: &Path, busy: Duration) -> Result<Connection, OpenError> {
-    let io = |source| OpenError::Io { path: path.to_owned(), source };
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
     // SQLite says "unable to open" of whatever is wrong; the system says what it is.
     std::fs::File::open(path).map_err(io)?;
     let connection = open_reader(path, busy)?;
     identify(&connection, path)?;
     // An empty file is as good as none to a writer, but nothing to read.
-    if application_id(&connection, path)? != APPLICATION_ID {
-        return Err(OpenError::NotOurs { path: path.to_owned() });
+    if number(&connection, "application_id", path)? != APPLICATION_ID {
+        return Err(OpenError::NotOurs {
+            path: path.to_owned(),
+        });
     }
     Ok(connection)
 }
@@ -76,7 +86,14 @@ pub(super) fn check(connection: &Connection, path: &Path) -> Result<(), OpenErro
     let finding: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(|source| explain(path, source))?;
-    if finding == "ok" { Ok(()) } else { Err(OpenError::Damaged { path: path.to_owned(), detail: finding }) }
+    if finding == "ok" {
+        Ok(())
+    } else {
+        Err(OpenError::Damaged {
+            path: path.to_owned(),
+            detail: finding,
+        })
+    }
 }
 
 fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
@@ -90,23 +107,31 @@ fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
 /// Refuses a file that is not ours before anything is written to it.
 fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     let number = |pragma: &str| number(connection, pragma, path);
-    let (id, version, pages) = (application_id(connection, path)?, number("user_version")?, number("page_count")?);
+    let (id, version, pages) = (
+        number("application_id")?,
+        number("user_version")?,
+        number("page_count")?,
+    );
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
     if pages > 0 && id != APPLICATION_ID {
-        return Err(OpenError::NotOurs { path: path.to_owned() });
+        return Err(OpenError::NotOurs {
+            path: path.to_owned(),
+        });
     }
     if version > known {
-        return Err(OpenError::Newer { path: path.to_owned(), found: version, known });
+        return Err(OpenError::Newer {
+            path: path.to_owned(),
+            found: version,
+            known,
+        });
     }
     Ok(())
 }
 
-fn application_id(connection: &Connection, path: &Path) -> Result<i64, OpenError> {
-    number(connection, "application_id", path)
-}
-
 fn number(connection: &Connection, pragma: &str, path: &Path) -> Result<i64, OpenError> {
-    connection.pragma_query_value(None, pragma, |row| row.get(0)).map_err(|source| explain(path, source))
+    connection
+        .pragma_query_value(None, pragma, |row| row.get(0))
+        .map_err(|source| explain(path, source))
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
@@ -128,7 +153,10 @@ pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     let path = path.to_owned();
     match source.sqlite_error_code() {
         Some(Code::NotADatabase) => OpenError::NotOurs { path },
-        Some(Code::DatabaseCorrupt) => OpenError::Damaged { path, detail: source.to_string() },
+        Some(Code::DatabaseCorrupt) => OpenError::Damaged {
+            path,
+            detail: source.to_string(),
+        },
         _ => OpenError::Database { path, source },
     }
 }

@@ -73,7 +73,10 @@ enum Write {
 impl Store {
     pub(super) fn open(options: &Options, clock: SharedClock) -> Result<Self, OpenError> {
         let path = options.path.clone();
-        let io = |source| OpenError::Io { path: path.clone(), source };
+        let io = |source| OpenError::Io {
+            path: path.clone(),
+            source,
+        };
         let busy = match options.commit {
             Commit::Grouped => BUSY,
             Commit::Inline => BUSY_INLINE,
@@ -82,15 +85,29 @@ impl Store {
         if options.check {
             connection::check(&connection, &path)?;
         }
-        connection.busy_timeout(busy).map_err(|source| OpenError::Database { path: path.clone(), source })?;
+        connection
+            .busy_timeout(busy)
+            .map_err(|source| OpenError::Database {
+                path: path.clone(),
+                source,
+            })?;
         let bell = Bell::beside(&path).map_err(io)?;
-        let ear = Ear::listen(&path, connection::open_reader(&path, BUSY_INLINE)?, options.wake);
+        let ear = Ear::listen(
+            &path,
+            connection::open_reader(&path, BUSY_INLINE)?,
+            options.wake,
+        );
         let committer = Committer::new(connection, clock, bell, path.clone()).map_err(io)?;
         let write = match options.commit {
             Commit::Grouped => Write::Grouped(Writer::start(committer).map_err(io)?),
             Commit::Inline => Write::Inline(Box::new(Mutex::new(committer))),
         };
-        Ok(Self { path, write, readers: Arc::default(), ear })
+        Ok(Self {
+            path,
+            write,
+            readers: Arc::default(),
+            ear,
+        })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -113,7 +130,10 @@ impl Store {
     }
 
     /// Runs a short query, bounded in rows, on the caller's thread.
-    pub(super) fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, QueueError>) -> Result<T, QueueError> {
+    pub(super) fn read<T>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, QueueError>,
+    ) -> Result<T, QueueError> {
         if let Write::Inline(committer) = &self.write {
             let committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
             return query(committer.connection());
@@ -140,7 +160,11 @@ impl Store {
     }
 
     fn reader(&self) -> Result<Connection, QueueError> {
-        let idle = self.readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self
+            .readers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
         match idle {
             Some(connection) => Ok(connection),
             None => connection::open_reader(&self.path, BUSY).map_err(|error| match error {

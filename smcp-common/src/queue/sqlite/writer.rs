@@ -27,16 +27,27 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn start(committer: Committer) -> std::io::Result<Self> {
         let (mailbox, inbox) = mpsc::channel();
-        let thread = std::thread::Builder::new().name("queue-writer".into()).spawn(move || drain(committer, &inbox))?;
-        Ok(Self { mailbox: Some(mailbox), thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("queue-writer".into())
+            .spawn(move || drain(committer, &inbox))?;
+        Ok(Self {
+            mailbox: Some(mailbox),
+            thread: Some(thread),
+        })
     }
 
     /// Has `command` carried out; returns after the commit.
     pub(super) async fn run<C: Command>(&self, command: C) -> Result<C::Answer, QueueError> {
         let (reply, answer) = oneshot::channel();
-        let letter = Letter { command, result: None, reply };
+        let letter = Letter {
+            command,
+            result: None,
+            reply,
+        };
         let mailbox = self.mailbox.as_ref().ok_or(QueueError::Closed)?;
-        mailbox.send(Box::new(letter)).map_err(|_| QueueError::Closed)?;
+        mailbox
+            .send(Box::new(letter))
+            .map_err(|_| QueueError::Closed)?;
         answer.await.unwrap_or(Err(QueueError::Closed))
     }
 }
@@ -75,7 +86,11 @@ fn drain(mut committer: Committer, inbox: &mpsc::Receiver<Box<dyn Pending>>) {
                 }
             }
             // Alone and failed: nothing to commit.
-            if alone && batch.iter().any(|letter| letter.failed()) { Err(QueueError::Closed) } else { Ok(()) }
+            if alone && batch.iter().any(|letter| letter.failed()) {
+                Err(QueueError::Closed)
+            } else {
+                Ok(())
+            }
         });
         for letter in batch {
             letter.answer(committed.as_ref().err());
@@ -85,13 +100,19 @@ fn drain(mut committer: Committer, inbox: &mpsc::Receiver<Box<dyn Pending>>) {
 
 fn in_savepoint(tx: &mut Tx<'_>, letter: &mut dyn Pending) -> Result<(), QueueError> {
     let marks = tx.marks;
-    tx.connection.prepare_cached("SAVEPOINT command")?.execute([])?;
+    tx.connection
+        .prepare_cached("SAVEPOINT command")?
+        .execute([])?;
     letter.apply(tx);
     if letter.failed() {
         tx.marks = marks;
-        tx.connection.prepare_cached("ROLLBACK TO command")?.execute([])?;
+        tx.connection
+            .prepare_cached("ROLLBACK TO command")?
+            .execute([])?;
     }
-    tx.connection.prepare_cached("RELEASE command")?.execute([])?;
+    tx.connection
+        .prepare_cached("RELEASE command")?
+        .execute([])?;
     Ok(())
 }
 

@@ -16,19 +16,50 @@ fn plugin(name: &str, digest: &str) -> Plugin {
 }
 
 async fn scan(world: &World, worker: &str, plugins: Vec<Plugin>) -> bool {
-    let wanted = world.queue.take_scan(worker).await.unwrap().expect("a scan is wanted");
-    world.queue.finish_scan(worker, wanted, plugins, vec!["no such directory".into()]).await.unwrap()
+    let wanted = world
+        .queue
+        .take_scan(worker)
+        .await
+        .unwrap()
+        .expect("a scan is wanted");
+    world
+        .queue
+        .finish_scan(worker, wanted, plugins, vec!["no such directory".into()])
+        .await
+        .unwrap()
 }
 
 async fn a_scan_is_taken_by_one_worker_and_stored(world: World) {
-    let wanted = world.queue.take_scan("w1").await.unwrap().expect("the first scan is wanted from the start");
-    assert_eq!(world.queue.take_scan("w2").await.unwrap(), None, "one is enough");
+    let wanted = world
+        .queue
+        .take_scan("w1")
+        .await
+        .unwrap()
+        .expect("the first scan is wanted from the start");
+    assert_eq!(
+        world.queue.take_scan("w2").await.unwrap(),
+        None,
+        "one is enough"
+    );
     let found = vec![plugin("b", "1"), plugin("a", "1")];
-    assert!(world.queue.finish_scan("w1", wanted, found, Vec::new()).await.unwrap());
+    assert!(
+        world
+            .queue
+            .finish_scan("w1", wanted, found, Vec::new())
+            .await
+            .unwrap()
+    );
     let catalogue = world.queue.catalogue().unwrap();
-    assert_eq!((catalogue.scanned, catalogue.version, catalogue.scanned_at), (wanted, 1, Some(START)));
+    assert_eq!(
+        (catalogue.scanned, catalogue.version, catalogue.scanned_at),
+        (wanted, 1, Some(START))
+    );
     assert_eq!(catalogue.plugins, [plugin("a", "1"), plugin("b", "1")]);
-    assert_eq!(world.queue.take_scan("w2").await.unwrap(), None, "nothing more is wanted");
+    assert_eq!(
+        world.queue.take_scan("w2").await.unwrap(),
+        None,
+        "nothing more is wanted"
+    );
 }
 
 async fn an_unchanged_catalogue_keeps_its_version(world: World) {

@@ -15,7 +15,10 @@ conformance!(
 );
 
 async fn an_empty_queue_gives_nothing(world: World) {
-    assert_eq!(world.queue.claim("w").await.unwrap(), Work::None { next_due: None });
+    assert_eq!(
+        world.queue.claim("w").await.unwrap(),
+        Work::None { next_due: None }
+    );
 }
 
 async fn a_lane_runs_one_job_at_a_time(world: World) {
@@ -24,7 +27,11 @@ async fn a_lane_runs_one_job_at_a_time(world: World) {
     let other = world.submit(in_lane("b")).await;
     let hold = world.claim_as_hold("w1").await;
     assert_eq!(hold.job, first);
-    assert_eq!(world.claim("w2").await.unwrap().id, other, "the other lane is free");
+    assert_eq!(
+        world.claim("w2").await.unwrap().id,
+        other,
+        "the other lane is free"
+    );
     assert_eq!(world.claim("w3").await, None);
     world.finish(&hold, Outcome::Succeeded).await.unwrap();
     assert_eq!(world.claim("w3").await.unwrap().id, second);
@@ -32,7 +39,12 @@ async fn a_lane_runs_one_job_at_a_time(world: World) {
 
 async fn jobs_without_a_lane_run_beside_each_other(world: World) {
     for _ in 0..2 {
-        world.submit(NewJob { lane: None, ..job() }).await;
+        world
+            .submit(NewJob {
+                lane: None,
+                ..job()
+            })
+            .await;
     }
     assert!(world.claim("w1").await.is_some());
     assert!(world.claim("w2").await.is_some());
@@ -50,7 +62,15 @@ async fn a_backlog_behind_a_busy_lane_hides_nothing(world: World) {
 async fn higher_priority_first_then_first_come(world: World) {
     let mut submitted = Vec::new();
     for priority in [0, 5, 0, 5, -5] {
-        submitted.push(world.submit(NewJob { priority, lane: None, ..job() }).await);
+        submitted.push(
+            world
+                .submit(NewJob {
+                    priority,
+                    lane: None,
+                    ..job()
+                })
+                .await,
+        );
         world.clock.advance(Duration::from_millis(1));
     }
     let mut claimed = Vec::new();
@@ -63,8 +83,18 @@ async fn higher_priority_first_then_first_come(world: World) {
 
 async fn a_job_of_the_future_waits_for_its_time(world: World) {
     let run_at = START.plus(Duration::from_secs(60));
-    let id = world.submit(NewJob { run_at: Some(run_at), ..job() }).await;
-    assert_eq!(world.queue.claim("w").await.unwrap(), Work::None { next_due: Some(run_at) });
+    let id = world
+        .submit(NewJob {
+            run_at: Some(run_at),
+            ..job()
+        })
+        .await;
+    assert_eq!(
+        world.queue.claim("w").await.unwrap(),
+        Work::None {
+            next_due: Some(run_at)
+        }
+    );
     world.clock.advance(Duration::from_secs(59));
     assert_eq!(world.claim("w").await, None);
     world.clock.advance(Duration::from_secs(1));
@@ -73,7 +103,13 @@ async fn a_job_of_the_future_waits_for_its_time(world: World) {
 
 async fn a_future_job_of_high_priority_does_not_hold_up_the_present(world: World) {
     let later = START.plus(Duration::from_secs(60));
-    world.submit(NewJob { run_at: Some(later), priority: 100, ..in_lane("a") }).await;
+    world
+        .submit(NewJob {
+            run_at: Some(later),
+            priority: 100,
+            ..in_lane("a")
+        })
+        .await;
     let now = world.submit(in_lane("a")).await;
     assert_eq!(world.claim("w").await.unwrap().id, now);
 }
@@ -86,20 +122,29 @@ async fn every_claim_has_its_own_number(world: World) {
         world.finish(&hold, Outcome::Released).await.unwrap();
     }
     let attempts = world.job(&id).attempts;
-    assert_eq!(attempts.iter().map(|attempt| attempt.n).collect::<Vec<_>>(), [1, 2, 3]);
+    assert_eq!(
+        attempts.iter().map(|attempt| attempt.n).collect::<Vec<_>>(),
+        [1, 2, 3]
+    );
 }
 
 /// SQL is no second opinion: what it claims is what `next` lets be claimed.
 async fn the_claim_agrees_with_the_state_machine(world: World) {
     use crate::job::{Event, Policy, State, next};
     let id = world.submit(job()).await;
-    let policy = Policy { effect: Effect::Idempotent, max_attempts: 3 };
+    let policy = Policy {
+        effect: Effect::Idempotent,
+        max_attempts: 3,
+    };
     for name in StateName::ALL {
         let ended = name.is_final();
         let running = name == StateName::Running;
         let set = "UPDATE jobs SET state = ?2, attempt = 1, worker = iif(?3, 'w0', NULL), lease_until = iif(?3, 1, NULL),
                    finished_at = iif(?4, 1, NULL) WHERE id = ?1";
-        world.sql().execute(set, params![id.as_str(), name.as_str(), running, ended]).unwrap();
+        world
+            .sql()
+            .execute(set, params![id.as_str(), name.as_str(), running, ended])
+            .unwrap();
         let state = row::state(id.as_str(), name.as_str(), 1, 0, false).unwrap();
         let claimed = world.claim("w").await.map(|job| job.attempt);
         let expected = match next(state, Event::Claimed, policy) {
@@ -113,7 +158,12 @@ async fn the_claim_agrees_with_the_state_machine(world: World) {
 
 async fn racing_workers_never_share_a_job(world: World) {
     for n in 0..40 {
-        world.submit(NewJob { lane: (n % 2 == 0).then(|| format!("lane-{n}")), ..job() }).await;
+        world
+            .submit(NewJob {
+                lane: (n % 2 == 0).then(|| format!("lane-{n}")),
+                ..job()
+            })
+            .await;
     }
     let workers = (0..4).map(|n| {
         let queue = world.second();
@@ -136,14 +186,31 @@ async fn racing_workers_never_share_a_job(world: World) {
     claimed.sort();
     claimed.dedup();
     assert_eq!(claimed.len(), 40);
-    assert_eq!(world.broken_audit(), None, "the chain holds with several writers");
+    assert_eq!(
+        world.broken_audit(),
+        None,
+        "the chain holds with several writers"
+    );
 }
 
 async fn the_depth_counts_what_waits_and_runs(world: World) {
     world.submit(in_lane("a")).await;
     world.submit(in_lane("a")).await;
-    world.submit(NewJob { run_at: Some(START.plus(Duration::from_secs(9))), ..job() }).await;
+    world
+        .submit(NewJob {
+            run_at: Some(START.plus(Duration::from_secs(9))),
+            ..job()
+        })
+        .await;
     world.claim("w").await.unwrap();
     let depth = world.queue.depth().await.unwrap();
-    assert_eq!(depth, Depth { queued: 1, scheduled: 1, running: 1, oldest_due: Some(START) });
+    assert_eq!(
+        depth,
+        Depth {
+            queued: 1,
+            scheduled: 1,
+            running: 1,
+            oldest_due: Some(START)
+        }
+    );
 }

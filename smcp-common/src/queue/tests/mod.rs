@@ -45,8 +45,17 @@ impl World {
     fn new(commit: Commit) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = ManualClock::at(START);
-        let queue = Queue::open(&options(directory.path().join("smcp.db"), commit), clock.clone()).unwrap();
-        Self { queue, clock, commit, directory }
+        let queue = Queue::open(
+            &options(directory.path().join("smcp.db"), commit),
+            clock.clone(),
+        )
+        .unwrap();
+        Self {
+            queue,
+            clock,
+            commit,
+            directory,
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -71,7 +80,11 @@ impl World {
 
     async fn claim_as_hold(&self, worker: &str) -> Hold {
         let job = self.claim(worker).await.expect("there is a job to claim");
-        Hold { job: job.id, attempt: job.attempt, worker: worker.into() }
+        Hold {
+            job: job.id,
+            attempt: job.attempt,
+            worker: worker.into(),
+        }
     }
 
     async fn finish(&self, hold: &Hold, outcome: Outcome) -> Result<(), QueueError> {
@@ -83,7 +96,12 @@ impl World {
     }
 
     fn kinds(&self, id: &JobId) -> Vec<EventKind> {
-        self.queue.events(id, 0, 1_000).unwrap().into_iter().map(|event| event.kind).collect()
+        self.queue
+            .events(id, 0, 1_000)
+            .unwrap()
+            .into_iter()
+            .map(|event| event.kind)
+            .collect()
     }
 
     fn sql(&self) -> rusqlite::Connection {
@@ -99,7 +117,13 @@ impl World {
 }
 
 fn options(path: PathBuf, commit: Commit) -> Options {
-    Options { path, durability: Durability::Normal, commit, wake: Wake::Auto, check: true }
+    Options {
+        path,
+        durability: Durability::Normal,
+        commit,
+        wake: Wake::Auto,
+        check: true,
+    }
 }
 
 /// A job of tool `math__add` in lane `math`.
@@ -127,11 +151,19 @@ fn arguments(value: Value) -> Map<String, Value> {
 }
 
 fn in_lane(lane: &str) -> NewJob {
-    NewJob { lane: Some(lane.into()), ..job() }
+    NewJob {
+        lane: Some(lane.into()),
+        ..job()
+    }
 }
 
 fn end(hold: &Hold, outcome: Outcome) -> Finish {
-    Finish { hold: hold.clone(), outcome, output: Vec::new(), output_truncated: false }
+    Finish {
+        hold: hold.clone(),
+        outcome,
+        output: Vec::new(),
+        output_truncated: false,
+    }
 }
 
 fn failed() -> Outcome {

@@ -1,0 +1,92 @@
+//! The Streamable HTTP transport at `/mcp`, which rmcp speaks, with our rules around it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router, middleware};
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::legacy_sse::KEEP_ALIVE;
+use super::message::{self, MessageError};
+use super::session_owner::{self, OwnedSessions};
+use crate::body;
+use crate::http_config::Limits;
+
+/// How long a session without any message is kept.
+///
+/// rmcp counts neither pings nor a call in progress as life, so this must exceed the longest silent call by far;
+/// it only clears away what clients left behind.
+const SESSION_IDLE: Duration = Duration::from_hours(24);
+
+/// Builds the route `/mcp`; `handler` makes a handler for each session and must be cheap, since rmcp also calls it
+/// for single requests.
+pub fn route<H, F>(handler: F, limits: Limits, shutdown: CancellationToken) -> Router
+where
+    F: Fn() -> H + Send + Sync + 'static,
+    H: ServerHandler,
+{
+    let mut local = LocalSessionManager::default();
+    local.session_config.keep_alive = Some(SESSION_IDLE);
+    let sessions = Arc::new(OwnedSessions::new(local));
+    let owners = sessions.owners();
+    // Host and Origin are checked for every route in `origin`; a second opinion here could only contradict it.
+    let config = StreamableHttpServerConfig::default()
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
+        .with_sse_keep_alive(Some(KEEP_ALIVE))
+        .with_legacy_session_mode(true)
+        .with_max_request_body_bytes(limits.max_body_bytes)
+        .with_cancellation_token(shutdown);
+    let service = StreamableHttpService::new(move || Ok(handler()), sessions, config);
+    Router::new()
+        .route_service("/mcp", service)
+        .layer(middleware::from_fn(require_message))
+        .layer(middleware::from_fn_with_state(limits, body::limit))
+        .layer(middleware::from_fn_with_state(
+            owners,
+            session_owner::require_owner,
+        ))
+}
+
+/// Answers a POST that holds no message with 400 and a JSON-RPC error; rmcp would answer 415 and name no reason.
+async fn require_message(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
+    let (parts, body) = request.into_parts();
+    // The limit has already been applied by the layer outside.
+    let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    match check_message(&body) {
+        Ok(()) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err((code, message)) => {
+            let error = json!({ "code": code, "message": message });
+            let body = Json(json!({ "jsonrpc": "2.0", "id": null, "error": error }));
+            (StatusCode::BAD_REQUEST, body).into_response()
+        }
+    }
+}
+
+fn check_message(body: &Bytes) -> Result<(), (i32, String)> {
+    const PARSE_ERROR: i32 = -32700;
+    const INVALID_REQUEST: i32 = -32600;
+    match message::parse(body) {
+        Ok(_) => Ok(()),
+        Err(error @ MessageError::Syntax(_)) => Err((PARSE_ERROR, error.to_string())),
+        Err(_) if message::is_array(body) => {
+            let message = "batches are not taken here: send each message in a POST of its own";
+            Err((INVALID_REQUEST, message.to_owned()))
+        }
+        Err(error) => Err((INVALID_REQUEST, error.to_string())),
+    }
+}

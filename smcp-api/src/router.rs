@@ -1,0 +1,100 @@
+//! Every route of the HTTP edge, and the layers around them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+use rmcp::ServerHandler;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::{self, Gate};
+use crate::caller::Transport;
+use crate::health::{self, Readiness};
+use crate::http_config::HttpConfig;
+use crate::mcp::legacy_sse::{self, LegacySse};
+use crate::mcp::streamable_http;
+use crate::origin::{self, BadEntry, OriginPolicy};
+use crate::problem::Problem;
+
+/// Builds the router: who may reach it and who is calling are settled before a route sees the request.
+///
+/// `handler` makes the MCP handler of each session, `readiness` answers `/readyz`, and `shutdown` ends every open
+/// stream. The router needs the [`Peer`](crate::serve::Peer) that [`serve`](crate::serve) puts into each request.
+///
+/// # Errors
+/// [`BadEntry`] when `allowed_hosts` or `allowed_origins` cannot be read.
+pub fn router<H, F>(
+    config: &HttpConfig,
+    handler: F,
+    readiness: Readiness,
+    shutdown: &CancellationToken,
+) -> Result<Router, BadEntry>
+where
+    F: Fn() -> H + Clone + Send + Sync + 'static,
+    H: ServerHandler,
+{
+    let HttpConfig {
+        host,
+        allowed_hosts,
+        allowed_origins,
+        limits,
+        ..
+    } = config;
+    let origin_policy = OriginPolicy::new(host, allowed_hosts, allowed_origins)?;
+    let auth = Arc::new(config.auth.clone());
+    let gate = |transport| {
+        let gate = Gate::new(Arc::clone(&auth), transport);
+        from_fn_with_state(gate, auth::identify)
+    };
+
+    let open = Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(readiness);
+
+    let mcp = streamable_http::route(handler.clone(), *limits, shutdown.clone())
+        .layer(gate(Transport::StreamableHttp));
+
+    let sse = Router::new()
+        .route(
+            "/sse",
+            get(legacy_sse::open::<H, F>).post(legacy_sse::misdirected::<F>),
+        )
+        .route("/messages", post(legacy_sse::post::<F>))
+        .route("/messages/", post(legacy_sse::post::<F>))
+        .method_not_allowed_fallback(method_not_allowed)
+        .with_state(LegacySse::new(handler, *limits, shutdown.clone()))
+        .layer(gate(Transport::Sse));
+
+    let elsewhere = Router::new()
+        .fallback(not_found)
+        .layer(gate(Transport::Http));
+
+    Ok(open
+        .merge(mcp)
+        .merge(sse)
+        .merge(elsewhere)
+        .layer(from_fn_with_state(Arc::new(origin_policy), origin::admit)))
+}
+
+async fn not_found(request: Request) -> Problem {
+    let message = format!("there is nothing at {}", request.uri().path());
+    Problem::new(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+async fn method_not_allowed(request: Request) -> Problem {
+    let message = format!(
+        "{} does not take {}",
+        request.uri().path(),
+        request.method()
+    );
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        message,
+    )
+}

@@ -1,0 +1,117 @@
+//! Listening, and stopping.
+
+use std::time::Duration;
+
+use smcp_api::auth::AuthConfig;
+use smcp_api::http_config::{HttpConfig, Limits};
+use smcp_api::serve::{self, BindError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::http::Call;
+use crate::server::{Server, config};
+
+#[tokio::test]
+async fn shutdown_ends_open_streams_and_then_the_server() {
+    let mut server = Server::start().await;
+    let mut sse = Call::new("GET", "/sse").stream(server.address).await;
+    assert_eq!(sse.next().await.unwrap().0, "endpoint");
+    let initialize = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"0"}}}"#;
+    let opened = Call::mcp(initialize).to(server.address).await;
+    let id = opened.header("mcp-session-id").unwrap();
+    let get = Call::new("GET", "/mcp")
+        .header("accept", "text/event-stream")
+        .header("mcp-session-id", id);
+    let mut mcp = get.stream(server.address).await;
+
+    server.shutdown.cancel();
+    let ended = async {
+        assert_eq!(sse.next().await, None);
+        assert_eq!(mcp.next().await, None);
+        (&mut server.task).await.unwrap();
+    };
+    timeout(Duration::from_secs(5), ended).await.unwrap();
+    assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_the_server_alive() {
+    let defaults = config();
+    let limits = Limits {
+        shutdown_timeout: Duration::from_millis(100),
+        ..defaults.limits
+    };
+    let mut server = Server::with(HttpConfig { limits, ..defaults }).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let unfinished = b"POST /mcp HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-length: 10\r\n\r\n";
+    client.write_all(unfinished).await.unwrap();
+    let mut go_on = [0; 25];
+    client.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    server.shutdown.cancel();
+    timeout(Duration::from_secs(5), &mut server.task)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_come_is_not_waited_for() {
+    let defaults = config();
+    let limits = Limits {
+        head_timeout: Duration::from_millis(50),
+        ..defaults.limits
+    };
+    let server = Server::with(HttpConfig { limits, ..defaults }).await;
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    client
+        .write_all(b"GET /sse HTTP/1.1\r\nhost:")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let closed = client.read_to_end(&mut answer);
+    timeout(Duration::from_secs(5), closed)
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let server = Server::start().await;
+    let port = server.address.port();
+    let refused = serve::bind(&HttpConfig { port, ..config() })
+        .await
+        .unwrap_err();
+    assert!(matches!(refused, BindError::InUse { .. }), "{refused:?}");
+    let message = refused.to_string();
+    assert!(
+        message.contains(&port.to_string()) && message.contains("--port"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn the_guard_stands_before_the_socket() {
+    for host in ["0.0.0.0", "::"] {
+        let open = HttpConfig {
+            host: host.to_owned(),
+            auth: AuthConfig::default(),
+            ..config()
+        };
+        let refused = serve::bind(&open).await.unwrap_err();
+        assert!(matches!(refused, BindError::Refused(_)), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn localhost_is_listened_on_at_the_address_that_clients_try() {
+    let by_name = HttpConfig {
+        host: "localhost".to_owned(),
+        ..config()
+    };
+    let bound = serve::bind(&by_name).await.unwrap();
+    assert!(bound.address().ip().is_loopback());
+    assert_ne!(bound.address().port(), 0);
+}

@@ -1,0 +1,118 @@
+//! A server on a free port, and the handler behind it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::{
+    CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, JsonObject,
+    ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+};
+use rmcp::service::RequestContext;
+use rmcp::{ErrorData, RoleServer, ServerHandler};
+use smcp_api::auth::{ApiKey, AuthConfig};
+use smcp_api::caller::Caller;
+use smcp_api::health::{NotReady, Readiness};
+use smcp_api::http_config::{HttpConfig, Limits};
+use smcp_api::router::router;
+use smcp_api::serve;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Size of the answer of the tool `flood`.
+pub(crate) const FLOOD_BYTES: usize = 1024 * 1024;
+
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Agents `ann` and `bob` have keys of their names; loopback needs none.
+    pub(crate) async fn start() -> Self {
+        Self::with(config()).await
+    }
+
+    pub(crate) async fn with(config: HttpConfig) -> Self {
+        Self::serve(config, Vec::new()).await
+    }
+
+    pub(crate) async fn not_ready(code: &'static str) -> Self {
+        let message = "not yet".to_owned();
+        Self::serve(config(), vec![NotReady { code, message }]).await
+    }
+
+    async fn serve(config: HttpConfig, obstacles: Vec<NotReady>) -> Self {
+        let shutdown = CancellationToken::new();
+        let readiness = Readiness::new(move || std::future::ready(obstacles.clone()));
+        let router = router(&config, || Probe, readiness, &shutdown).unwrap();
+        let bound = serve::bind(&config).await.unwrap();
+        Self {
+            address: bound.address(),
+            shutdown: shutdown.clone(),
+            task: tokio::spawn(bound.serve(router, shutdown)),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub(crate) fn config() -> HttpConfig {
+    HttpConfig {
+        port: 0,
+        auth: AuthConfig {
+            keys: ["ann", "bob"].map(|name| ApiKey::new(name, name)).into(),
+            ..AuthConfig::default()
+        },
+        limits: Limits {
+            max_body_bytes: 1000,
+            inbox_timeout: Duration::from_millis(100),
+            write_timeout: Duration::from_millis(200),
+            ..Limits::default()
+        },
+        ..HttpConfig::default()
+    }
+}
+
+/// Answers `whoami` with the caller, and `flood` with a lot.
+pub(crate) struct Probe;
+
+impl ServerHandler for Probe {
+    fn get_info(&self) -> ServerConfig {
+        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
+    }
+
+    async fn list_tools(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListToolsResult, ErrorData> {
+        let schema = Arc::new(JsonObject::new());
+        let tool = |name: &'static str| Tool::new(name, name, Arc::clone(&schema));
+        Ok(ListToolsResult::with_all_items(vec![
+            tool("flood"),
+            tool("whoami"),
+        ]))
+    }
+
+    async fn call_tool(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let text = match &*request.name {
+            "whoami" => {
+                let caller = Caller::of(&context.extensions)
+                    .map_err(|error| ErrorData::internal_error(error.to_string(), None))?;
+                format!("{} via {}", caller.agent, caller.transport.as_str())
+            }
+            _ => "x".repeat(FLOOD_BYTES),
+        };
+        Ok(CallToolResult::success(vec![ContentBlock::text(text)]).into())
+    }
+}

@@ -1,0 +1,133 @@
+//! Leases are renewed by a thread of its own, so that nothing that keeps the worker busy can cost it its job. The
+//! same thread gives the worker's sign of life and settles the jobs of workers that have died.
+
+use std::future::Future;
+use std::time::Duration;
+
+use smcp_common::clock::SharedClock;
+use smcp_common::queue::{Hold, Options, Queue, QueueError, RENEW_EVERY};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::plugin::process::StopReason;
+use crate::presence::{Presence, settle_the_dead};
+
+/// Rows of workers are kept for so long after their end.
+const REMEMBER: Duration = Duration::from_secs(24 * 60 * 60);
+/// After a failed renewal the next try comes sooner.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The handle of the thread.
+#[derive(Debug)]
+pub(crate) struct LeaseKeeper {
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// Keeps a lease renewed as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Held {
+    orders: mpsc::UnboundedSender<Order>,
+    hold: Hold,
+}
+
+#[derive(Debug)]
+enum Order {
+    Keep(Hold, mpsc::Sender<StopReason>),
+    LetGo(Hold),
+}
+
+impl LeaseKeeper {
+    /// Starts the thread, with a connection of its own.
+    ///
+    /// # Errors
+    /// What the system says when it gives no thread.
+    pub(crate) fn start(options: Options, clock: SharedClock, presence: &Presence) -> std::io::Result<Self> {
+        let (orders, inbox) = mpsc::unbounded_channel();
+        let (worker, directory) = (presence.id().to_owned(), presence.siblings().to_owned());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name("lease-keeper".into()).spawn(move || {
+            runtime.block_on(async move {
+                match Queue::open(&options, clock) {
+                    Ok(queue) => Keeper { queue, worker, directory, kept: None }.run(inbox).await,
+                    // The claim loop goes by the same file and says so, too.
+                    Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "leases cannot be renewed"),
+                }
+            });
+        })?;
+        Ok(Self { orders })
+    }
+
+    /// Renews the lease of `hold` until the answer is dropped; `stopper` hears why the attempt should stop.
+    pub(crate) fn hold(&self, hold: Hold, stopper: mpsc::Sender<StopReason>) -> Held {
+        // A keeper that has gone is noticed by the lease running out, which is its purpose.
+        drop(self.orders.send(Order::Keep(hold.clone(), stopper)));
+        Held { orders: self.orders.clone(), hold }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        drop(self.orders.send(Order::LetGo(self.hold.clone())));
+    }
+}
+
+struct Keeper {
+    queue: Queue,
+    worker: String,
+    directory: std::path::PathBuf,
+    kept: Option<(Hold, mpsc::Sender<StopReason>)>,
+}
+
+impl Keeper {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Order>) {
+        let mut tick = tokio::time::interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                order = inbox.recv() => match order {
+                    Some(Order::Keep(hold, stopper)) => self.kept = Some((hold, stopper)),
+                    Some(Order::LetGo(hold)) => drop(self.kept.take_if(|(kept, _)| *kept == hold)),
+                    None => return,
+                },
+                _ = tick.tick() => {
+                    if !self.renew().await {
+                        tick.reset_after(RETRY);
+                    }
+                    self.look_around().await;
+                }
+            }
+        }
+    }
+
+    /// Renews the kept lease; false where that should be tried again soon.
+    async fn renew(&mut self) -> bool {
+        let Some((hold, stopper)) = &self.kept else { return true };
+        let reason = match self.queue.renew(hold).await {
+            Ok(lease) => lease.cancelling.then_some(StopReason::Cancelled),
+            Err(QueueError::LeaseLost { .. }) => Some(StopReason::LeaseLost),
+            Err(error) => {
+                tracing::warn!(job.id = %hold.job, error = &error as &dyn std::error::Error, "a lease could not be renewed");
+                return false;
+            }
+        };
+        if let Some(reason) = reason {
+            // Full means that it has been asked already.
+            drop(stopper.try_send(reason));
+        }
+        true
+    }
+
+    async fn look_around(&self) {
+        log("give a sign of life", self.queue.see_worker(&self.worker)).await;
+        log("settle expired leases", self.queue.lose_expired()).await;
+        log("forget old workers", self.queue.forget_workers(REMEMBER)).await;
+        log("settle dead workers", settle_the_dead(&self.queue, &self.directory)).await;
+    }
+}
+
+/// These are tried again at the next tick in any case.
+async fn log<T>(what: &str, command: impl Future<Output = Result<T, QueueError>>) {
+    if let Err(error) = command.await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "cannot {what}");
+    }
+}

@@ -1,0 +1,53 @@
+//! The plugins that the binary carries, so that it is useful by itself anywhere.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+/// Path below the plugin directory, and content.
+const FILES: [(&str, &str); 2] = [
+    ("demo_math/cli.py", include_str!("../../../plugins/demo_math/cli.py")),
+    ("demo_text/cli.py", include_str!("../../../plugins/demo_text/cli.py")),
+];
+
+/// Unpacks them below `data_dir`, where they are not there already, and answers where.
+///
+/// # Errors
+/// What the system says when a file cannot be written.
+pub fn unpack(data_dir: &Path) -> io::Result<PathBuf> {
+    let root = data_dir.join("plugins");
+    for (name, content) in FILES {
+        let path = root.join(name);
+        if fs::read_to_string(&path).is_ok_and(|there| there == content) {
+            continue;
+        }
+        if let Some(directory) = path.parent() {
+            fs::create_dir_all(directory)?;
+        }
+        // Beside it and renamed: a worker that reads it at the same time sees all or nothing.
+        let fresh = path.with_extension(format!("new-{}", std::process::id()));
+        fs::write(&fresh, content)?;
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))?;
+        fs::rename(&fresh, &path)?;
+    }
+    Ok(root)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_copy_is_put_right_and_an_equal_one_left_alone() {
+        let data_dir = tempfile::tempdir().unwrap();
+        let root = unpack(data_dir.path()).unwrap();
+        let cli = root.join("demo_math/cli.py");
+        let first = fs::metadata(&cli).unwrap().modified().unwrap();
+        unpack(data_dir.path()).unwrap();
+        assert_eq!(fs::metadata(&cli).unwrap().modified().unwrap(), first);
+        fs::write(&cli, "old").unwrap();
+        unpack(data_dir.path()).unwrap();
+        assert_eq!(fs::read_to_string(&cli).unwrap(), FILES[0].1);
+    }
+}

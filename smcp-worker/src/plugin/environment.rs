@@ -1,0 +1,176 @@
+//! The environment of a plugin: a few variables of the worker's, and none of its secrets.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+
+/// What every plugin sees of the worker's environment; `LC_*` are all that begin so.
+const ALLOWED: [&str; 9] = [
+    "HOME",
+    "LANG",
+    "LC_*",
+    "LOGNAME",
+    "PATH",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TZ",
+    "USER",
+];
+
+/// What no plugin sees, whatever the operator passes on: keys and addresses of SMCP itself.
+const FORBIDDEN: [&str; 3] = ["LETTA_*", "MCP_API_KEY*", "SMCP_*"];
+
+/// What makes a Python plugin write promptly, in UTF-8, and not into its own directory.
+const PYTHON: [(&str, &str); 3] = [
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+    ("PYTHONIOENCODING", "utf-8"),
+    ("PYTHONUNBUFFERED", "1"),
+];
+
+/// The environment of a plugin on a worker whose own is `host`.
+///
+/// `pass` names further variables to pass on; a `*` at the end of a name stands for any
+/// rest. `TMPDIR` and secrets of a single run are the caller's to add.
+pub fn environment(host: &BTreeMap<String, String>, pass: &[String]) -> Vec<(OsString, OsString)> {
+    let passes = |name: &str| {
+        let allowed = ALLOWED.iter().any(|pattern| matches(pattern, name))
+            || pass.iter().any(|pattern| matches(pattern, name));
+        allowed && !FORBIDDEN.iter().any(|pattern| matches(pattern, name))
+    };
+    let mut variables: BTreeMap<&str, &str> = host
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .filter(|(name, _)| passes(name))
+        .collect();
+    variables.extend(PYTHON);
+    variables
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()))
+        .collect()
+}
+
+fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => name == pattern,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOST: [&str; 20] = [
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LC_TIME",
+        "LD_PRELOAD",
+        "LETTA_API_KEY",
+        "LOGNAME",
+        "MCP_API_KEY",
+        "MCP_API_KEYS",
+        "MCP_HOST",
+        "MY_TOKEN",
+        "MY_URL",
+        "PATH",
+        "PYTHONPATH",
+        "SMCP_API_KEY",
+        "SMCP_DATABASE_URL",
+        "SSL_CERT_FILE",
+        "TMPDIR",
+        "TZ",
+        "USER",
+    ];
+
+    /// What comes through besides Python's own settings.
+    fn passed(pass: &[&str]) -> Vec<String> {
+        let host = HOST
+            .iter()
+            .map(|&name| (name.to_owned(), "value".to_owned()))
+            .collect();
+        let pass: Vec<_> = pass.iter().map(|&name| name.to_owned()).collect();
+        environment(&host, &pass)
+            .into_iter()
+            .filter(|(_, value)| value == "value")
+            .map(|(name, _)| name.into_string().unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn only_the_allowed_variables_come_through() {
+        let allowed = [
+            "HOME",
+            "LANG",
+            "LC_ALL",
+            "LC_TIME",
+            "LOGNAME",
+            "PATH",
+            "SSL_CERT_FILE",
+            "TZ",
+            "USER",
+        ];
+        assert_eq!(passed(&[]), allowed);
+    }
+
+    #[test]
+    fn an_operator_passes_names_and_prefixes() {
+        let extra = |pass: &[&str]| {
+            let allowed = passed(&[]);
+            let mut extra = passed(pass);
+            extra.retain(|name| !allowed.contains(name));
+            extra
+        };
+        assert_eq!(extra(&["MY_TOKEN", "ABSENT"]), ["MY_TOKEN"]);
+        assert_eq!(extra(&["MY_*"]), ["MY_TOKEN", "MY_URL"]);
+        assert_eq!(extra(&["MY"]), [""; 0]);
+        assert_eq!(extra(&["my_token"]), [""; 0]);
+    }
+
+    #[test]
+    fn keys_of_smcp_never_come_through() {
+        let pass = [
+            "*",
+            "MCP_API_KEY",
+            "MCP_*",
+            "SMCP_*",
+            "SMCP_DATABASE_URL",
+            "LETTA_API_KEY",
+        ];
+        let passed = passed(&pass);
+        let secret = [
+            "LETTA_API_KEY",
+            "MCP_API_KEY",
+            "MCP_API_KEYS",
+            "SMCP_API_KEY",
+            "SMCP_DATABASE_URL",
+        ];
+        assert_eq!(passed.len(), HOST.len() - secret.len(), "{passed:?}");
+        assert!(
+            secret
+                .iter()
+                .all(|name| !passed.iter().any(|passed| passed == name))
+        );
+    }
+
+    #[test]
+    fn python_settings_win_over_the_host() {
+        let host = [("PYTHONUNBUFFERED", ""), ("PYTHONPATH", "/lib")];
+        let host = host
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let environment = environment(&host, &["PYTHON*".to_owned()]);
+        let environment: Vec<_> = environment
+            .iter()
+            .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+            .collect();
+        assert_eq!(
+            environment,
+            [
+                "PYTHONDONTWRITEBYTECODE=1",
+                "PYTHONIOENCODING=utf-8",
+                "PYTHONPATH=/lib",
+                "PYTHONUNBUFFERED=1",
+            ]
+        );
+    }
+}

@@ -1,0 +1,276 @@
+//! One run of a plugin: its process tree, its output, and how it ended.
+//!
+//! Beside the supervisor this is the only place where processes start. It knows nothing
+//! of jobs, tools or policies.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::output::{Pipe, read_events, read_stderr, read_stdout};
+use super::supervision::{Supervision, Verdict};
+use crate::sandbox::control::{Pipes, RunOrder, send_pipes};
+
+pub use crate::sandbox::control::RefusalKind;
+
+/// The subcommand under which the worker's binary is a supervisor.
+pub const SUPERVISOR_COMMAND: &str = "sandbox-exec";
+
+/// Runs one plugin to its end, and answers when nothing of its process tree is left.
+///
+/// What the plugin writes goes to `output` as it comes; the plugin waits while that
+/// channel is full, so somebody must receive from it at the same time. `stop` ends the run
+/// early: SIGTERM to the plugin's process group and, after `limits.grace`, SIGKILL to
+/// the whole tree. Dropping the future kills the tree at once.
+///
+/// # Errors
+/// [`ProcessError`] when the supervisor could not be started or got lost. What the plugin
+/// does, failing to start included, is no error but an [`Exit`].
+#[tracing::instrument(name = "plugin.run", skip_all, fields(plugin.pid))]
+pub async fn run(
+    invocation: &Invocation,
+    limits: &Limits,
+    stop: impl Future<Output = StopReason>,
+    output: mpsc::Sender<Output>,
+) -> Result<Ended, ProcessError> {
+    let started_at = Instant::now();
+    let over = CancellationToken::new();
+    let (supervisor, socket, pipes) = start_supervisor(invocation)?;
+    let stdout = Pipe::new(pipes.stdout, over.clone()).map_err(ProcessError::Setup)?;
+    let stderr = Pipe::new(pipes.stderr, over.clone()).map_err(ProcessError::Setup)?;
+    let events = Pipe::new(pipes.events, over.clone()).map_err(ProcessError::Setup)?;
+    let mut supervision = Supervision::new(supervisor, socket).map_err(ProcessError::Setup)?;
+    let order = RunOrder {
+        program: invocation.program.clone().into_os_string(),
+        args: invocation.args.clone(),
+        env: invocation.env.clone(),
+        cwd: invocation.cwd.clone().into_os_string(),
+    };
+    let follow = async {
+        let verdict = supervision.follow(&order, limits, stop).await;
+        over.cancel();
+        verdict
+    };
+    let (verdict, stdout_bytes, stderr, events) = tokio::join!(
+        follow,
+        read_stdout(stdout, limits, &output),
+        read_stderr(stderr, limits, &output),
+        read_events(events, limits, &output),
+    );
+    let Verdict { exit, started } = verdict?;
+    Ok(Ended {
+        exit,
+        started,
+        stdout_bytes,
+        stdout_truncated: stdout_bytes > limits.stdout_max_bytes,
+        stderr_tail: stderr.tail,
+        log_lines_dropped: stderr.dropped,
+        events_dropped: events.dropped,
+        duration: started_at.elapsed(),
+    })
+}
+
+/// What to run, and how.
+#[derive(Clone)]
+pub struct Invocation {
+    /// The binary that becomes the supervisor when its first argument is
+    /// [`SUPERVISOR_COMMAND`]: `/proc/self/exe`, so that an upgrade on disk cannot mix
+    /// two versions.
+    pub supervisor: PathBuf,
+    /// The program; an absolute path, as no `PATH` is searched.
+    pub program: PathBuf,
+    /// Its arguments, without the program's name.
+    pub args: Vec<OsString>,
+    /// Its whole environment, but for `SMCP_EVENTS_FD`, which is added.
+    pub env: Vec<(OsString, OsString)>,
+    /// Its working directory; an absolute path.
+    pub cwd: PathBuf,
+}
+
+impl fmt::Debug for Invocation {
+    /// Names the environment's variables only: values and arguments may be secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.env.iter().map(|(name, _)| name).collect();
+        f.debug_struct("Invocation")
+            .field("program", &self.program)
+            .field("env", &names)
+            .field("cwd", &self.cwd)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What one run may take and print.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long it may take, from the start of its supervisor; `None` is for ever.
+    pub timeout: Option<Duration>,
+    /// The time between SIGTERM and SIGKILL.
+    pub grace: Duration,
+    /// Bytes of stdout that are passed on; the rest is read, counted and thrown away.
+    pub stdout_max_bytes: u64,
+    /// Bytes of stderr that are kept, counted from its end.
+    pub stderr_tail_bytes: usize,
+    /// Lines of stderr that are passed on; the rest is counted.
+    pub max_log_lines: u64,
+    /// Lines of events that are passed on; the rest is counted.
+    pub max_events: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            timeout: None,
+            grace: Duration::from_secs(5),
+            stdout_max_bytes: 16 * 1024 * 1024,
+            stderr_tail_bytes: 256 * 1024,
+            max_log_lines: 1_000,
+            max_events: 10_000,
+        }
+    }
+}
+
+/// Something the plugin wrote.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// The next bytes of stdout, whatever they are; not cut at lines or characters.
+    Stdout(Vec<u8>),
+    /// A line of stderr, or one of the events descriptor that is no JSON. Cut after 8 KiB;
+    /// what is no UTF-8 is replaced.
+    Log(String),
+    /// A line of the events descriptor.
+    Event(serde_json::Value),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// The end itself.
+    pub exit: Exit,
+    /// Whether the program was started.
+    pub started: bool,
+    /// All that it printed to stdout, passed on or not.
+    pub stdout_bytes: u64,
+    /// Whether that was more than the limit.
+    pub stdout_truncated: bool,
+    /// The end of stderr.
+    pub stderr_tail: Vec<u8>,
+    /// Lines of stderr beyond the limit.
+    pub log_lines_dropped: u64,
+    /// Lines of events beyond the limit.
+    pub events_dropped: u64,
+    /// From the start of the supervisor to the end of the tree.
+    pub duration: Duration,
+}
+
+/// What ended a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// The program exited by itself with this code.
+    Code(i32),
+    /// The program was ended by this signal, which did not come from here.
+    Signal(i32),
+    /// The run took longer than its limit, and was stopped.
+    TimedOut,
+    /// The run was stopped by the caller.
+    Stopped(StopReason),
+    /// The program could not be started.
+    Refused {
+        /// For a program to decide by.
+        kind: RefusalKind,
+        /// For a person to read.
+        reason: String,
+    },
+}
+
+/// Why the caller stops a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// Somebody cancelled the job.
+    Cancelled,
+    /// The worker is shutting down.
+    ShuttingDown,
+    /// The job belongs to another worker by now.
+    LeaseLost,
+}
+
+/// Why a run has no known end.
+#[derive(Debug, thiserror::Error)]
+pub enum ProcessError {
+    /// The supervisor's channels could not be made: descriptors are short.
+    #[error("cannot prepare a plugin process")]
+    Setup(#[source] io::Error),
+    /// The supervisor could not be started.
+    #[error("cannot start the supervisor {}", path.display())]
+    Spawn {
+        /// The supervisor's binary.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The supervisor died, or no longer answered and was killed; so was every process of
+    /// its session. Those that had left the session may live on.
+    #[error("the supervisor of a plugin process {how}")]
+    SupervisorLost {
+        /// What was seen of its end.
+        how: String,
+        /// Whether the plugin may have been started.
+        may_have_started: bool,
+    },
+}
+
+impl ProcessError {
+    /// Whether the plugin may have been started, and may have had effects.
+    pub fn may_have_started(&self) -> bool {
+        match self {
+            Self::Setup(_) | Self::Spawn { .. } => false,
+            Self::SupervisorLost {
+                may_have_started, ..
+            } => *may_have_started,
+        }
+    }
+}
+
+/// Starts a supervisor, and answers it with this side's ends of its socket and pipes.
+///
+/// Its environment is empty, since any process of this user could read it.
+#[expect(clippy::disallowed_methods, reason = "this is what starts supervisors")]
+fn start_supervisor(
+    invocation: &Invocation,
+) -> Result<(Child, UnixStream, Pipes<OwnedFd>), ProcessError> {
+    let (socket, theirs) = UnixStream::pair().map_err(ProcessError::Setup)?;
+    let (stdout, plugin_stdout) = io::pipe().map_err(ProcessError::Setup)?;
+    let (stderr, plugin_stderr) = io::pipe().map_err(ProcessError::Setup)?;
+    let (events, plugin_events) = io::pipe().map_err(ProcessError::Setup)?;
+    let pipes = Pipes {
+        stdout: plugin_stdout.as_fd(),
+        stderr: plugin_stderr.as_fd(),
+        events: plugin_events.as_fd(),
+    };
+    send_pipes(&socket, &pipes).map_err(ProcessError::Setup)?;
+    let child = Command::new(&invocation.supervisor)
+        .arg0("smcp")
+        .arg(SUPERVISOR_COMMAND)
+        .env_clear()
+        .stdin(OwnedFd::from(theirs))
+        .stdout(Stdio::null())
+        .spawn()
+        .map_err(|source| ProcessError::Spawn {
+            path: invocation.supervisor.clone(),
+            source,
+        })?;
+    let pipes = Pipes {
+        stdout: stdout.into(),
+        stderr: stderr.into(),
+        events: events.into(),
+    };
+    Ok((child, socket, pipes))
+}

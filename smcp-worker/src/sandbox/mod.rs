@@ -1,0 +1,9 @@
+//! The supervisor process that stands between the worker and every plugin.
+//!
+//! The worker never starts a plugin itself: it re-executes its own binary as
+//! `smcp sandbox-exec`, and that small single-threaded process prepares the
+//! plugin's surroundings, starts it, and outlives its whole process tree.
+
+pub(crate) mod control;
+pub mod exec;
+pub(crate) mod tree;

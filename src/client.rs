@@ -21,7 +21,6 @@ use tokio::sync::mpsc;
 pub(crate) use self::problem::{ToolError, text};
 use self::problem::explain;
 use crate::cli::Connection;
-use crate::data_directory::operator_key;
 use crate::failure::BadUsage;
 use crate::settings;
 
@@ -74,7 +73,10 @@ impl Target {
             .clone()
             .map(|secret| key(secret, "the key of --api-key"))
             .or_else(|| settings.environment.text("SMCP_API_KEY").map(|secret| key(secret, "the key in SMCP_API_KEY")))
-            .or_else(|| operator_key(&file).map(|secret| key(secret, &format!("the operator's key in {}", file.display()))));
+            .or_else(|| {
+                let secret = smcp_api::operator_key::read(&file).ok()?;
+                Some(key(secret, &format!("the operator's key in {}", file.display())))
+            });
         Ok(Self { url, key })
     }
 }
@@ -112,7 +114,9 @@ impl Client {
         let mut config = StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", target.url))
             .max_sse_event_size(MAX_ANSWER_BYTES);
         config.auth_header = target.key.as_ref().map(|key| key.secret.clone());
-        config.retry_config = Arc::new(ExponentialBackoff { max_times: Some(RECONNECTS), ..Default::default() });
+        let mut retry = ExponentialBackoff::default();
+        retry.max_times = Some(RECONNECTS);
+        config.retry_config = Arc::new(retry);
         let (sender, progress) = mpsc::unbounded_channel();
         let listener = Listener { progress: sender };
         let service = listener

@@ -1,14 +1,167 @@
-//! The SMCP API: what agents and operators talk to.
+//! The SMCP API: what agents and operators talk to. It records what is to be done and tells what became of it;
+//! it never runs a plugin.
+//!
+//! In the order of a call: [`router`] and [`auth`] let it in, [`mcp::handler`] takes it (①), [`policy`] decides (②),
+//! [`submit`](mod@submit) records the job (③), [`watch`] hears of its end (⑧), and [`answer`] tells it (⑨).
 
+pub mod answer;
+pub mod app;
 pub mod auth;
 pub mod bind;
 pub mod body;
+pub mod builtin;
 pub mod caller;
 mod connection;
 pub mod health;
 pub mod http_config;
 pub mod mcp;
+pub mod operator_key;
 pub mod origin;
+pub mod policy;
 pub mod problem;
+pub mod profiles;
+pub mod refusal;
 pub mod router;
 pub mod serve;
+pub mod submit;
+pub mod tools;
+pub mod watch;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use smcp_common::clock::{Clock as _, SystemClock};
+use smcp_common::config::{Config, Secret};
+use smcp_common::lifecycle::Shutdown;
+use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
+
+use self::app::{App, Counters};
+use self::auth::{ApiKey, AuthConfig, LEGACY, OPERATOR};
+use self::health::{NotReady, Readiness};
+use self::http_config::{HttpConfig, Limits};
+use self::mcp::handler::Handler;
+use self::profiles::{Profiles, ProfilesError};
+use self::serve::BindError;
+use self::tools::ToolTable;
+use self::watch::Watch;
+
+/// An API that cannot start, or had to end.
+#[derive(Debug, thiserror::Error)]
+pub enum ApiError {
+    /// Its database cannot be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// Its database cannot be read.
+    #[error("the queue cannot be read")]
+    Queue(#[from] QueueError),
+    /// It may not or cannot listen there.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// An allowed host or origin cannot be read.
+    #[error(transparent)]
+    Origin(#[from] origin::BadEntry),
+    /// A profile file cannot be used.
+    #[error(transparent)]
+    Profiles(#[from] ProfilesError),
+    /// A file that it needs cannot be made.
+    #[error("{what} {path}")]
+    Files {
+        /// What it could not do.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ApiError {
+    /// The exit status of a process that ends by it: 2 where a guard or bad settings refuse, else 1.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Bind(BindError::Refused(_)) | Self::Origin(_) | Self::Profiles(_) => 2,
+            Self::Open(_) | Self::Queue(_) | Self::Bind(_) | Self::Files { .. } => 1,
+        }
+    }
+}
+
+/// Runs the API until `shutdown` asks for its end; `announce` hears where it listens.
+///
+/// # Errors
+/// [`ApiError`] when it cannot start.
+pub async fn run(config: Config, shutdown: Shutdown, announce: impl FnOnce(SocketAddr)) -> Result<(), ApiError> {
+    let files = |what, path: &std::path::Path| {
+        let path = path.to_owned();
+        move |source| ApiError::Files { what, path, source }
+    };
+    std::fs::create_dir_all(&config.data_dir)
+        .map_err(files("cannot create the data directory", &config.data_dir))?;
+    let key_file = config.operator_key_file();
+    let operator_key =
+        operator_key::read_or_make(&key_file).map_err(files("cannot make the operator's key", &key_file))?;
+    let settings = &config.profiles;
+    let profiles =
+        Profiles::load(settings.path.as_deref(), settings.attach.as_deref(), settings.admin_prefix.as_deref())?;
+    let http = http_config(&config, &operator_key);
+    // Before the database is touched: a second API on this port must not do anything.
+    let bound = serve::bind(&http).await?;
+
+    let clock = Arc::new(SystemClock);
+    let options = Options {
+        path: config.database.clone(),
+        durability: Durability::Full,
+        commit: Commit::Grouped,
+        wake: Wake::Auto,
+        check: true,
+    };
+    let queue = Queue::open(&options, clock.clone())?;
+    let app = Arc::new(App {
+        watch: Watch::start(queue.clone())?,
+        tools: ToolTable::default(),
+        profiles,
+        default_timeout: config.plugins.timeout,
+        started_at: clock.now(),
+        counters: Counters::default(),
+        queue,
+    });
+    let readiness = Readiness::new({
+        let app = Arc::clone(&app);
+        move || std::future::ready(not_ready(&app))
+    });
+    let handler = move || Handler::new(Arc::clone(&app));
+    let router = router::router(&http, handler, readiness, &shutdown.drain)?;
+    announce(bound.address());
+    tracing::info!(address = %bound.address(), "API started");
+    bound.serve(router, shutdown.drain).await;
+    tracing::info!("API stopped");
+    Ok(())
+}
+
+fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
+    let legacy = config.auth.keys.iter().map(Secret::reveal).map(|key| ApiKey::new(LEGACY, key));
+    let operator = ApiKey::new(OPERATOR, operator_key);
+    HttpConfig {
+        host: config.http.host.clone(),
+        port: config.http.port,
+        allowed_hosts: config.http.allowed_hosts.clone(),
+        allowed_origins: config.http.allowed_origins.clone(),
+        auth: AuthConfig {
+            keys: legacy.chain([operator]).collect(),
+            disabled: config.auth.disabled,
+            allow_loopback: config.auth.allow_loopback,
+        },
+        limits: Limits { max_body_bytes: config.http.max_body_bytes, ..Limits::default() },
+    }
+}
+
+fn not_ready(app: &App) -> Vec<NotReady> {
+    match app.queue.catalogue_version() {
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "not ready: the database cannot be read");
+            vec![NotReady { code: "database", message: "the database cannot be read".to_owned() }]
+        }
+    }
+}

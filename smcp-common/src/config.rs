@@ -24,6 +24,8 @@ pub struct Config {
     pub auth: Auth,
     /// What the workers run.
     pub plugins: Plugins,
+    /// Which tools agents start with.
+    pub profiles: ProfileSettings,
     /// Worker processes that `smcp up` keeps running; at least 1.
     pub workers: u16,
     /// How long a stopping worker waits for its job before it stops it.
@@ -67,6 +69,17 @@ pub struct Plugins {
     pub timeout: Option<Duration>,
     /// Names of variables that plugins get beside the built-in list; a trailing `*` matches any ending.
     pub pass_env: Vec<String>,
+}
+
+/// Settings of `sanctum__tools`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProfileSettings {
+    /// A JSON file, or a directory of them.
+    pub path: Option<PathBuf>,
+    /// The profile that agents start with, if there is one of that name.
+    pub attach: Option<String>,
+    /// Adds the profile `admin` of the tools whose names begin so.
+    pub admin_prefix: Option<String>,
 }
 
 /// Settings of the log.
@@ -176,6 +189,11 @@ impl Config {
                 directories: plugin_directories(env, flags, file.plugins.directories),
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
                 pass_env: file.plugins.pass_env.unwrap_or_default(),
+            },
+            profiles: ProfileSettings {
+                path: env.text("SMCP_PROFILES").map(PathBuf::from),
+                attach: env.text("SMCP_ATTACH_PROFILE"),
+                admin_prefix: env.text("SMCP_ADMIN_PREFIX"),
             },
             workers: workers(env, flags, file.workers.count)?,
             drain_timeout: Duration::from_secs(file.workers.drain_timeout_s.unwrap_or(60)),

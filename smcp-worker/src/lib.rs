@@ -74,8 +74,9 @@ pub async fn run(config: Config, environment: Environment, shutdown: Shutdown) -
     let queue = Queue::open(&options, clock.clone())?;
     let presence = Presence::begin(&config.database)
         .map_err(files("cannot make the worker's directory beside", &config.database))?;
-    let (worker, version) = (presence.id().to_owned(), env!("CARGO_PKG_VERSION"));
-    work::persist("registration", || queue.register_worker(&worker, &host(), version))
+    let (worker, host, version) =
+        (presence.id().to_owned(), host(), env!("CARGO_PKG_VERSION"));
+    work::persist("registration", || queue.register_worker(&worker, &host, version))
         .await
         .map_err(WorkerError::Register)?;
     if let Err(error) = settle_the_dead(&queue, presence.siblings()).await {

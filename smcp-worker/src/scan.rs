@@ -17,9 +17,10 @@ pub(crate) async fn run(
     directories: Vec<PathBuf>,
     shutdown: Shutdown,
 ) {
+    let by = format!("worker:{worker}");
     let mut news = queue.news();
     // What is on the disk may have changed while no worker was there to see it.
-    let wanted = persist("request of a scan", || queue.want_scan()).await;
+    let wanted = persist("request of a scan", || queue.want_scan(&by)).await;
     if let Err(error) = wanted {
         tracing::error!(error = &error as &dyn std::error::Error, "no scan can be asked for");
     }

@@ -137,8 +137,8 @@ fn part(content: &ContentBlock) -> String {
         ContentBlock::Text(text) => text.text.clone(),
         ContentBlock::Image(image) => format!("[image, {}; --json prints it]", image.mime_type),
         ContentBlock::Audio(audio) => format!("[audio, {}; --json prints it]", audio.mime_type),
-        ContentBlock::Resource(_) => "[a resource; --json prints it]".to_owned(),
         ContentBlock::ResourceLink(link) => link.uri.clone(),
+        ContentBlock::Resource(_) | _ => "[a resource; --json prints it]".to_owned(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::bail;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use smcp_common::config::{Environment, Flags};
 use smcp_common::plugin::Plugin;
 use smcp_worker::plugin::catalogue::Scanner;
@@ -151,6 +151,8 @@ fn render(plugin: &Plugin, style: Style) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     fn listing(value: Value) -> Listing {

@@ -1,8 +1,11 @@
-//! The two HTTP transports of MCP.
+//! MCP: the server itself, and the two HTTP transports that carry it.
 
+pub mod handler;
 mod legacy_session;
 pub mod legacy_sse;
+mod listing;
 mod message;
+mod progress;
 mod session_owner;
 pub mod streamable_http;
 

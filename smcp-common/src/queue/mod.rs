@@ -196,6 +196,20 @@ impl Queue {
         self.store.write(c::Submit(job)).await
     }
 
+    /// ② Records that a call was not allowed, and why.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn record_denial(
+        &self,
+        agent: &str,
+        tool: &str,
+        code: &str,
+    ) -> Result<(), QueueError> {
+        let (agent, tool, code) = (agent.to_owned(), tool.to_owned(), code.to_owned());
+        self.store.write(c::Deny { agent, tool, code }).await
+    }
+
     /// ④ Takes the best job that can run now: lane free, highest priority, longest due.
     ///
     /// # Errors
@@ -584,12 +598,12 @@ impl Queue {
     }
 
     /// Asks the workers to look at the plugin directories again; answers the number of the scan, which is done when
-    /// [`Catalogue::scanned`] has reached it.
+    /// [`Catalogue::scanned`] has reached it. `by` is who asks.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn want_scan(&self) -> Result<i64, QueueError> {
-        self.store.write(c::CatalogueWant).await
+    pub async fn want_scan(&self, by: &str) -> Result<i64, QueueError> {
+        self.store.write(c::CatalogueWant { by: by.to_owned() }).await
     }
 
     /// Takes on the scan that is wanted, if one is and no other worker is at it.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
+use serde_json::json;
 
 use super::{Command, Tx};
 use crate::plugin::Plugin;
@@ -14,17 +15,21 @@ const SCAN_LEASE: Duration = Duration::from_secs(120);
 
 /// Asks the workers to look at the plugin directories again; answers the number of the scan to wait for.
 #[derive(Debug)]
-pub(in crate::queue) struct CatalogueWant;
+pub(in crate::queue) struct CatalogueWant {
+    pub(in crate::queue) by: String,
+}
 
 impl Command for CatalogueWant {
     type Answer = i64;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<i64, QueueError> {
-        tx.marks.rings = true;
-        Ok(tx
+        let wanted = tx
             .connection
             .prepare_cached(include_str!("../sql/catalogue_want.sql"))?
-            .query_row([], |row| row.get(0))?)
+            .query_row([], |row| row.get(0))?;
+        tx.marks.rings = true;
+        tx.audit("plugins.scan_requested", &self.by, None, json!({ "scan": wanted }))?;
+        Ok(wanted)
     }
 }
 

@@ -64,11 +64,11 @@ async fn a_scan_is_taken_by_one_worker_and_stored(world: World) {
 
 async fn an_unchanged_catalogue_keeps_its_version(world: World) {
     assert!(scan(&world, "w", vec![plugin("a", "1")]).await);
-    world.queue.want_scan().await.unwrap();
+    world.queue.want_scan("ada").await.unwrap();
     assert!(!scan(&world, "w", vec![plugin("a", "1")]).await);
-    world.queue.want_scan().await.unwrap();
+    world.queue.want_scan("ada").await.unwrap();
     assert!(scan(&world, "w", vec![plugin("a", "2")]).await);
-    world.queue.want_scan().await.unwrap();
+    world.queue.want_scan("ada").await.unwrap();
     assert!(scan(&world, "w", Vec::new()).await);
     let catalogue = world.queue.catalogue().unwrap();
     assert_eq!((catalogue.version, catalogue.plugins.len()), (3, 0));

@@ -1,0 +1,50 @@
+//! What every call shares.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use smcp_common::clock::Timestamp;
+use smcp_common::queue::Queue;
+
+use crate::profiles::Profiles;
+use crate::tools::ToolTable;
+use crate::watch::Watch;
+
+/// The state of an API process. All that must survive it is in the queue.
+#[derive(Debug)]
+pub struct App {
+    /// Jobs, catalogue, audit.
+    pub queue: Queue,
+    /// The tools that can be called.
+    pub tools: ToolTable,
+    /// Which tools agents start with.
+    pub profiles: Profiles,
+    /// News of jobs.
+    pub watch: Watch,
+    /// The time limit of tools that declare none.
+    pub default_timeout: Option<Duration>,
+    /// When this process started.
+    pub started_at: Timestamp,
+    /// What it has done since.
+    pub counters: Counters,
+}
+
+/// Calls of plugin tools that this process has answered, by how they ended.
+#[derive(Debug, Default)]
+pub struct Counters {
+    success: AtomicU64,
+    error: AtomicU64,
+}
+
+impl Counters {
+    /// Counts an answer.
+    pub fn answered(&self, is_error: bool) {
+        let counter = if is_error { &self.error } else { &self.success };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Successes and errors so far.
+    pub fn read(&self) -> (u64, u64) {
+        (self.success.load(Ordering::Relaxed), self.error.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,49 @@
+//! `health`: whether the server is well, in the form that the original's documentation promised.
+
+use serde_json::{Value, json};
+
+use super::{Builtin, Changes};
+use crate::app::App;
+use crate::refusal::Refusal;
+
+pub(super) fn health() -> Builtin {
+    Builtin::new(
+        "health",
+        "Tells whether the server is well: its plugins, its queue, its workers and what it has answered so far.",
+        Changes::Nothing,
+        json!({}),
+        &[],
+        |app, _, _| Box::pin(report(app)),
+    )
+}
+
+async fn report(app: &App) -> Result<Value, Refusal> {
+    let catalogue = app.queue.catalogue()?;
+    let names: Vec<_> =
+        catalogue.plugins.iter().filter(|plugin| !plugin.tools.is_empty()).map(|plugin| plugin.name.as_str()).collect();
+    let (success, error) = app.counters.read();
+    let now = app.queue.clock().now();
+    Ok(json!({
+        "status": "healthy",
+        "plugins": names.len(),
+        "plugin_names": names,
+        "metrics": {
+            "start_time": app.started_at.to_string(),
+            "uptime_s": now.since(app.started_at).as_secs(),
+            "plugins_discovered": names.len(),
+            "tools_registered": app.tools.current(&app.queue)?.count(),
+            "tool_calls_total": success + error,
+            "tool_calls_success": success,
+            "tool_calls_error": error,
+        },
+        "queue": app.queue.depth().await?,
+        "workers": app.queue.workers()?,
+        "catalogue": {
+            "version": catalogue.version,
+            "wanted": catalogue.wanted,
+            "scanned": catalogue.scanned,
+            "problems": catalogue.problems,
+        },
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}

@@ -1,0 +1,159 @@
+//! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
+
+mod health;
+mod jobs;
+mod output;
+mod plugins;
+mod sanctum;
+mod submit;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, LazyLock};
+
+use jsonschema::Validator;
+use rmcp::model::{Tool, ToolAnnotations};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::caller::Caller;
+use crate::refusal::Refusal;
+use crate::tools::{problems, unfit};
+
+type Answer<'a> = Pin<Box<dyn Future<Output = Result<Value, Refusal>> + Send + 'a>>;
+type Run = for<'a> fn(&'a App, &'a Caller, Value) -> Answer<'a>;
+
+/// A built-in tool.
+pub struct Builtin {
+    name: &'static str,
+    description: &'static str,
+    input_schema: Value,
+    changes: Changes,
+    run: Run,
+    validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
+}
+
+/// What a tool does to the world, for its annotations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Changes {
+    Nothing,
+    /// Something, and the same however often it is called.
+    Once,
+    /// Something with each call.
+    Each,
+}
+
+impl std::fmt::Debug for Builtin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Builtin").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// All of them, by name.
+static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
+    let mut all = vec![health::health(), plugins::list(), plugins::reload(), sanctum::tools(), submit::submit()];
+    all.extend([jobs::list(), jobs::get(), jobs::wait(), jobs::cancel(), output::output(), output::events()]);
+    all.sort_by_key(|tool| tool.name);
+    all
+});
+
+/// The built-in tool of that name.
+pub fn find(name: &str) -> Option<&'static Builtin> {
+    BUILTINS.iter().find(|tool| tool.name == name)
+}
+
+/// What `tools/list` says of the built-in tools.
+///
+/// # Errors
+/// Database errors.
+pub fn definitions(app: &App) -> Result<Vec<Tool>, Refusal> {
+    BUILTINS.iter().map(|tool| definition(app, tool)).collect()
+}
+
+fn definition(app: &App, tool: &Builtin) -> Result<Tool, Refusal> {
+    let mut schema = tool.input_schema.clone();
+    if tool.name == sanctum::NAME {
+        sanctum::complete(app, &mut schema);
+    }
+    let Value::Object(schema) = schema else {
+        return Err(Refusal::new("internal_error", "a built-in schema is no object"));
+    };
+    let mut listed = Tool::new(tool.name, tool.description, Arc::new(schema));
+    let mut annotations = ToolAnnotations::new();
+    annotations.read_only_hint = Some(tool.changes == Changes::Nothing);
+    annotations.destructive_hint = Some(false);
+    annotations.idempotent_hint = Some(tool.changes != Changes::Each);
+    annotations.open_world_hint = Some(false);
+    listed.annotations = Some(annotations);
+    Ok(listed)
+}
+
+/// Calls a built-in tool.
+///
+/// # Errors
+/// The refusal to tell the caller.
+pub async fn call(
+    app: &App,
+    caller: &Caller,
+    tool: &'static Builtin,
+    mut arguments: Map<String, Value>,
+) -> Result<Value, Refusal> {
+    arguments.retain(|_, value| !value.is_null());
+    if tool.name == sanctum::NAME {
+        sanctum::normalise(&mut arguments);
+    }
+    let arguments = Value::Object(arguments);
+    let Some(validator) = &*tool.validator else {
+        return Err(Refusal::new("internal_error", format!("the schema of {} cannot be used", tool.name)));
+    };
+    let problems = problems(validator, &arguments);
+    if !problems.is_empty() {
+        let properties = tool.input_schema["properties"].as_object();
+        let known: Vec<_> = properties.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+        return Err(unfit(tool.name, &problems, &known));
+    }
+    (tool.run)(app, caller, arguments).await
+}
+
+impl Builtin {
+    fn new(
+        name: &'static str,
+        description: &'static str,
+        changes: Changes,
+        properties: Value,
+        required: &[&str],
+        run: Run,
+    ) -> Self {
+        let input_schema = serde_json::json!({
+            "type": "object",
+            "properties": properties,
+            "required": required,
+            "additionalProperties": false,
+        });
+        let schema = input_schema.clone();
+        let validator: Box<dyn FnOnce() -> Option<Validator> + Send> =
+            Box::new(move || jsonschema::validator_for(&schema).ok());
+        Self { name, description, input_schema, changes, run, validator: LazyLock::new(validator) }
+    }
+}
+
+/// Arguments that have passed the schema, as a type.
+fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, Refusal> {
+    serde_json::from_value(arguments).map_err(|error| Refusal::invalid_arguments(format!("Invalid arguments: {error}.")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_schema_can_be_used_and_every_parameter_is_described() {
+        for tool in BUILTINS.iter() {
+            assert!(tool.validator.is_some(), "{}", tool.name);
+            for (name, property) in tool.input_schema["properties"].as_object().unwrap() {
+                assert!(property["description"].is_string(), "{} of {}", name, tool.name);
+            }
+        }
+    }
+}

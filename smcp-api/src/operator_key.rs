@@ -1,0 +1,69 @@
+//! The key of this machine's operator: made at the first start, readable by its owner alone, shown by the command
+//! line to the API.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use rand::RngExt as _;
+
+/// So that scanners for leaked secrets can recognise a key.
+const PREFIX: &str = "smcp_";
+/// 43 characters of 62 carry 256 bits.
+const LENGTH: usize = 43;
+
+/// Reads the key in `path`, or makes one. Several processes may do so at once: the first one's key counts.
+///
+/// # Errors
+/// What the system says when the file can neither be read nor made.
+pub fn read_or_make(path: &Path) -> io::Result<String> {
+    match read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path),
+        result => result,
+    }
+}
+
+/// Reads the key in `path`.
+///
+/// # Errors
+/// What the system says when the file cannot be read.
+pub fn read(path: &Path) -> io::Result<String> {
+    Ok(fs::read_to_string(path)?.trim().to_owned())
+}
+
+fn make(path: &Path) -> io::Result<String> {
+    let mut rng = rand::rng();
+    let random: String = (0..LENGTH).map(|_| char::from(rng.sample(rand::distr::Alphanumeric))).collect();
+    let key = format!("{PREFIX}{random}");
+    // Written aside and linked into place, so that nobody ever reads half a key.
+    let aside = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = File::options().write(true).create_new(true).mode(0o600).open(&aside)?;
+    file.write_all(key.as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&aside, path);
+    fs::remove_file(&aside)?;
+    match linked {
+        Ok(()) => Ok(key),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_for_its_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("operator.key");
+        let key = read_or_make(&path).unwrap();
+        assert!(key.starts_with(PREFIX) && key.len() == PREFIX.len() + LENGTH);
+        assert_eq!(read_or_make(&path).unwrap(), key);
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a call was not carried out, in words for the caller. Never a row, a path of ours or a stack.
+
+use serde_json::{Value, json};
+use smcp_common::queue::QueueError;
+
+/// An error that a caller reads.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// A stable snake_case code.
+    pub code: &'static str,
+    /// What is wrong, where, and what can be done.
+    pub message: String,
+    /// Further fields for programs, beside `code` and `message`.
+    pub details: Option<Value>,
+}
+
+impl Refusal {
+    /// A refusal of that code.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), details: None }
+    }
+
+    /// Arguments that do not fit.
+    pub fn invalid_arguments(message: impl Into<String>) -> Self {
+        Self::new("invalid_arguments", message)
+    }
+
+    /// A job that does not exist, or belongs to somebody else.
+    pub fn no_such_job(id: &str) -> Self {
+        Self::new("no_such_job", format!("There is no job {id}."))
+    }
+
+    /// The JSON form: `{"error": {"code", "message", …}}`.
+    pub fn to_json(&self) -> Value {
+        let mut error = json!({"code": self.code, "message": self.message});
+        if let Some(Value::Object(details)) = &self.details {
+            for (key, value) in details {
+                error[key] = value.clone();
+            }
+        }
+        json!({ "error": error })
+    }
+}
+
+impl From<QueueError> for Refusal {
+    fn from(error: QueueError) -> Self {
+        match &error {
+            QueueError::IdempotencyConflict { job, .. } => {
+                let details = Some(json!({ "job": job }));
+                Self { code: "idempotency_conflict", message: sentence(&error), details }
+            }
+            QueueError::NoSuchJob(job) => Self::no_such_job(job.as_str()),
+            QueueError::Busy => Self::new("busy", "The database is busy; nothing has been recorded. Try again."),
+            QueueError::DiskFull => {
+                let message = "The disk that holds the database is full; nothing has been recorded.";
+                Self::new("disk_full", message)
+            }
+            QueueError::LeaseLost { .. }
+            | QueueError::Vanished(_)
+            | QueueError::Corrupt { .. }
+            | QueueError::Illegal(_)
+            | QueueError::Closed
+            | QueueError::Panicked
+            | QueueError::Database(_) => {
+                // The one place where such an error leaves the program: logged here with its causes, not told outside.
+                tracing::error!(error = &error as &dyn std::error::Error, "a call failed");
+                Self::new("internal_error", "SMCP could not do this; its log has the details.")
+            }
+        }
+    }
+}
+
+fn sentence(error: &QueueError) -> String {
+    let text = error.to_string();
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| format!("{}{}.", first.to_uppercase(), letters.as_str()))
+}

@@ -1,0 +1,113 @@
+//! ②③ From a call to a recorded job. Whatever way a call comes in, it ends here: policy first, row second, so that
+//! a denied call leaves an audit record and no job.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use smcp_common::clock::Timestamp;
+use smcp_common::job::{JobId, NewJob, Source};
+
+use crate::app::App;
+use crate::caller::Caller;
+use crate::policy::decide;
+use crate::refusal::Refusal;
+use crate::tools::Tools;
+use crate::watch::Subscription;
+
+/// Attempts of a tool that declares no retry: what a lost worker may cost before the job is given up.
+const MAX_ATTEMPTS: u32 = 3;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Request {
+    /// The id that a new job gets.
+    pub id: JobId,
+    /// The tool, `plugin__command`.
+    pub tool: String,
+    /// Its arguments, as sent.
+    pub arguments: Map<String, Value>,
+    /// How it was asked for.
+    pub source: Source,
+    /// The caller's key for this deed.
+    pub idempotency_key: Option<String>,
+    /// Not before this instant.
+    pub run_at: Option<Timestamp>,
+    /// −100 to 100.
+    pub priority: i32,
+}
+
+/// A recorded job, watched since before it existed.
+#[derive(Debug)]
+pub struct Ticket {
+    /// The job.
+    pub job: JobId,
+    /// True where the idempotency key had been used for it before.
+    pub existing: bool,
+    /// Its news.
+    pub news: Subscription,
+}
+
+/// Records a job for what is asked; it is durable when this returns.
+///
+/// # Errors
+/// The refusal to tell the caller. No job has been recorded then.
+#[tracing::instrument(name = "submit", skip_all, fields(job.tool = request.tool, job.agent = caller.agent))]
+pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Ticket, Refusal> {
+    let tools = app.tools.current(&app.queue)?;
+    let Some(tool) = tools.find(&request.tool) else {
+        return Err(unknown(&tools, &request.tool));
+    };
+    check_key(request.idempotency_key.as_deref())?;
+    let arguments = tool.arguments(request.arguments)?;
+    let tool_name = tool.tool.name.to_string();
+    let allowed = match decide(app, caller, tool) {
+        Ok(allowed) => allowed,
+        Err(refusal) => {
+            app.queue.record_denial(&caller.agent, &tool_name, refusal.code).await?;
+            return Err(refusal);
+        }
+    };
+    let news = app.watch.subscribe(&request.id);
+    let job = NewJob {
+        plugin: tool.tool.plugin.clone(),
+        agent: caller.agent.clone(),
+        source: request.source,
+        lane: tool.tool.lane.render(&tool.tool.plugin, &arguments),
+        priority: request.priority,
+        effect: tool.tool.effect,
+        run_at: request.run_at,
+        timeout: tool.tool.timeout_ms.map(Duration::from_millis).or(app.default_timeout),
+        max_attempts: tool.tool.retry.as_ref().map_or(MAX_ATTEMPTS, |retry| retry.max_attempts),
+        idempotency_key: request.idempotency_key,
+        rules: allowed.rules,
+        id: request.id,
+        tool: tool_name,
+        arguments,
+    };
+    let id = job.id.clone();
+    let submitted = app.queue.submit(job).await?;
+    let news = if submitted.id == id { news } else { app.watch.subscribe(&submitted.id) };
+    tracing::info!(job.id = %submitted.id, existing = submitted.existing, "job recorded");
+    Ok(Ticket { job: submitted.id, existing: submitted.existing, news })
+}
+
+fn check_key(key: Option<&str>) -> Result<(), Refusal> {
+    match key {
+        Some(key) if key.is_empty() || key.chars().count() > 255 => {
+            Err(Refusal::invalid_arguments("An idempotency key must have 1 to 255 characters."))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn unknown(tools: &Tools, name: &str) -> Refusal {
+    let name: String = name.chars().take(80).collect();
+    let plugin = name.split(['.', '_']).next().unwrap_or_default();
+    let near: Vec<_> = tools.names().filter(|tool| !plugin.is_empty() && tool.starts_with(plugin)).take(10).collect();
+    let advice = if near.is_empty() {
+        "tools/list names the tools that there are".to_owned()
+    } else {
+        format!("there are: {}", near.join(", "))
+    };
+    Refusal::new("unknown_tool", format!("There is no tool '{name}'; {advice}."))
+}

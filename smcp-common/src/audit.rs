@@ -49,16 +49,53 @@ impl Record {
     }
 }
 
+/// Checks a chain one record at a time, first to last, so that it need not be held in memory.
+#[derive(Debug, Clone)]
+pub struct Verifier {
+    previous: Hash,
+    records: i64,
+}
+
+impl Verifier {
+    /// A verifier that awaits the first record.
+    pub const fn new() -> Self {
+        Self {
+            previous: GENESIS,
+            records: 0,
+        }
+    }
+
+    /// Takes the next record.
+    ///
+    /// # Errors
+    /// The number that the record should have, where it does not follow from the ones before it.
+    pub fn take(&mut self, record: &Record, hash: &Hash) -> Result<(), i64> {
+        let expected = self.records + 1;
+        if record.seq != expected || record.hash(&self.previous) != *hash {
+            return Err(expected);
+        }
+        (self.previous, self.records) = (*hash, expected);
+        Ok(())
+    }
+
+    /// How many records have been found to follow.
+    pub const fn records(&self) -> i64 {
+        self.records
+    }
+}
+
+impl Default for Verifier {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 /// The number of the first record that does not follow from the ones before it, if there is one.
 pub fn first_broken<'r>(records: impl IntoIterator<Item = (&'r Record, &'r Hash)>) -> Option<i64> {
-    let (mut previous, mut expected) = (GENESIS, 1);
-    for (record, hash) in records {
-        if record.seq != expected || record.hash(&previous) != *hash {
-            return Some(expected);
-        }
-        (previous, expected) = (*hash, expected + 1);
-    }
-    None
+    let mut verifier = Verifier::new();
+    records
+        .into_iter()
+        .find_map(|(record, hash)| verifier.take(record, hash).err())
 }
 
 #[cfg(test)]

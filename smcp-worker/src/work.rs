@@ -32,8 +32,25 @@ const SLOTS: usize = 1;
 /// After being told to stop at once, the process tree gets its grace period and the finish its commit.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// What runs one attempt of one job.
+pub trait Run: Send + Sync + 'static {
+    /// Runs it to its end. What the tool does is an outcome; there is no error.
+    fn run(&self, job: Claimed) -> impl Future<Output = Ending> + Send;
+}
+
+/// How an attempt ended, for the commit that records it.
+#[derive(Debug)]
+pub struct Ending {
+    /// What it came to.
+    pub outcome: Outcome,
+    /// Standard output that has not been stored yet.
+    pub output: Vec<u8>,
+    /// The tool printed more than is kept.
+    pub output_truncated: bool,
+}
+
 /// Runs jobs until `shutdown` asks for an end, and returns when none is held any more.
-pub(crate) async fn run(queue: Queue, worker: String, runner: Arc<Runner>, shutdown: Shutdown) {
+pub async fn run<R: Run>(queue: Queue, worker: String, runner: Arc<R>, shutdown: Shutdown) {
     let next = Next::default();
     let monitor = Monitor::new().register({
         let (queue, worker, next) = (queue.clone(), worker.clone(), Arc::clone(&next));

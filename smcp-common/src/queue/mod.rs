@@ -27,7 +27,7 @@ use crate::plugin::Plugin;
 
 pub use self::bell::Wake;
 pub use self::error::{OpenError, QueueError};
-pub use self::sqlite::{Commit, Durability, Options};
+pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
 
 /// How long a worker may be silent before its job is taken from it.
 pub const LEASE: Duration = Duration::from_secs(30);

@@ -59,6 +59,25 @@ pub(super) fn open_reader(path: &Path, busy: Duration) -> Result<Connection, Ope
     Ok(connection)
 }
 
+/// Opens a file for reading that may be anything, and refuses it where it is not a database of ours.
+pub(super) fn open_existing(path: &Path, busy: Duration) -> Result<Connection, OpenError> {
+    let io = |source| OpenError::Io {
+        path: path.to_owned(),
+        source,
+    };
+    // SQLite says "unable to open" of whatever is wrong; the system says what it is.
+    std::fs::File::open(path).map_err(io)?;
+    let connection = open_reader(path, busy)?;
+    identify(&connection, path)?;
+    // An empty file is as good as none to a writer, but nothing to read.
+    if number(&connection, "application_id", path)? != APPLICATION_ID {
+        return Err(OpenError::NotOurs {
+            path: path.to_owned(),
+        });
+    }
+    Ok(connection)
+}
+
 /// Looks for damage.
 ///
 /// # Errors
@@ -113,6 +132,12 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
+fn number(connection: &Connection, pragma: &str, path: &Path) -> Result<i64, OpenError> {
+    connection
+        .pragma_query_value(None, pragma, |row| row.get(0))
+        .map_err(|source| explain(path, source))
+}
+
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     // Several processes may start at once on a new file: the lock makes one of them do it.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -127,7 +152,7 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
+pub(super) fn explain(path: &Path, source: rusqlite::Error) -> OpenError {
     use rusqlite::ErrorCode as Code;
     let path = path.to_owned();
     match source.sqlite_error_code() {

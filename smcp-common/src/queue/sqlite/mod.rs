@@ -1,6 +1,8 @@
 //! The SQLite engine: one writing connection, a few reading ones, and the doorbell.
 
+mod backup;
 mod committer;
+mod condition;
 mod connection;
 mod writer;
 
@@ -11,7 +13,9 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tokio::sync::watch;
 
+pub use self::backup::{BackupError, backup};
 use self::committer::Committer;
+pub use self::condition::{Condition, check};
 pub use self::connection::Durability;
 use self::writer::Writer;
 use super::bell::{Bell, Ear, Wake};

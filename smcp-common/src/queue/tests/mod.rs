@@ -4,6 +4,7 @@ mod attempts;
 mod catalogue;
 mod claims;
 mod faults;
+mod soundness;
 mod submits;
 
 use std::path::PathBuf;
@@ -14,7 +15,6 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::*;
-use crate::audit::{Hash, Record, first_broken};
 use crate::clock::ManualClock;
 use crate::job::{Effect, EventKind, Failure, Source};
 
@@ -110,25 +110,9 @@ impl World {
 
     /// The number of the first record of the audit chain that does not fit, if any.
     fn broken_audit(&self) -> Option<i64> {
-        let sql = self.sql();
-        let mut statement = sql
-            .prepare("SELECT seq, at, kind, agent, job, data, hash FROM audit ORDER BY seq")
-            .unwrap();
-        let rows = statement.query_map([], |row| {
-            let data: String = row.get(5)?;
-            let record = Record {
-                seq: row.get(0)?,
-                at: Timestamp::from_millis(row.get(1)?),
-                kind: row.get(2)?,
-                agent: row.get(3)?,
-                job: row.get(4)?,
-                data: serde_json::from_str(&data).unwrap(),
-            };
-            Ok((record, row.get::<_, Hash>(6)?))
-        });
-        let records: Vec<_> = rows.unwrap().map(Result::unwrap).collect();
-        assert!(!records.is_empty(), "something has been recorded");
-        first_broken(records.iter().map(|(record, hash)| (record, hash)))
+        let condition = check(&self.path()).unwrap();
+        assert!(condition.audit_records > 0, "something has been recorded");
+        condition.broken_audit
     }
 }
 

@@ -1,0 +1,1 @@
+SELECT seq, at, kind, agent, job, data, hash FROM audit ORDER BY seq

@@ -1,0 +1,35 @@
+//! The operator's commands: each asks the API, or reads a file, and prints.
+
+pub(crate) mod call;
+pub(crate) mod completions;
+pub(crate) mod database;
+pub(crate) mod jobs;
+pub(crate) mod plugins;
+pub(crate) mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::cli::Connection;
+use crate::client::{Client, Target};
+
+/// Runs a command that talks: one thread is enough for one conversation.
+fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(command)
+}
+
+/// Opens a session, lets `command` use it, and ends it.
+fn with_client(
+    connection: &Connection,
+    command: impl AsyncFnOnce(&mut Client) -> anyhow::Result<ExitCode>,
+) -> anyhow::Result<ExitCode> {
+    let target = Target::of(connection)?;
+    block_on(async {
+        let mut client = Client::connect(&target).await?;
+        let code = command(&mut client).await?;
+        client.close().await;
+        Ok(code)
+    })
+}

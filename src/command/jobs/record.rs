@@ -1,0 +1,215 @@
+//! A job as the API tells of it, and as it is shown to people.
+
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+use serde_json::Value;
+use smcp_common::clock::Timestamp;
+use smcp_common::job::Failure;
+
+use crate::duration;
+use crate::table::Table;
+use crate::terminal::{Style, one_line};
+
+/// Lines of a result that are shown; `smcp jobs output` has them all.
+const RESULT_LINES: usize = 20;
+
+/// What we show of a job.
+#[derive(Debug, Deserialize)]
+pub(super) struct Job {
+    pub(super) id: String,
+    pub(super) tool: String,
+    pub(super) agent: String,
+    pub(super) state: String,
+    pub(super) lane: Option<String>,
+    priority: i32,
+    arguments: Value,
+    idempotency_key: Option<String>,
+    cancel: Option<Cancel>,
+    #[serde(default)]
+    attempts: Vec<Attempt>,
+    error: Option<Failure>,
+    #[serde(default)]
+    result: Option<Answer>,
+    pub(super) created_at: Timestamp,
+    run_at: Timestamp,
+    finished_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Cancel {
+    at: Timestamp,
+    by: String,
+    reason: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Attempt {
+    n: u32,
+    worker: String,
+    started_at: Timestamp,
+    ended_at: Option<Timestamp>,
+    outcome: Option<String>,
+    error: Option<Failure>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Answer {
+    is_error: bool,
+    text: String,
+}
+
+impl Job {
+    /// Reads a job that a built-in tool answered with.
+    pub(super) fn read(value: &Value) -> anyhow::Result<Self> {
+        Self::deserialize(value).context("the job cannot be read")
+    }
+
+    /// Everything, for people.
+    pub(super) fn render(&self, style: Style) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str| {
+            // Writing to a String cannot fail.
+            writeln!(text, "{} {value}", style.bold(&format!("{name:<10}"))).unwrap_or_default();
+        };
+        line("job", &self.id);
+        line("tool", &self.tool);
+        line("state", &style.state(&self.state));
+        line("agent", &self.agent);
+        line("lane", self.lane.as_deref().unwrap_or("none: it runs beside anything"));
+        line("priority", &self.priority.to_string());
+        if let Some(key) = &self.idempotency_key {
+            line("key", &one_line(key));
+        }
+        line("created", &self.created_at.to_string());
+        if self.run_at > self.created_at {
+            line("run at", &self.run_at.to_string());
+        }
+        if let Some(finished) = self.finished_at {
+            let took = duration::render(finished.since(self.created_at));
+            line("finished", &format!("{finished} ({took} after it was created)"));
+        }
+        if let Some(cancel) = &self.cancel {
+            let reason = cancel.reason.as_ref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
+            line("cancel", &format!("asked by {} at {}{reason}", cancel.by, cancel.at));
+        }
+        line("arguments", &self.arguments.to_string());
+        if let Some(Failure { code, message }) = &self.error {
+            line("why", &format!("{code}: {}", message.trim_end()));
+        }
+        text.push_str(&self.attempts(style));
+        text.push_str(&self.result(style));
+        text
+    }
+
+    /// How it ended, in one line.
+    pub(super) fn ending(&self, style: Style) -> String {
+        let why = self.error.as_ref().map(|error| format!(": {}", error.message.trim_end())).unwrap_or_default();
+        format!("{}{why}\n", style.state(&self.state))
+    }
+
+    fn attempts(&self, style: Style) -> String {
+        if self.attempts.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(["ATTEMPT", "WORKER", "STARTED", "TOOK", "OUTCOME", "ERROR"]);
+        for attempt in &self.attempts {
+            let took = attempt.ended_at.map(|ended| duration::render(ended.since(attempt.started_at)));
+            let error = attempt.error.as_ref().map(|error| one_line(&error.message));
+            table.row([
+                attempt.n.to_string(),
+                attempt.worker.clone(),
+                attempt.started_at.to_string(),
+                took.unwrap_or_else(|| "-".to_owned()),
+                attempt.outcome.clone().unwrap_or_else(|| "running".to_owned()),
+                error.unwrap_or_default(),
+            ]);
+        }
+        let table = table.render(|row, column, cell| match (row, column) {
+            (0, _) => style.bold(cell),
+            (_, 4) => style.state(cell),
+            _ => cell.to_owned(),
+        });
+        format!("\n{table}")
+    }
+
+    fn result(&self, style: Style) -> String {
+        let Some(answer) = &self.result else { return String::new() };
+        let name = if answer.is_error { "ERROR RESULT" } else { "RESULT" };
+        let mut text = format!("\n{}\n", style.bold(name));
+        let mut lines = answer.text.lines();
+        for line in lines.by_ref().take(RESULT_LINES) {
+            text.push_str(&one_line(line));
+            text.push('\n');
+        }
+        if lines.next().is_some() {
+            writeln!(text, "{}", style.dim(&format!("… smcp jobs output {} has it all", self.id))).unwrap_or_default();
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn job() -> Value {
+        json!({
+            "id": "019a", "tool": "devops__deploy", "plugin": "devops", "agent": "ci", "source": "call",
+            "state": "failed", "lane": null, "priority": 5, "effect": "once", "run_at": 60_000,
+            "arguments": {"environment": "staging", "n": 1}, "timeout_ms": 300_000, "max_attempts": 1,
+            "idempotency_key": "deploy-42", "cancel": {"at": 61_000, "by": "operator", "reason": "too\nslow"},
+            "attempts": [
+                {"n": 1, "worker": "w1", "started_at": 60_000, "ended_at": 61_500, "outcome": "failed",
+                 "error": {"code": "timeout", "message": "too long\n"}},
+                {"n": 2, "worker": "w2", "started_at": 62_000, "ended_at": null, "outcome": null, "error": null},
+            ],
+            "error": {"code": "timeout", "message": "too long\n"}, "output_bytes": 3, "output_truncated": false,
+            "created_at": 0, "finished_at": 61_500,
+            "result": {"is_error": true, "text": "a\u{1b}[2Jb\n", "structured": null},
+        })
+    }
+
+    #[test]
+    fn everything_about_a_job_is_shown() {
+        let expected = "\
+job        019a
+tool       devops__deploy
+state      failed
+agent      ci
+lane       none: it runs beside anything
+priority   5
+key        deploy-42
+created    1970-01-01T00:00:00.000Z
+run at     1970-01-01T00:01:00.000Z
+finished   1970-01-01T00:01:01.500Z (1 m 1 s after it was created)
+cancel     asked by operator at 1970-01-01T00:01:01.000Z: too slow
+arguments  {\"environment\":\"staging\",\"n\":1}
+why        timeout: too long
+
+ATTEMPT  WORKER  STARTED                   TOOK   OUTCOME  ERROR
+1        w1      1970-01-01T00:01:00.000Z  1.5 s  failed   too long
+2        w2      1970-01-01T00:01:02.000Z  -      running
+
+ERROR RESULT
+a [2Jb
+";
+        assert_eq!(Job::read(&job()).unwrap().render(Style::default()), expected);
+    }
+
+    #[test]
+    fn a_long_result_is_cut_with_the_way_to_the_rest() {
+        let mut long = job();
+        long["result"] = json!({"is_error": false, "text": "x\n".repeat(RESULT_LINES + 1), "structured": null});
+        let text = Job::read(&long).unwrap().render(Style::default());
+        assert!(text.ends_with("x\n… smcp jobs output 019a has it all\n"), "{text}");
+    }
+
+    #[test]
+    fn the_end_is_told_in_a_line() {
+        assert_eq!(Job::read(&job()).unwrap().ending(Style::default()), "failed: too long\n");
+    }
+}

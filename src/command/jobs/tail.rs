@@ -1,0 +1,114 @@
+//! `smcp jobs tail`: what happens to a job, as it happens.
+
+use std::process::ExitCode;
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use smcp_common::clock::Timestamp;
+use smcp_common::config::Environment;
+use smcp_common::job::EventKind;
+
+use crate::cli::JobRef;
+use crate::client::Client;
+use crate::terminal::{Progress, Style, one_line, print};
+
+/// How long one question for news is left open.
+const WAIT_S: u64 = 25;
+
+#[derive(Debug, Deserialize)]
+struct News {
+    events: Vec<Value>,
+    last: i64,
+    done: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Event {
+    at: Timestamp,
+    kind: EventKind,
+    #[serde(default)]
+    data: Value,
+}
+
+/// Follows a job to its end; with `--json`, each event is one line.
+pub(super) async fn run(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode> {
+    let environment = Environment::of_process();
+    let style = Style::of_stdout(&environment);
+    let mut progress = Progress::on_stderr(&environment);
+    let mut after = 0;
+    loop {
+        let question = json!({ "id": options.id, "after": after, "wait_s": WAIT_S });
+        let news: News = client.ask_as("jobs__events", question).await?;
+        let mut finished = news.done && news.events.is_empty();
+        for value in news.events {
+            let event = Event::deserialize(&value)?;
+            finished |= event.kind == EventKind::Finished;
+            if options.connection.json {
+                print(&value.to_string())?;
+            } else if event.kind == EventKind::Progress && progress.is_live() {
+                let number = |name| event.data[name].as_f64();
+                progress.report(number("progress").unwrap_or(0.0), number("total"), event.data["message"].as_str());
+            } else {
+                progress.clear();
+                print(&event.render(style))?;
+            }
+        }
+        if finished {
+            return Ok(ExitCode::SUCCESS);
+        }
+        after = news.last.max(after);
+    }
+}
+
+impl Event {
+    fn render(&self, style: Style) -> String {
+        let text = |name: &str| match &self.data[name] {
+            Value::Null => None,
+            Value::String(text) => Some(one_line(text)),
+            other => Some(other.to_string()),
+        };
+        let or_none = |name| text(name).unwrap_or_default();
+        let said = match self.kind {
+            EventKind::Queued => "queued".to_owned(),
+            EventKind::Started => format!("attempt {} started by {}", or_none("attempt"), or_none("worker")),
+            EventKind::Progress => {
+                let total = text("total").map(|total| format!("/{total}")).unwrap_or_default();
+                format!("progress {}{total} {}", or_none("progress"), or_none("message"))
+            }
+            EventKind::Log => style.dim(&or_none("message")),
+            EventKind::Output => style.dim(&format!("{} bytes of output", or_none("bytes"))),
+            EventKind::CancelRequested => {
+                let reason = text("reason").map(|reason| format!(": {reason}")).unwrap_or_default();
+                format!("{} asked to stop it{reason}", or_none("by"))
+            }
+            EventKind::Requeued => format!("attempt {} ended, the job goes on: {}", or_none("attempt"), or_none("reason")),
+            EventKind::Finished => style.state(&or_none("state")),
+        };
+        format!("{} {}", style.dim(&self.at.to_string()), said.trim_end())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_event_is_told_in_a_line() {
+        let rows = [
+            ("queued", json!({"run_at": 0}), "queued"),
+            ("started", json!({"attempt": 1, "worker": "w1"}), "attempt 1 started by w1"),
+            ("progress", json!({"progress": 3, "total": 10, "message": "copying"}), "progress 3/10 copying"),
+            ("progress", json!({"progress": 0.5}), "progress 0.5"),
+            ("log", json!({"message": "warm\u{7}\nup"}), "warm  up"),
+            ("output", json!({"bytes": 12}), "12 bytes of output"),
+            ("cancel_requested", json!({"by": "ci", "reason": null}), "ci asked to stop it"),
+            ("cancel_requested", json!({"by": "ci", "reason": "slow"}), "ci asked to stop it: slow"),
+            ("requeued", json!({"attempt": 1, "reason": "worker_lost"}), "attempt 1 ended, the job goes on: worker_lost"),
+            ("finished", json!({"state": "failed"}), "failed"),
+        ];
+        for (kind, data, expected) in rows {
+            let event: Event = serde_json::from_value(json!({"at": 0, "kind": kind, "data": data})).unwrap();
+            assert_eq!(event.render(Style::default()), format!("1970-01-01T00:00:00.000Z {expected}"));
+        }
+    }
+}

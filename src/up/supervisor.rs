@@ -1,0 +1,138 @@
+//! Keeping the processes running, and ending them in their order: workers first, since the API has yet to tell
+//! what became of their jobs.
+
+use std::net::SocketAddr;
+use std::process::{ExitCode, ExitStatus};
+use std::time::Instant;
+
+use futures::stream::{FuturesUnordered, StreamExt as _};
+use smcp_common::lifecycle::Shutdown;
+use tokio::sync::watch;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::backoff::Backoff;
+use super::child::{Child, Program, Role};
+
+/// The exit code of a role whose settings cannot be used; to start it again would change nothing.
+const BAD_USAGE: i32 = 2;
+
+/// One API and its workers.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    program: Program,
+    workers: u16,
+    shutdown: Shutdown,
+    workers_ended: CancellationToken,
+    /// Where the API listens, once it does.
+    address: watch::Sender<Option<SocketAddr>>,
+}
+
+/// A role gave up, and has said why on standard error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct GaveUp(u8);
+
+impl Supervisor {
+    pub(super) fn new(program: Program, workers: u16, shutdown: Shutdown) -> Self {
+        let (workers_ended, address) = (CancellationToken::new(), watch::Sender::new(None));
+        Self { program, workers, shutdown, workers_ended, address }
+    }
+
+    /// Waits until the API listens; `None` where everything is being stopped instead.
+    pub(super) async fn ready(&self) -> Option<SocketAddr> {
+        let mut address = self.address.subscribe();
+        tokio::select! {
+            found = address.wait_for(Option::is_some) => found.ok().and_then(|address| *address),
+            () = self.shutdown.drain.cancelled() => None,
+        }
+    }
+
+    /// Runs everything until told to stop, or until a role gives up.
+    ///
+    /// # Errors
+    /// A process cannot be started.
+    pub(super) async fn run(&self) -> anyhow::Result<ExitCode> {
+        let workers = async {
+            // Where the API cannot start, no worker shall have begun a job.
+            let ended = match self.ready().await {
+                Some(_) => self.keep_workers().await,
+                None => Ok(Ok(())),
+            };
+            self.shutdown.begin();
+            self.workers_ended.cancel();
+            ended
+        };
+        let api = async {
+            let ended = self.keep(Role::Api, &self.workers_ended).await;
+            self.shutdown.begin();
+            ended
+        };
+        let (workers, api) = tokio::join!(workers, api);
+        Ok(match api?.and(workers?) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(GaveUp(code)) => ExitCode::from(code),
+        })
+    }
+
+    async fn keep_workers(&self) -> anyhow::Result<Result<(), GaveUp>> {
+        let mut workers: FuturesUnordered<_> =
+            (0..self.workers).map(|_| self.keep(Role::Worker, &self.shutdown.drain)).collect();
+        let mut all = Ok(Ok(()));
+        while let Some(ended) = workers.next().await {
+            // One that gave up does so for all of them.
+            self.shutdown.begin();
+            if matches!(all, Ok(Ok(()))) {
+                all = ended;
+            }
+        }
+        all
+    }
+
+    /// Keeps one process running until `drain`.
+    async fn keep(&self, role: Role, drain: &CancellationToken) -> anyhow::Result<Result<(), GaveUp>> {
+        let mut backoff = Backoff::default();
+        loop {
+            let begun = Instant::now();
+            let port = self.address.borrow().map(|address| address.port());
+            let mut child = self.program.start(role, port)?;
+            let (role_name, pid) = (role.as_str(), child.pid());
+            tracing::debug!(role = role_name, pid, "process started");
+            let status = tokio::select! {
+                status = self.watch(&mut child, role) => status?,
+                () = drain.cancelled() => {
+                    child.end(&self.shutdown.stop).await;
+                    return Ok(Ok(()));
+                }
+            };
+            if drain.is_cancelled() {
+                return Ok(Ok(()));
+            }
+            if let Some(gave_up) = self.gave_up(role, status) {
+                return Ok(Err(gave_up));
+            }
+            let wait = backoff.after(begun.elapsed());
+            tracing::warn!(role = role_name, pid, %status, "process ended unasked; it is started again in {wait:?}");
+            tokio::select! {
+                () = sleep(wait) => {}
+                () = drain.cancelled() => return Ok(Ok(())),
+            }
+        }
+    }
+
+    async fn watch(&self, child: &mut Child, role: Role) -> std::io::Result<ExitStatus> {
+        if role == Role::Api
+            && let Some(address) = child.announced().await
+        {
+            self.address.send_replace(Some(address));
+        }
+        child.ended().await
+    }
+
+    /// Whether a role that ended with `status` would end so again: its settings are bad, or it is an API that has
+    /// never listened, as where its port is taken. What a signal ended did not give up.
+    fn gave_up(&self, role: Role, status: ExitStatus) -> Option<GaveUp> {
+        let code = status.code()?;
+        let never_listened = role == Role::Api && self.address.borrow().is_none();
+        (code == BAD_USAGE || never_listened).then(|| GaveUp(u8::try_from(code).unwrap_or(1)))
+    }
+}

@@ -51,7 +51,9 @@ pub(crate) enum Command {
     /// Run one worker alone, as under systemd or in a container
     Worker(Worker),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  smcp completions bash > ~/.local/share/bash-completion/completions/smcp")]
+    #[command(
+        after_help = "Example:\n  smcp completions bash > ~/.local/share/bash-completion/completions/smcp"
+    )]
     Completions {
         /// The shell
         shell: Shell,
@@ -211,7 +213,9 @@ pub(crate) struct Call {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jobs {
     /// List jobs, newest first
-    #[command(after_help = "Examples:\n  smcp jobs list --state failed\n  smcp jobs list --tool demo_math__calculate --limit 5")]
+    #[command(
+        after_help = "Examples:\n  smcp jobs list --state failed\n  smcp jobs list --tool demo_math__calculate --limit 5"
+    )]
     List(JobsList),
     /// Show everything about a job: arguments, attempts, and why it failed
     Show(JobRef),
@@ -259,7 +263,9 @@ pub(crate) enum Plugins {
     /// List the plugins that the workers found, and what is wrong with them
     List(PluginsList),
     /// Describe the plugin in a directory as a worker would, and say what is wrong with it
-    #[command(after_help = "SMCP need not be running. The exit code is 1 where something is wrong.\n\nExample:\n  smcp plugins check ./plugins/demo_math")]
+    #[command(
+        after_help = "SMCP need not be running. The exit code is 1 where something is wrong.\n\nExample:\n  smcp plugins check ./plugins/demo_math"
+    )]
     Check(PluginsCheck),
     /// Let the workers look at the plugin directories again
     Reload(PluginsList),
@@ -312,8 +318,10 @@ pub(crate) struct DbCheck {
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text)
-        .ok_or_else(|| "write a time with its zone, such as 2026-11-21T09:30:00Z or 2026-11-21T10:30:00+01:00".to_owned())
+    Timestamp::parse(text).ok_or_else(|| {
+        "write a time with its zone, such as 2026-11-21T09:30:00Z or 2026-11-21T10:30:00+01:00"
+            .to_owned()
+    })
 }
 
 fn state(text: &str) -> Result<StateName, String> {
@@ -336,16 +344,25 @@ mod tests {
 
     #[test]
     fn a_time_and_a_delay_exclude_each_other() {
-        let parse = |arguments: &[&str]| Cli::try_parse_from([&["smcp", "call", "t"], arguments].concat());
+        let parse =
+            |arguments: &[&str]| Cli::try_parse_from([&["smcp", "call", "t"], arguments].concat());
         assert!(parse(&["--at", "2026-11-21T09:30:00Z"]).is_ok());
         assert!(parse(&["--in", "10m", "a=b"]).is_ok());
         assert!(parse(&["--at", "2026-11-21T09:30:00Z", "--in", "10m"]).is_err());
-        assert!(parse(&["--in", "soon"]).unwrap_err().to_string().contains("such as 90s"));
+        assert!(
+            parse(&["--in", "soon"])
+                .unwrap_err()
+                .to_string()
+                .contains("such as 90s")
+        );
     }
 
     #[test]
     fn job_ids_and_states_are_checked_before_anybody_is_asked() {
-        for arguments in [["jobs", "show", "latest"].as_slice(), &["jobs", "list", "--state", "done"]] {
+        for arguments in [
+            ["jobs", "show", "latest"].as_slice(),
+            &["jobs", "list", "--state", "done"],
+        ] {
             let refused = Cli::try_parse_from([&["smcp"], arguments].concat()).unwrap_err();
             assert_eq!(refused.exit_code(), 2);
         }

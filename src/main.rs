@@ -23,7 +23,10 @@ use self::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     // Before anything else: that process confines itself, which it can do only while nothing has started in it.
-    if std::env::args_os().nth(1).is_some_and(|name| name == "sandbox-exec") {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|name| name == "sandbox-exec")
+    {
         return smcp_worker::sandbox::exec::main();
     }
     run(Cli::parse().command).unwrap_or_else(|error| failure::report(&error))

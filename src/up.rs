@@ -23,7 +23,10 @@ pub(crate) fn run(options: &Up) -> anyhow::Result<ExitCode> {
     start_log(&settings.config.log)?;
     data_directory::create(&settings.config.data_dir)?;
     let lock = Lock::take(&settings.config.data_dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let code = runtime.block_on(supervise(&settings, flags));
     runtime.shutdown_background();
     drop(lock);
@@ -32,8 +35,10 @@ pub(crate) fn run(options: &Up) -> anyhow::Result<ExitCode> {
 
 async fn supervise(settings: &Settings, flags: Flags) -> anyhow::Result<ExitCode> {
     let Settings { config, .. } = settings;
-    let shutdown = Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
-    let supervisor = supervisor::Supervisor::new(child::Program::this(flags)?, config.workers, shutdown);
+    let shutdown =
+        Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
+    let supervisor =
+        supervisor::Supervisor::new(child::Program::this(flags)?, config.workers, shutdown);
     let tell = async {
         if let Some(address) = supervisor.ready().await {
             ready::tell(settings, address).await

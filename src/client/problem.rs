@@ -44,7 +44,8 @@ impl SessionError {
     fn is_lost(&self) -> bool {
         matches!(
             self,
-            Self::Service(ServiceError::TransportClosed) | Self::Start(ClientInitializeError::ConnectionClosed(_))
+            Self::Service(ServiceError::TransportClosed)
+                | Self::Start(ClientInitializeError::ConnectionClosed(_))
         )
     }
 }
@@ -70,8 +71,13 @@ pub(super) fn explain(error: SessionError, target: &Target) -> anyhow::Error {
             return anyhow::anyhow!("no SMCP answers at {url} ({root}); start one with: smcp up");
         }
         Some(StreamableHttpError::AuthRequired(_)) => return anyhow::anyhow!(refused(target)),
-        Some(StreamableHttpError::Client(_) | StreamableHttpError::UnexpectedEndOfStream) => lost(url),
-        Some(StreamableHttpError::UnexpectedServerResponse(_) | StreamableHttpError::UnexpectedContentType(_)) => {
+        Some(StreamableHttpError::Client(_) | StreamableHttpError::UnexpectedEndOfStream) => {
+            lost(url)
+        }
+        Some(
+            StreamableHttpError::UnexpectedServerResponse(_)
+            | StreamableHttpError::UnexpectedContentType(_),
+        ) => {
             format!("what answers at {url} is not the API of SMCP; give its address with --url")
         }
         _ if error.is_lost() => lost(url),
@@ -113,8 +119,14 @@ pub(crate) struct ToolError {
 impl ToolError {
     /// The error in a result that is one.
     pub(crate) fn of(result: &CallToolResult) -> Self {
-        let code = result.structured_content.as_ref().and_then(|content| content.pointer("/error/code")?.as_str());
-        Self { code: code.unwrap_or_default().to_owned(), message: text(result) }
+        let code = result
+            .structured_content
+            .as_ref()
+            .and_then(|content| content.pointer("/error/code")?.as_str());
+        Self {
+            code: code.unwrap_or_default().to_owned(),
+            message: text(result),
+        }
     }
 }
 
@@ -149,8 +161,14 @@ mod tests {
 
     #[test]
     fn a_refused_key_is_named_by_its_origin() {
-        let target = |key| Target { url: "http://h:1".into(), key };
-        let key = Key { secret: "hunter2".into(), origin: "the key in SMCP_API_KEY".into() };
+        let target = |key| Target {
+            url: "http://h:1".into(),
+            key,
+        };
+        let key = Key {
+            secret: "hunter2".into(),
+            origin: "the key in SMCP_API_KEY".into(),
+        };
         assert_eq!(
             refused(&target(Some(key))),
             "http://h:1 refused the key in SMCP_API_KEY; give another with --api-key or SMCP_API_KEY"
@@ -162,8 +180,12 @@ mod tests {
     fn the_code_of_a_refusal_is_kept() {
         let mut result = CallToolResult::error(vec![ContentBlock::text("no worker answered")]);
         assert_eq!(ToolError::of(&result).code, "");
-        result.structured_content = Some(serde_json::json!({"error": {"code": "no_worker", "message": "…"}}));
+        result.structured_content =
+            Some(serde_json::json!({"error": {"code": "no_worker", "message": "…"}}));
         let error = ToolError::of(&result);
-        assert_eq!((error.code.as_str(), error.to_string().as_str()), ("no_worker", "no worker answered"));
+        assert_eq!(
+            (error.code.as_str(), error.to_string().as_str()),
+            ("no_worker", "no worker answered")
+        );
     }
 }

@@ -48,14 +48,20 @@ impl Program {
     /// # Errors
     /// The system does not say where it is.
     pub(super) fn this(flags: Flags) -> anyhow::Result<Self> {
-        Ok(Self { path: std::env::current_exe().context("cannot tell where the program smcp is")?, flags })
+        Ok(Self {
+            path: std::env::current_exe().context("cannot tell where the program smcp is")?,
+            flags,
+        })
     }
 
     /// Starts a role. The API listens on `port`, if one is given.
     ///
     /// # Errors
     /// What the system says.
-    #[expect(clippy::disallowed_methods, reason = "this is the file that starts the roles")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the file that starts the roles"
+    )]
     pub(super) fn start(&self, role: Role, port: Option<u16>) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.path);
         command
@@ -69,7 +75,11 @@ impl Program {
         // Taken out, since waiting for a child closes what is left of its standard input.
         let lifeline = child.stdin.take();
         let announcement = child.stdout.take();
-        Ok(Child { child, _lifeline: lifeline, announcement })
+        Ok(Child {
+            child,
+            _lifeline: lifeline,
+            announcement,
+        })
     }
 }
 
@@ -88,8 +98,16 @@ fn arguments(role: Role, flags: &Flags, port: Option<u16>) -> Vec<OsString> {
     match role {
         Role::Api => {
             add("host", flags.host.clone().map(Into::into));
-            add("port", port.or(flags.port).map(|port| port.to_string().into()));
-            add("plugin-timeout", flags.plugin_timeout.map(|seconds| seconds.to_string().into()));
+            add(
+                "port",
+                port.or(flags.port).map(|port| port.to_string().into()),
+            );
+            add(
+                "plugin-timeout",
+                flags
+                    .plugin_timeout
+                    .map(|seconds| seconds.to_string().into()),
+            );
             if flags.require_auth {
                 arguments.push("--require-auth".into());
             }
@@ -125,7 +143,10 @@ impl Child {
     /// Waits until it tells where it listens; `None` where it never does.
     pub(super) async fn announced(&mut self) -> Option<SocketAddr> {
         let mut line = String::new();
-        BufReader::new(self.announcement.take()?).read_line(&mut line).await.ok()?;
+        BufReader::new(self.announcement.take()?)
+            .read_line(&mut line)
+            .await
+            .ok()?;
         line.trim().parse().ok()
     }
 
@@ -148,7 +169,10 @@ impl Child {
     }
 
     fn terminate(&self) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = self
+            .child
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {
             // Not reaped yet, so that the id is still its own; it may have ended, which is what is asked.
             kill_process(pid, Signal::TERM).ok();
@@ -178,26 +202,51 @@ mod tests {
 
     fn parse(role: Role, flags: &Flags, port: Option<u16>) -> Command {
         let arguments = arguments(role, flags, port);
-        Cli::try_parse_from([vec!["smcp".into()], arguments].concat()).unwrap().command
+        Cli::try_parse_from([vec!["smcp".into()], arguments].concat())
+            .unwrap()
+            .command
     }
 
     #[test]
     fn a_child_understands_the_flags_that_are_meant_for_it() {
-        let Command::Api(api) = parse(Role::Api, &flags(), None) else { panic!("another command") };
+        let Command::Api(api) = parse(Role::Api, &flags(), None) else {
+            panic!("another command")
+        };
         assert!(api.supervision.supervised);
-        let expected = Flags { workers: None, plugins: None, ..flags() };
+        let expected = Flags {
+            workers: None,
+            plugins: None,
+            ..flags()
+        };
         assert_eq!(format!("{:?}", Flags::from(&api)), format!("{expected:?}"));
 
-        let Command::Worker(worker) = parse(Role::Worker, &flags(), None) else { panic!("another command") };
+        let Command::Worker(worker) = parse(Role::Worker, &flags(), None) else {
+            panic!("another command")
+        };
         assert!(worker.supervision.supervised);
-        let Flags { data_dir, database, plugins, .. } = flags();
-        let expected = Flags { data_dir, database, plugins, ..Flags::default() };
-        assert_eq!(format!("{:?}", Flags::from(&worker)), format!("{expected:?}"));
+        let Flags {
+            data_dir,
+            database,
+            plugins,
+            ..
+        } = flags();
+        let expected = Flags {
+            data_dir,
+            database,
+            plugins,
+            ..Flags::default()
+        };
+        assert_eq!(
+            format!("{:?}", Flags::from(&worker)),
+            format!("{expected:?}")
+        );
     }
 
     #[test]
     fn a_restarted_api_gets_the_port_that_it_had() {
-        let Command::Api(api) = parse(Role::Api, &flags(), Some(4711)) else { panic!("another command") };
+        let Command::Api(api) = parse(Role::Api, &flags(), Some(4711)) else {
+            panic!("another command")
+        };
         assert_eq!(api.listener.port, Some(4711));
     }
 }

@@ -18,10 +18,17 @@ pub(crate) fn read(
     let mut given = Map::new();
     for pair in pairs {
         let Some((name, text)) = pair.split_once('=') else {
-            return Err(BadUsage(format!("'{pair}' is no argument: write name=value{}", parameters(tool, schema))));
+            return Err(BadUsage(format!(
+                "'{pair}' is no argument: write name=value{}",
+                parameters(tool, schema)
+            )));
         };
-        let property = property(schema, name)
-            .ok_or_else(|| BadUsage(format!("{tool} has no parameter '{name}'{}", parameters(tool, schema))))?;
+        let property = property(schema, name).ok_or_else(|| {
+            BadUsage(format!(
+                "{tool} has no parameter '{name}'{}",
+                parameters(tool, schema)
+            ))
+        })?;
         add(&mut given, name, text, property)?;
     }
     arguments.extend(given);
@@ -32,52 +39,94 @@ pub(crate) fn read(
 pub(crate) fn signature(schema: &Map<String, Value>) -> String {
     let required = required(schema);
     let describe = |(name, property): (&String, &Value)| {
-        let text = format!("{name}={}", kind(property).unwrap_or("value").to_uppercase());
-        if required.contains(&name.as_str()) { text } else { format!("[{text}]") }
+        let text = format!(
+            "{name}={}",
+            kind(property).unwrap_or("value").to_uppercase()
+        );
+        if required.contains(&name.as_str()) {
+            text
+        } else {
+            format!("[{text}]")
+        }
     };
     let mut properties: Vec<_> = properties(schema).collect();
     properties.sort_by_key(|(name, _)| !required.contains(&name.as_str()));
-    properties.into_iter().map(describe).collect::<Vec<_>>().join(" ")
+    properties
+        .into_iter()
+        .map(describe)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The names of the parameters that must be given.
 pub(crate) fn required(schema: &Map<String, Value>) -> Vec<&str> {
-    schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect()
+    schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 fn object(json: &str) -> Result<Map<String, Value>, BadUsage> {
     match serde_json::from_str(json) {
         Ok(Value::Object(arguments)) => Ok(arguments),
-        Ok(_) => Err(BadUsage("--args must be a JSON object, such as '{\"expression\": \"2+2\"}'".to_owned())),
+        Ok(_) => Err(BadUsage(
+            "--args must be a JSON object, such as '{\"expression\": \"2+2\"}'".to_owned(),
+        )),
         Err(error) => Err(BadUsage(format!("--args is no JSON: {error}"))),
     }
 }
 
 fn properties(schema: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    schema.get("properties").and_then(Value::as_object).into_iter().flatten()
+    schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
 }
 
 /// The schema of a parameter; a tool that is open takes names that it did not declare, too.
 fn property<'s>(schema: &'s Map<String, Value>, name: &str) -> Option<&'s Value> {
-    let declared = schema.get("properties").and_then(|properties| properties.get(name));
-    declared.or_else(|| schema.get("additionalProperties").filter(|more| **more != Value::Bool(false)))
+    let declared = schema
+        .get("properties")
+        .and_then(|properties| properties.get(name));
+    declared.or_else(|| {
+        schema
+            .get("additionalProperties")
+            .filter(|more| **more != Value::Bool(false))
+    })
 }
 
-fn add(arguments: &mut Map<String, Value>, name: &str, text: &str, property: &Value) -> Result<(), BadUsage> {
+fn add(
+    arguments: &mut Map<String, Value>,
+    name: &str,
+    text: &str,
+    property: &Value,
+) -> Result<(), BadUsage> {
     if kind(property) != Some("array") {
         let value = typed(name, text, property)?;
         return match arguments.insert(name.to_owned(), value) {
             None => Ok(()),
-            Some(_) => Err(BadUsage(format!("'{name}' is given twice, but takes one value"))),
+            Some(_) => Err(BadUsage(format!(
+                "'{name}' is given twice, but takes one value"
+            ))),
         };
     }
     let added = match serde_json::from_str(text) {
         Ok(Value::Array(items)) => items,
-        _ => vec![typed(name, text, property.get("items").unwrap_or(&Value::Null))?],
+        _ => vec![typed(
+            name,
+            text,
+            property.get("items").unwrap_or(&Value::Null),
+        )?],
     };
-    match arguments.entry(name).or_insert_with(|| Value::Array(Vec::new())) {
-        Value::Array(items) => items.extend(added),
-        other => *other = Value::Array(added),
+    let so_far = arguments
+        .entry(name)
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(items) = so_far {
+        items.extend(added);
     }
     Ok(())
 }
@@ -103,16 +152,23 @@ fn typed(name: &str, text: &str, property: &Value) -> Result<Value, BadUsage> {
 
 /// The type; of several the first that is not null, as in `["integer", "null"]`.
 fn kind(property: &Value) -> Option<&str> {
-    match property.get("type")? {
-        Value::String(kind) => Some(kind),
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).find(|kind| *kind != "null"),
-        _ => None,
-    }
+    let kind = property.get("type")?;
+    let several = || {
+        kind.as_array()?
+            .iter()
+            .filter_map(Value::as_str)
+            .find(|kind| *kind != "null")
+    };
+    kind.as_str().or_else(several)
 }
 
 fn parameters(tool: &str, schema: &Map<String, Value>) -> String {
     let signature = signature(schema);
-    if signature.is_empty() { format!("; {tool} takes none") } else { format!("; it takes: {signature}") }
+    if signature.is_empty() {
+        format!("; {tool} takes none")
+    } else {
+        format!("; it takes: {signature}")
+    }
 }
 
 #[cfg(test)]
@@ -142,7 +198,9 @@ mod tests {
 
     fn given(json: Option<&str>, pairs: &[&str]) -> Result<Value, String> {
         let pairs: Vec<_> = pairs.iter().map(ToString::to_string).collect();
-        read("demo__all", &schema(), json, &pairs).map(Value::Object).map_err(|error| error.to_string())
+        read("demo__all", &schema(), json, &pairs)
+            .map(Value::Object)
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -161,7 +219,10 @@ mod tests {
             (&["tags=[\"a\"]", "tags=b"], json!({"tags": ["a", "b"]})),
             (&["tags=[odd"], json!({"tags": ["[odd"]})),
             (&["tags=7"], json!({"tags": ["7"]})),
-            (&["ports=80", "ports=[81, 82]"], json!({"ports": [80, 81, 82]})),
+            (
+                &["ports=80", "ports=[81, 82]"],
+                json!({"ports": [80, 81, 82]}),
+            ),
             (&["extra={\"a\": [1]}"], json!({"extra": {"a": [1]}})),
             (&["any=7"], json!({"any": "7"})),
         ];
@@ -172,7 +233,10 @@ mod tests {
 
     #[test]
     fn single_values_win_over_the_json_object() {
-        let both = given(Some(r#"{"text": "a", "tags": ["x"], "count": 1}"#), &["text=b", "tags=y"]);
+        let both = given(
+            Some(r#"{"text": "a", "tags": ["x"], "count": 1}"#),
+            &["text=b", "tags=y"],
+        );
         assert_eq!(both, Ok(json!({"text": "b", "tags": ["y"], "count": 1})));
     }
 
@@ -181,27 +245,80 @@ mod tests {
         let takes = "it takes: text=STRING [dry-run=BOOLEAN] [count=INTEGER] [ratio=NUMBER] [tags=ARRAY] \
                      [ports=ARRAY] [extra=OBJECT] [any=VALUE]";
         let rows: &[(Option<&str>, &[&str], &str)] = &[
-            (None, &["count=7.5"], "'count' is '7.5', but must be a whole number"),
-            (None, &["count=many"], "'count' is 'many', but must be a whole number"),
-            (None, &["ratio=NaN"], "'ratio' is 'NaN', but must be a number"),
-            (None, &["dry-run=yes"], "'dry-run' is 'yes', but must be true or false"),
-            (None, &["extra=[1]"], "'extra' is '[1]', but must be a JSON object"),
-            (None, &["ports=http"], "'ports' is 'http', but must be a whole number"),
-            (None, &["text=a", "text=b"], "'text' is given twice, but takes one value"),
-            (None, &["txet=a"], &format!("demo__all has no parameter 'txet'; {takes}")),
-            (None, &["2+2"], &format!("'2+2' is no argument: write name=value; {takes}")),
-            (Some("[1]"), &[], "--args must be a JSON object, such as '{\"expression\": \"2+2\"}'"),
-            (Some("{"), &[], "--args is no JSON: EOF while parsing an object at line 1 column 1"),
+            (
+                None,
+                &["count=7.5"],
+                "'count' is '7.5', but must be a whole number",
+            ),
+            (
+                None,
+                &["count=many"],
+                "'count' is 'many', but must be a whole number",
+            ),
+            (
+                None,
+                &["ratio=NaN"],
+                "'ratio' is 'NaN', but must be a number",
+            ),
+            (
+                None,
+                &["dry-run=yes"],
+                "'dry-run' is 'yes', but must be true or false",
+            ),
+            (
+                None,
+                &["extra=[1]"],
+                "'extra' is '[1]', but must be a JSON object",
+            ),
+            (
+                None,
+                &["ports=http"],
+                "'ports' is 'http', but must be a whole number",
+            ),
+            (
+                None,
+                &["text=a", "text=b"],
+                "'text' is given twice, but takes one value",
+            ),
+            (
+                None,
+                &["txet=a"],
+                &format!("demo__all has no parameter 'txet'; {takes}"),
+            ),
+            (
+                None,
+                &["2+2"],
+                &format!("'2+2' is no argument: write name=value; {takes}"),
+            ),
+            (
+                Some("[1]"),
+                &[],
+                "--args must be a JSON object, such as '{\"expression\": \"2+2\"}'",
+            ),
+            (
+                Some("{"),
+                &[],
+                "--args is no JSON: EOF while parsing an object at line 1 column 1",
+            ),
         ];
         for (json, pairs, expected) in rows {
-            assert_eq!(given(*json, pairs).as_ref().map_err(String::as_str), Err(*expected));
+            assert_eq!(
+                given(*json, pairs).as_ref().map_err(String::as_str),
+                Err(*expected)
+            );
         }
     }
 
     #[test]
     fn an_open_tool_takes_names_that_it_did_not_declare() {
         let schema = json!({"type": "object", "properties": {}, "additionalProperties": true});
-        let read = read("t", schema.as_object().unwrap(), None, &["anything=7".to_owned()]).unwrap();
+        let read = read(
+            "t",
+            schema.as_object().unwrap(),
+            None,
+            &["anything=7".to_owned()],
+        )
+        .unwrap();
         assert_eq!(Value::Object(read), json!({"anything": "7"}));
     }
 }

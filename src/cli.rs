@@ -1,5 +1,10 @@
 //! The command line: types and help texts only.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help texts, which a terminal shows without markdown"
+)]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,10 +29,10 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  smcp up                                          start everything on this machine
-  smcp tools                                       what can be called, and how
-  smcp call demo_math__calculate expression='2+2'  call a tool and wait for its answer
-  smcp jobs list                                   what was called, and how it ended";
+  smcp up                                          start everything
+  smcp tools                                       list what can be called
+  smcp call demo_math__calculate expression='2+2'  call a tool
+  smcp jobs list                                   list what was called";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -51,7 +56,9 @@ pub(crate) enum Command {
     /// Run one worker alone, as under systemd or in a container
     Worker(Worker),
     /// Print a completion script for a shell
-    #[command(after_help = "Example:\n  smcp completions bash > ~/.local/share/bash-completion/completions/smcp")]
+    #[command(
+        after_help = "Example:\n  smcp completions bash > ~/.local/share/bash-completion/completions/smcp"
+    )]
     Completions {
         /// The shell
         shell: Shell,
@@ -93,8 +100,8 @@ pub(crate) struct Listener {
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
-Every setting can also stand in a file smcp.toml, here or in the data directory. Ctrl-C lets running jobs
-finish; a second Ctrl-C stops at once.
+Settings can also stand in a file smcp.toml, here or in the data directory.
+Ctrl-C lets running jobs finish; a second Ctrl-C stops at once.
 
 Examples:
   smcp up
@@ -135,11 +142,11 @@ A worker runs one job at a time and listens on no port.
 Example:
   smcp worker --data-dir /var/lib/smcp --plugins /opt/smcp/plugins")]
 pub(crate) struct Worker {
-    #[command(flatten)]
-    pub(crate) storage: Storage,
     /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
     #[arg(long, value_name = "DIRS")]
     pub(crate) plugins: Option<String>,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
     #[command(flatten)]
     pub(crate) supervision: Supervision,
 }
@@ -175,8 +182,9 @@ pub(crate) struct Tools {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Values are read as the type that the tool declares; an array is given by repeating its name, or as JSON.
-The answer goes to standard output, progress to standard error. The exit code is 1 where the tool failed.
+Values are read as the type that the tool declares. An array is given by
+repeating its name, or as JSON. The answer goes to standard output, progress to
+standard error. The exit code is 1 where the tool failed.
 
 Examples:
   smcp call demo_math__calculate expression='2+2'
@@ -211,7 +219,9 @@ pub(crate) struct Call {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Jobs {
     /// List jobs, newest first
-    #[command(after_help = "Examples:\n  smcp jobs list --state failed\n  smcp jobs list --tool demo_math__calculate --limit 5")]
+    #[command(
+        after_help = "Examples:\n  smcp jobs list --state failed\n  smcp jobs list --tool demo_math__calculate --limit 5"
+    )]
     List(JobsList),
     /// Show everything about a job: arguments, attempts, and why it failed
     Show(JobRef),
@@ -259,7 +269,9 @@ pub(crate) enum Plugins {
     /// List the plugins that the workers found, and what is wrong with them
     List(PluginsList),
     /// Describe the plugin in a directory as a worker would, and say what is wrong with it
-    #[command(after_help = "SMCP need not be running. The exit code is 1 where something is wrong.\n\nExample:\n  smcp plugins check ./plugins/demo_math")]
+    #[command(
+        after_help = "SMCP need not be running. The exit code is 1 where something is wrong.\n\nExample:\n  smcp plugins check ./plugins/demo_math"
+    )]
     Check(PluginsCheck),
     /// Let the workers look at the plugin directories again
     Reload(PluginsList),
@@ -304,16 +316,18 @@ pub(crate) struct DbBackup {
 
 #[derive(Debug, Args)]
 pub(crate) struct DbCheck {
-    #[command(flatten)]
-    pub(crate) storage: Storage,
     /// Print JSON for programs instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {
-    Timestamp::parse(text)
-        .ok_or_else(|| "write a time with its zone, such as 2026-11-21T09:30:00Z or 2026-11-21T10:30:00+01:00".to_owned())
+    Timestamp::parse(text).ok_or_else(|| {
+        "write a time with its zone, such as 2026-11-21T09:30:00Z or 2026-11-21T10:30:00+01:00"
+            .to_owned()
+    })
 }
 
 fn state(text: &str) -> Result<StateName, String> {
@@ -336,16 +350,25 @@ mod tests {
 
     #[test]
     fn a_time_and_a_delay_exclude_each_other() {
-        let parse = |arguments: &[&str]| Cli::try_parse_from([&["smcp", "call", "t"], arguments].concat());
+        let parse =
+            |arguments: &[&str]| Cli::try_parse_from([&["smcp", "call", "t"], arguments].concat());
         assert!(parse(&["--at", "2026-11-21T09:30:00Z"]).is_ok());
         assert!(parse(&["--in", "10m", "a=b"]).is_ok());
         assert!(parse(&["--at", "2026-11-21T09:30:00Z", "--in", "10m"]).is_err());
-        assert!(parse(&["--in", "soon"]).unwrap_err().to_string().contains("such as 90s"));
+        assert!(
+            parse(&["--in", "soon"])
+                .unwrap_err()
+                .to_string()
+                .contains("such as 90s")
+        );
     }
 
     #[test]
     fn job_ids_and_states_are_checked_before_anybody_is_asked() {
-        for arguments in [["jobs", "show", "latest"].as_slice(), &["jobs", "list", "--state", "done"]] {
+        for arguments in [
+            ["jobs", "show", "latest"].as_slice(),
+            &["jobs", "list", "--state", "done"],
+        ] {
             let refused = Cli::try_parse_from([&["smcp"], arguments].concat()).unwrap_err();
             assert_eq!(refused.exit_code(), 2);
         }

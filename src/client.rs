@@ -3,31 +3,33 @@
 mod problem;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig, ClientRequest,
-    Implementation, ProgressNotificationParam, RequestMetaObject, ServerResult, Tool,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig,
+    ClientRequest, Implementation, ProgressNotificationParam, RequestMetaObject, ServerResult,
+    Tool,
 };
 use rmcp::service::{NotificationContext, PeerRequestOptions, RunningService};
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::common::client_side_sse::ExponentialBackoff;
+use rmcp::transport::common::client_side_sse::NeverRetry;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientHandler, RoleClient, ServiceExt as _};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
-pub(crate) use self::problem::{ToolError, text};
 use self::problem::explain;
+pub(crate) use self::problem::{ToolError, text};
 use crate::cli::Connection;
 use crate::failure::BadUsage;
 use crate::settings;
 
 /// Answers are 16 MiB of text at the most; as JSON, each byte may become six.
 const MAX_ANSWER_BYTES: usize = 128 * 1024 * 1024;
-/// How often a broken stream is taken up again before the call is given up.
-const RECONNECTS: usize = 3;
+/// How long to wait for the API to take note that a session has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The key of a request's `_meta` that makes a repeated call find the first one's job.
 const IDEMPOTENCY_KEY: &str = "smcp/idempotency-key";
 
@@ -51,7 +53,9 @@ pub(crate) struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("origin", &self.origin).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
     }
 }
 
@@ -66,16 +70,27 @@ impl Target {
             Some(url) => base_url(url)?,
             None => format!("http://127.0.0.1:{}", settings.config.http.port),
         };
-        let key = |secret: String, origin: &str| Key { secret, origin: origin.to_owned() };
+        let key = |secret: String, origin: &str| Key {
+            secret,
+            origin: origin.to_owned(),
+        };
         let file = settings.config.operator_key_file();
         let key = options
             .api_key
             .clone()
             .map(|secret| key(secret, "the key of --api-key"))
-            .or_else(|| settings.environment.text("SMCP_API_KEY").map(|secret| key(secret, "the key in SMCP_API_KEY")))
+            .or_else(|| {
+                settings
+                    .environment
+                    .text("SMCP_API_KEY")
+                    .map(|secret| key(secret, "the key in SMCP_API_KEY"))
+            })
             .or_else(|| {
                 let secret = smcp_api::operator_key::read(&file).ok()?;
-                Some(key(secret, &format!("the operator's key in {}", file.display())))
+                Some(key(
+                    secret,
+                    &format!("the operator's key in {}", file.display()),
+                ))
             });
         Ok(Self { url, key })
     }
@@ -83,11 +98,19 @@ impl Target {
 
 /// The address without a path, so that also the one of the MCP endpoint may be given.
 fn base_url(url: &str) -> Result<String, BadUsage> {
-    let base = url.trim_end_matches('/').trim_end_matches("/mcp").trim_end_matches('/');
-    if base.strip_prefix("http://").is_some_and(|host| !host.is_empty()) {
+    let base = url
+        .trim_end_matches('/')
+        .trim_end_matches("/mcp")
+        .trim_end_matches('/');
+    if base
+        .strip_prefix("http://")
+        .is_some_and(|host| !host.is_empty())
+    {
         return Ok(base.to_owned());
     }
-    Err(BadUsage(format!("--url is '{url}', but must be an http address such as http://127.0.0.1:8000")))
+    Err(BadUsage(format!(
+        "--url is '{url}', but must be an http address such as http://127.0.0.1:8000"
+    )))
 }
 
 /// A session with the API.
@@ -110,20 +133,27 @@ impl Client {
             http = http.no_proxy();
         }
         // Connections are not kept: one that the API has closed meanwhile would fail the next request.
-        let http = http.pool_max_idle_per_host(0).build().context("cannot start the HTTP client")?;
-        let mut config = StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", target.url))
-            .max_sse_event_size(MAX_ANSWER_BYTES);
+        let http = http
+            .pool_max_idle_per_host(0)
+            .build()
+            .context("cannot start the HTTP client")?;
+        let mut config =
+            StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", target.url))
+                .max_sse_event_size(MAX_ANSWER_BYTES);
         config.auth_header = target.key.as_ref().map(|key| key.secret.clone());
-        let mut retry = ExponentialBackoff::default();
-        retry.max_times = Some(RECONNECTS);
-        config.retry_config = Arc::new(retry);
+        // A broken stream is reported at once: the job goes on, and its result stays.
+        config.retry_config = Arc::new(NeverRetry::default());
         let (sender, progress) = mpsc::unbounded_channel();
         let listener = Listener { progress: sender };
         let service = listener
             .serve(StreamableHttpClientTransport::with_client(http, config))
             .await
             .map_err(|error| explain(error.into(), target))?;
-        Ok(Self { target: target.clone(), service, progress })
+        Ok(Self {
+            target: target.clone(),
+            service,
+            progress,
+        })
     }
 
     /// The tools that we may call.
@@ -131,7 +161,10 @@ impl Client {
     /// # Errors
     /// What stands in the way, in words.
     pub(crate) async fn tools(&self) -> anyhow::Result<Vec<Tool>> {
-        self.service.list_all_tools().await.map_err(|error| explain(error.into(), &self.target))
+        self.service
+            .list_all_tools()
+            .await
+            .map_err(|error| explain(error.into(), &self.target))
     }
 
     /// Calls a tool, and tells what is heard of it meanwhile. Ctrl-C cancels it.
@@ -150,10 +183,15 @@ impl Client {
         let mut options = PeerRequestOptions::no_options();
         if let Some(key) = idempotency_key {
             let mut meta = RequestMetaObject::new();
-            meta.0.0.insert(IDEMPOTENCY_KEY.to_owned(), Value::from(key));
+            meta.0
+                .0
+                .insert(IDEMPOTENCY_KEY.to_owned(), Value::from(key));
             options = options.with_meta(meta);
         }
-        let sent = self.service.send_cancellable_request(request, options).await;
+        let sent = self
+            .service
+            .send_cancellable_request(request, options)
+            .await;
         let mut request = sent.map_err(|error| explain(error.into(), &self.target))?;
         let answer = loop {
             tokio::select! {
@@ -172,10 +210,13 @@ impl Client {
             .map_err(|_| rmcp::ServiceError::TransportClosed)
             .flatten()
             .map_err(|error| explain(error.into(), &self.target))?;
-        match answer {
-            ServerResult::CallToolResult(result) => Ok(result),
-            other => Err(anyhow!("{} gave an answer of another kind: {other:?}", self.target.url)),
-        }
+        let ServerResult::CallToolResult(result) = answer else {
+            bail!(
+                "{} gave an answer of another kind: {answer:?}",
+                self.target.url
+            );
+        };
+        Ok(result)
     }
 
     /// Asks a built-in tool, whose answer is one JSON object.
@@ -183,33 +224,44 @@ impl Client {
     /// # Errors
     /// [`ToolError`] where the tool refused; or the call could not be made.
     pub(crate) async fn ask(&mut self, tool: &str, arguments: Value) -> anyhow::Result<Value> {
-        let Value::Object(arguments) = arguments else { bail!("the arguments of {tool} are no object") };
+        let Value::Object(arguments) = arguments else {
+            bail!("the arguments of {tool} are no object")
+        };
         let result = self.call(tool, arguments, None, drop).await?;
         if result.is_error == Some(true) {
             return Err(ToolError::of(&result).into());
         }
-        result.structured_content.with_context(|| format!("{tool} gave no structured answer"))
+        result
+            .structured_content
+            .with_context(|| format!("{tool} gave no structured answer"))
     }
 
     /// The same, read as a type of ours.
     ///
     /// # Errors
     /// As [`Client::ask`], and where the answer has another shape.
-    pub(crate) async fn ask_as<T: DeserializeOwned>(&mut self, tool: &str, arguments: Value) -> anyhow::Result<T> {
+    pub(crate) async fn ask_as<T: DeserializeOwned>(
+        &mut self,
+        tool: &str,
+        arguments: Value,
+    ) -> anyhow::Result<T> {
         let answer = self.ask(tool, arguments).await?;
-        serde_json::from_value(answer).with_context(|| format!("{tool} gave an answer that cannot be read"))
+        serde_json::from_value(answer)
+            .with_context(|| format!("{tool} gave an answer that cannot be read"))
     }
 
     /// Ends the session, so that the API need not find out by itself.
-    pub(crate) async fn close(self) {
-        // What the caller came for has been received.
-        drop(self.service.cancel().await);
+    pub(crate) async fn close(mut self) {
+        // What the caller came for has been received, so that nothing is worth an error or a long wait.
+        drop(self.service.close_with_timeout(FAREWELL).await);
     }
 }
 
 fn is_loopback(url: &str) -> bool {
     let host = url.trim_start_matches("http://");
-    ["127.", "localhost", "[::1]"].iter().any(|loopback| host.starts_with(loopback))
+    ["127.", "localhost", "[::1]"]
+        .iter()
+        .any(|loopback| host.starts_with(loopback))
 }
 
 /// Passes progress on to whoever waits for a call.
@@ -220,10 +272,17 @@ struct Listener {
 
 impl ClientHandler for Listener {
     fn get_info(&self) -> ClientConfig {
-        ClientConfig::new(ClientCapabilities::default(), Implementation::new("smcp", env!("CARGO_PKG_VERSION")))
+        ClientConfig::new(
+            ClientCapabilities::default(),
+            Implementation::new("smcp", env!("CARGO_PKG_VERSION")),
+        )
     }
 
-    async fn on_progress(&self, progress: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
+    async fn on_progress(
+        &self,
+        progress: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
         // Nobody listens any more once the answer is there.
         drop(self.progress.send(progress));
     }
@@ -235,17 +294,31 @@ mod tests {
 
     #[test]
     fn addresses_are_taken_with_and_without_the_endpoint() {
-        for url in ["http://h:1", "http://h:1/", "http://h:1/mcp", "http://h:1/mcp/"] {
+        for url in [
+            "http://h:1",
+            "http://h:1/",
+            "http://h:1/mcp",
+            "http://h:1/mcp/",
+        ] {
             assert_eq!(base_url(url).unwrap(), "http://h:1", "{url}");
         }
         for url in ["h:1", "https://h", "http://", ""] {
-            assert!(base_url(url).unwrap_err().to_string().contains("must be an http address"), "{url}");
+            assert!(
+                base_url(url)
+                    .unwrap_err()
+                    .to_string()
+                    .contains("must be an http address"),
+                "{url}"
+            );
         }
     }
 
     #[test]
     fn a_key_never_shows_itself() {
-        let key = Key { secret: "hunter2".into(), origin: "the key of --api-key".into() };
+        let key = Key {
+            secret: "hunter2".into(),
+            origin: "the key of --api-key".into(),
+        };
         assert!(!format!("{key:?}").contains("hunter2"));
     }
 }

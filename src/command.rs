@@ -16,7 +16,10 @@ use crate::client::{Client, Target};
 
 /// Runs a command that talks: one thread is enough for one conversation.
 fn block_on<T>(command: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     runtime.block_on(command)
 }
 
@@ -28,8 +31,8 @@ fn with_client(
     let target = Target::of(connection)?;
     block_on(async {
         let mut client = Client::connect(&target).await?;
-        let code = command(&mut client).await?;
+        let code = command(&mut client).await;
         client.close().await;
-        Ok(code)
+        code
     })
 }

@@ -31,7 +31,13 @@ impl Lock {
     pub(crate) fn take(directory: &Path) -> anyhow::Result<Self> {
         let path = directory.join("up.lock");
         let cannot = || format!("cannot lock {}", path.display());
-        let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+        let open = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path);
         let mut file = open.with_context(cannot)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -66,7 +72,10 @@ mod tests {
         let data = directory.path().join("a/b");
         create(&data).unwrap();
         create(&data).unwrap();
-        assert_eq!(std::fs::metadata(&data).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(
+            std::fs::metadata(&data).unwrap().permissions().mode() & 0o777,
+            0o700
+        );
     }
 
     #[test]
@@ -74,7 +83,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let first = Lock::take(directory.path()).unwrap();
         let refused = Lock::take(directory.path()).unwrap_err().to_string();
-        assert!(refused.contains(&format!("pid {}", std::process::id())), "{refused}");
+        assert!(
+            refused.contains(&format!("pid {}", std::process::id())),
+            "{refused}"
+        );
         drop(first);
         Lock::take(directory.path()).unwrap();
     }

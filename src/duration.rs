@@ -8,14 +8,20 @@ use std::time::Duration;
 /// # Errors
 /// A sentence that says what is expected.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let expected = || format!("'{text}' is no duration: write a number with its unit, such as 90s, 10m, 1h30m or 2d");
+    let expected = || {
+        format!(
+            "'{text}' is no duration: write a number with its unit, such as 90s, 10m, 1h30m or 2d"
+        )
+    };
     let mut seconds: u64 = 0;
     let mut rest = text.trim();
     if rest.is_empty() {
         return Err(expected());
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(expected)?;
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit())
+            .ok_or_else(expected)?;
         let number: u64 = rest[..digits].parse().map_err(|_| expected())?;
         let (unit, after) = rest[digits..].split_at_checked(1).ok_or_else(expected)?;
         let of_unit = match unit {

@@ -57,15 +57,24 @@ fn exit_code(error: &anyhow::Error) -> ExitCode {
     let refused = |cause: &(dyn Error + 'static)| {
         cause.is::<BadUsage>() || cause.is::<ConfigError>() || cause.is::<InvalidFilter>()
     };
-    if let Some(api) = error.chain().find_map(|cause| cause.downcast_ref::<smcp_api::ApiError>()) {
+    if let Some(api) = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<smcp_api::ApiError>())
+    {
         return ExitCode::from(api.exit_code());
     }
-    if error.chain().any(refused) { ExitCode::from(REFUSED) } else { ExitCode::FAILURE }
+    if error.chain().any(refused) {
+        ExitCode::from(REFUSED)
+    } else {
+        ExitCode::FAILURE
+    }
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |cause: &(dyn Error + 'static)| {
-        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
     };
     error.chain().any(broken)
 }
@@ -79,8 +88,13 @@ mod tests {
     #[test]
     fn the_chain_is_printed_once_line_by_line() {
         let io = io::Error::other("no space left");
-        let error = anyhow::Error::new(io).context("cannot write x").context("the backup failed");
-        assert_eq!(render(&error), "error: the backup failed\n  because: cannot write x\n  because: no space left\n");
+        let error = anyhow::Error::new(io)
+            .context("cannot write x")
+            .context("the backup failed");
+        assert_eq!(
+            render(&error),
+            "error: the backup failed\n  because: cannot write x\n  because: no space left\n"
+        );
         let repeated = anyhow!("no space left").context("cannot write x: no space left");
         assert_eq!(render(&repeated), "error: cannot write x: no space left\n");
     }
@@ -89,7 +103,10 @@ mod tests {
     fn bad_usage_and_bad_settings_exit_with_2() {
         let rows = [
             (anyhow!("x"), ExitCode::FAILURE),
-            (anyhow!(BadUsage("x".into())).context("y"), ExitCode::from(2)),
+            (
+                anyhow!(BadUsage("x".into())).context("y"),
+                ExitCode::from(2),
+            ),
             (anyhow!(ConfigError::NoDataDirectory), ExitCode::from(2)),
         ];
         for (error, expected) in rows {
@@ -99,7 +116,8 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_seen_enough_is_no_failure() {
-        let error = Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot print");
+        let error =
+            Err::<(), _>(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot print");
         assert!(is_broken_pipe(&error.unwrap_err()));
     }
 }

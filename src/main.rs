@@ -23,7 +23,10 @@ use self::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     // Before anything else: that process confines itself, which it can do only while nothing has started in it.
-    if std::env::args_os().nth(1).is_some_and(|name| name == "sandbox-exec") {
+    if std::env::args_os()
+        .nth(1)
+        .is_some_and(|name| name == "sandbox-exec")
+    {
         return smcp_worker::sandbox::exec::main();
     }
     run(Cli::parse().command).unwrap_or_else(|error| failure::report(&error))
@@ -35,7 +38,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Api(options) => role::api(&options),
         Command::Worker(options) => role::worker(&options),
         Command::Tools(options) => command::tools::run(&options),
-        Command::Call(options) => command::call::run(options),
+        Command::Call(options) => command::call::run(&options),
         Command::Jobs(what) => command::jobs::run(what),
         Command::Plugins(what) => command::plugins::run(what),
         Command::Db(what) => command::database::run(what),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context as _;
-use smcp_common::config::{Config, Flags, Log};
+use smcp_common::config::{Config, Flags};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::telemetry;
 use tokio::runtime::{Builder, Runtime};
@@ -28,7 +28,11 @@ pub(crate) fn api(options: &Api) -> anyhow::Result<ExitCode> {
             drop(writeln!(io::stdout(), "{address}"));
         }
     };
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start")?;
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let ended = runtime.block_on(async {
         let shutdown = shutdown(&config, &options.supervision)?;
         smcp_api::run(config, shutdown, announce).await?;
@@ -39,8 +43,14 @@ pub(crate) fn api(options: &Api) -> anyhow::Result<ExitCode> {
 
 /// Runs a worker until it is told to stop.
 pub(crate) fn worker(options: &Worker) -> anyhow::Result<ExitCode> {
-    let Settings { config, environment } = prepare(&Flags::from(options))?;
-    let runtime = Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let Settings {
+        config,
+        environment,
+    } = prepare(&Flags::from(options))?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let ended = runtime.block_on(async {
         let shutdown = shutdown(&config, &options.supervision)?;
         smcp_worker::run(config, environment, shutdown).await?;
@@ -49,18 +59,9 @@ pub(crate) fn worker(options: &Worker) -> anyhow::Result<ExitCode> {
     end(runtime, ended)
 }
 
-/// Starts the log; what our libraries have to say of each session is not asked for.
-///
-/// # Errors
-/// A filter that cannot be read.
-pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
-    telemetry::start(&Log { filter: format!("rmcp=warn,{}", log.filter), json: log.json })?;
-    Ok(())
-}
-
 fn prepare(flags: &Flags) -> anyhow::Result<Settings> {
     let settings = settings::load(flags)?;
-    start_log(&settings.config.log)?;
+    telemetry::start(&settings.config.log)?;
     data_directory::create(&settings.config.data_dir)?;
     Ok(settings)
 }
@@ -68,14 +69,18 @@ fn prepare(flags: &Flags) -> anyhow::Result<Settings> {
 /// Stops on signals, and as a child also when standard input ends: its other end is held by `smcp up`, and nobody
 /// else tells us where that was killed.
 fn shutdown(config: &Config, supervision: &Supervision) -> anyhow::Result<Shutdown> {
-    let shutdown = Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
+    let shutdown =
+        Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
     if supervision.supervised {
         let shutdown = shutdown.clone();
         // A thread of its own, as standard input can only be waited for by blocking; it ends with the process.
         thread::spawn(move || {
             let ended = io::copy(&mut io::stdin().lock(), &mut io::sink());
             if !shutdown.drain.is_cancelled() {
-                tracing::warn!(error = ended.err().map(tracing::field::display), "stopping: smcp up is gone");
+                tracing::warn!(
+                    error = ended.err().map(tracing::field::display),
+                    "stopping: smcp up is gone"
+                );
             }
             shutdown.begin();
         });

@@ -31,9 +31,14 @@ pub(crate) fn load(flags: &Flags) -> anyhow::Result<Settings> {
             break;
         }
     }
-    let file = file.as_ref().map(|(name, text)| (name.as_str(), text.as_str()));
+    let file = file
+        .as_ref()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
     let config = Config::load(file, &environment, flags)?;
-    Ok(Settings { config, environment })
+    Ok(Settings {
+        config,
+        environment,
+    })
 }
 
 /// The text of a configuration file; `None` where it does not exist and need not.
@@ -43,14 +48,19 @@ fn read(path: &Path, must_exist: bool) -> anyhow::Result<Option<String>> {
         Err(error) if error.kind() == ErrorKind::NotFound && !must_exist => Ok(None),
         Err(error) => {
             let why = anyhow!(BadUsage(error.to_string()));
-            Err(why).with_context(|| format!("cannot read the configuration file {}", path.display()))
+            Err(why)
+                .with_context(|| format!("cannot read the configuration file {}", path.display()))
         }
     }
 }
 
 impl From<&Storage> for Flags {
     fn from(storage: &Storage) -> Self {
-        Self { data_dir: storage.data_dir.clone(), database: storage.database.clone(), ..Self::default() }
+        Self {
+            data_dir: storage.data_dir.clone(),
+            database: storage.database.clone(),
+            ..Self::default()
+        }
     }
 }
 
@@ -62,19 +72,30 @@ impl From<&Api> for Flags {
 
 impl From<&Worker> for Flags {
     fn from(options: &Worker) -> Self {
-        Self { plugins: options.plugins.clone(), ..Self::from(&options.storage) }
+        Self {
+            plugins: options.plugins.clone(),
+            ..Self::from(&options.storage)
+        }
     }
 }
 
 impl From<&Up> for Flags {
     fn from(options: &Up) -> Self {
         let flags = with_listener(Self::from(&options.storage), &options.listener);
-        Self { workers: options.workers, plugins: options.plugins.clone(), ..flags }
+        Self {
+            workers: options.workers,
+            plugins: options.plugins.clone(),
+            ..flags
+        }
     }
 }
 
 fn with_listener(flags: Flags, listener: &Listener) -> Flags {
-    let host = if listener.allow_external { Some("0.0.0.0".to_owned()) } else { listener.host.clone() };
+    let host = if listener.allow_external {
+        Some("0.0.0.0".to_owned())
+    } else {
+        listener.host.clone()
+    };
     Flags {
         host,
         port: listener.port,

@@ -9,18 +9,26 @@ pub(crate) struct Table {
 impl Table {
     /// A table of these columns.
     pub(crate) fn new<const N: usize>(columns: [&str; N]) -> Self {
-        Self { rows: vec![columns.map(ToOwned::to_owned).to_vec()] }
+        Self {
+            rows: vec![columns.map(ToOwned::to_owned).to_vec()],
+        }
     }
 
     /// Adds a row.
     pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(cells.to_vec());
+        self.rows.push(cells.into());
     }
 
     /// The lines, heading first. With `paint`, a cell is changed after it has been padded: colours take no room.
     pub(crate) fn render(&self, paint: impl Fn(usize, usize, &str) -> String) -> String {
         let columns = self.rows.first().map_or(0, Vec::len);
-        let width = |column: usize| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+        let width = |column: usize| {
+            self.rows
+                .iter()
+                .map(|row| row[column].chars().count())
+                .max()
+                .unwrap_or(0)
+        };
         let widths: Vec<_> = (0..columns).map(width).collect();
         let mut text = String::new();
         for (n, row) in self.rows.iter().enumerate() {

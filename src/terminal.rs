@@ -18,7 +18,11 @@ const CLEAR: &str = "\r\x1b[2K";
 /// Standard output cannot be written, a pipe whose reader is gone included.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     print_raw(text)?;
-    if text.is_empty() || text.ends_with('\n') { Ok(()) } else { print_raw("\n") }
+    if text.is_empty() || text.ends_with('\n') {
+        Ok(())
+    } else {
+        print_raw("\n")
+    }
 }
 
 /// Writes text to standard output as it is.
@@ -27,7 +31,9 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// As [`print`].
 pub(crate) fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write to standard output")
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("cannot write to standard output")
 }
 
 /// Writes a value as indented JSON to standard output.
@@ -40,7 +46,10 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 
 /// The text without characters that would steer the terminal; line ends become spaces.
 pub(crate) fn one_line(text: &str) -> String {
-    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    text.trim_end()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
 }
 
 /// Whether text is coloured.
@@ -52,7 +61,11 @@ pub(crate) struct Style {
 impl Style {
     /// For a stream: colours on a terminal, unless `NO_COLOR` is set.
     pub(crate) fn of(stream: &impl IsTerminal, environment: &Environment) -> Self {
-        Self { colours: stream.is_terminal() && !is_dumb(environment) && environment.text("NO_COLOR").is_none() }
+        Self {
+            colours: stream.is_terminal()
+                && !is_dumb(environment)
+                && environment.text("NO_COLOR").is_none(),
+        }
     }
 
     /// For standard output.
@@ -91,7 +104,11 @@ impl Style {
     }
 
     fn paint(self, code: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 }
 
@@ -114,8 +131,14 @@ impl Progress<Stderr> {
     pub(crate) fn on_stderr(environment: &Environment) -> Self {
         let out = io::stderr();
         let live = out.is_terminal() && !is_dumb(environment);
-        let width = live.then(|| tcgetwinsize(&out).map_or(80, |size| usize::from(size.ws_col).max(20)));
-        Self { style: Style::of(&out, environment), out, width, shown: false }
+        let width =
+            live.then(|| tcgetwinsize(&out).map_or(80, |size| usize::from(size.ws_col).max(20)));
+        Self {
+            style: Style::of(&out, environment),
+            out,
+            width,
+            shown: false,
+        }
     }
 }
 
@@ -127,12 +150,12 @@ impl<W: Write> Progress<W> {
 
     /// Shows how far the job has come.
     pub(crate) fn report(&mut self, progress: f64, total: Option<f64>, message: Option<&str>) {
-        let count = match total {
-            Some(total) => format!("{progress}/{total}"),
-            None => progress.to_string(),
+        let counted = match total {
+            Some(total) => format!("{}/{}", count(progress), count(total)),
+            None => count(progress),
         };
         let message = message.map(one_line).unwrap_or_default();
-        let text = format!("{count} {message}");
+        let text = format!("{counted} {message}");
         match (self.width, total) {
             (Some(width), Some(total)) => {
                 let room = width.saturating_sub(BAR + 2);
@@ -171,7 +194,11 @@ impl<W: Write> Progress<W> {
 
     /// Progress is an extra: the answer matters also where nobody can see the progress.
     fn write(&mut self, text: &str) {
-        drop(self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()));
+        drop(
+            self.out
+                .write_all(text.as_bytes())
+                .and_then(|()| self.out.flush()),
+        );
     }
 }
 
@@ -188,16 +215,29 @@ impl<W: Write> Drop for Progress<W> {
     reason = "a share between 0 and 1 of a few columns"
 )]
 fn bar(share: f64) -> String {
-    let share = if share.is_finite() { share.clamp(0.0, 1.0) } else { 0.0 };
+    let share = if share.is_finite() {
+        share.clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
     let done = (share * BAR as f64).round() as usize;
     format!("{}{}", "━".repeat(done), "┈".repeat(BAR - done))
+}
+
+/// A number with two decimals at the most.
+fn count(number: f64) -> String {
+    let text = format!("{number:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn cut(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
     }
-    text.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+    text.chars()
+        .take(columns.saturating_sub(1))
+        .chain(['…'])
+        .collect()
 }
 
 #[cfg(test)]
@@ -206,7 +246,14 @@ mod tests {
 
     fn written(width: Option<usize>, report: impl FnOnce(&mut Progress<&mut Vec<u8>>)) -> String {
         let mut out = Vec::new();
-        let mut progress = Progress { out: &mut out, width, style: Style { colours: width.is_some() }, shown: false };
+        let mut progress = Progress {
+            out: &mut out,
+            width,
+            style: Style {
+                colours: width.is_some(),
+            },
+            shown: false,
+        };
         report(&mut progress);
         drop(progress);
         String::from_utf8(out).unwrap()
@@ -218,8 +265,9 @@ mod tests {
             progress.report(3.0, Some(10.0), Some("copying"));
             progress.log("warm\x1b[31m\tup");
             progress.report(0.5, None, None);
+            progress.report(20.0 / 3.0, Some(10.0), None);
         });
-        assert_eq!(text, "3/10 copying\nwarm [31m up\n0.5\n");
+        assert_eq!(text, "3/10 copying\nwarm [31m up\n0.5\n6.67/10\n");
     }
 
     #[test]
@@ -230,7 +278,9 @@ mod tests {
             progress.report(10.0, Some(10.0), None);
         });
         let (half, full) = ("━".repeat(10) + &"┈".repeat(10), "━".repeat(20));
-        let expected = format!("{CLEAR}{half} 5/10 a message th…{CLEAR}\x1b[2mup\x1b[0m\n{CLEAR}{full} 10/10{CLEAR}");
+        let expected = format!(
+            "{CLEAR}{half} 5/10 a message th…{CLEAR}\x1b[2mup\x1b[0m\n{CLEAR}{full} 10/10{CLEAR}"
+        );
         assert_eq!(text, expected);
     }
 

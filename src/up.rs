@@ -10,20 +10,23 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use smcp_common::config::Flags;
 use smcp_common::lifecycle::Shutdown;
+use smcp_common::telemetry;
 
 use crate::cli::Up;
 use crate::data_directory::{self, Lock};
-use crate::role::start_log;
 use crate::settings::{self, Settings};
 
 /// Runs everything until told to stop.
 pub(crate) fn run(options: &Up) -> anyhow::Result<ExitCode> {
     let flags = Flags::from(options);
     let settings = settings::load(&flags)?;
-    start_log(&settings.config.log)?;
+    telemetry::start(&settings.config.log)?;
     data_directory::create(&settings.config.data_dir)?;
     let lock = Lock::take(&settings.config.data_dir)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
     let code = runtime.block_on(supervise(&settings, flags));
     runtime.shutdown_background();
     drop(lock);
@@ -32,8 +35,13 @@ pub(crate) fn run(options: &Up) -> anyhow::Result<ExitCode> {
 
 async fn supervise(settings: &Settings, flags: Flags) -> anyhow::Result<ExitCode> {
     let Settings { config, .. } = settings;
-    let shutdown = Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
-    let supervisor = supervisor::Supervisor::new(child::Program::this(flags)?, config.workers, shutdown);
+    let shutdown =
+        Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
+    let supervisor = supervisor::Supervisor::new(
+        child::Program::this(flags)?,
+        config.workers,
+        shutdown.clone(),
+    );
     let tell = async {
         if let Some(address) = supervisor.ready().await {
             ready::tell(settings, address).await
@@ -45,7 +53,9 @@ async fn supervise(settings: &Settings, flags: Flags) -> anyhow::Result<ExitCode
     tokio::pin!(tell, keep);
     tokio::select! {
         told = &mut tell => {
-            if let Err(error) = told {
+            if let Err(error) = told
+                && !shutdown.drain.is_cancelled()
+            {
                 tracing::warn!(error = format!("{error:#}"), "started, but what is there cannot be told");
             }
             keep.await

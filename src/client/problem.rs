@@ -14,13 +14,13 @@ use super::Target;
 /// What can go wrong with a session.
 #[derive(Debug)]
 pub(super) enum SessionError {
-    Start(ClientInitializeError),
+    Start(Box<ClientInitializeError>),
     Service(ServiceError),
 }
 
 impl From<ClientInitializeError> for SessionError {
     fn from(error: ClientInitializeError) -> Self {
-        Self::Start(error)
+        Self::Start(Box::new(error))
     }
 }
 
@@ -32,25 +32,35 @@ impl From<ServiceError> for SessionError {
 
 impl SessionError {
     fn transport(&self) -> Option<&StreamableHttpError<reqwest::Error>> {
-        let (Self::Start(ClientInitializeError::TransportError { error, .. })
-        | Self::Service(ServiceError::TransportSend(error))) = self
-        else {
-            return None;
+        let DynamicTransportError { error, .. } = match self {
+            Self::Start(start) => {
+                let ClientInitializeError::TransportError { error, .. } = start.as_ref() else {
+                    return None;
+                };
+                error
+            }
+            Self::Service(ServiceError::TransportSend(error)) => error,
+            Self::Service(_) => return None,
         };
-        let DynamicTransportError { error, .. } = error;
         error.downcast_ref()
     }
 
     fn is_lost(&self) -> bool {
-        matches!(
-            self,
-            Self::Service(ServiceError::TransportClosed) | Self::Start(ClientInitializeError::ConnectionClosed(_))
-        )
+        match self {
+            Self::Start(start) => {
+                matches!(start.as_ref(), ClientInitializeError::ConnectionClosed(_))
+            }
+            Self::Service(service) => matches!(service, ServiceError::TransportClosed),
+        }
     }
 }
 
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(transport) = self.transport() {
+            // Without the names of the types that carried it.
+            return transport.fmt(f);
+        }
         match self {
             Self::Start(error) => error.fmt(f),
             Self::Service(ServiceError::McpError(error)) => f.write_str(&error.message),
@@ -70,11 +80,17 @@ pub(super) fn explain(error: SessionError, target: &Target) -> anyhow::Error {
             return anyhow::anyhow!("no SMCP answers at {url} ({root}); start one with: smcp up");
         }
         Some(StreamableHttpError::AuthRequired(_)) => return anyhow::anyhow!(refused(target)),
-        Some(StreamableHttpError::Client(_) | StreamableHttpError::UnexpectedEndOfStream) => lost(url),
-        Some(StreamableHttpError::UnexpectedServerResponse(_) | StreamableHttpError::UnexpectedContentType(_)) => {
+        Some(StreamableHttpError::Client(_) | StreamableHttpError::UnexpectedEndOfStream) => {
+            lost(url)
+        }
+        Some(
+            StreamableHttpError::UnexpectedServerResponse(_)
+            | StreamableHttpError::UnexpectedContentType(_)
+            | StreamableHttpError::HttpStatus(_),
+        ) => {
             format!("what answers at {url} is not the API of SMCP; give its address with --url")
         }
-        _ if error.is_lost() => lost(url),
+        _ if error.is_lost() => return anyhow::anyhow!(lost(url)),
         _ => format!("{url} refused"),
     };
     anyhow::Error::new(error).context(why)
@@ -113,8 +129,14 @@ pub(crate) struct ToolError {
 impl ToolError {
     /// The error in a result that is one.
     pub(crate) fn of(result: &CallToolResult) -> Self {
-        let code = result.structured_content.as_ref().and_then(|content| content.pointer("/error/code")?.as_str());
-        Self { code: code.unwrap_or_default().to_owned(), message: text(result) }
+        let code = result
+            .structured_content
+            .as_ref()
+            .and_then(|content| content.pointer("/error/code")?.as_str());
+        Self {
+            code: code.unwrap_or_default().to_owned(),
+            message: text(result),
+        }
     }
 }
 
@@ -149,8 +171,14 @@ mod tests {
 
     #[test]
     fn a_refused_key_is_named_by_its_origin() {
-        let target = |key| Target { url: "http://h:1".into(), key };
-        let key = Key { secret: "hunter2".into(), origin: "the key in SMCP_API_KEY".into() };
+        let target = |key| Target {
+            url: "http://h:1".into(),
+            key,
+        };
+        let key = Key {
+            secret: "hunter2".into(),
+            origin: "the key in SMCP_API_KEY".into(),
+        };
         assert_eq!(
             refused(&target(Some(key))),
             "http://h:1 refused the key in SMCP_API_KEY; give another with --api-key or SMCP_API_KEY"
@@ -162,8 +190,12 @@ mod tests {
     fn the_code_of_a_refusal_is_kept() {
         let mut result = CallToolResult::error(vec![ContentBlock::text("no worker answered")]);
         assert_eq!(ToolError::of(&result).code, "");
-        result.structured_content = Some(serde_json::json!({"error": {"code": "no_worker", "message": "…"}}));
+        result.structured_content =
+            Some(serde_json::json!({"error": {"code": "no_worker", "message": "…"}}));
         let error = ToolError::of(&result);
-        assert_eq!((error.code.as_str(), error.to_string().as_str()), ("no_worker", "no worker answered"));
+        assert_eq!(
+            (error.code.as_str(), error.to_string().as_str()),
+            ("no_worker", "no worker answered")
+        );
     }
 }

@@ -16,28 +16,41 @@ use crate::failure::BadUsage;
 use crate::terminal::{Progress, print, print_json};
 
 /// Calls a tool.
-pub(crate) fn run(options: Call) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
     with_client(&options.connection, async |client| {
         let tools = client.tools().await?;
         let schema = schema(&tools, &options.tool)?;
         let json = options.args.as_deref().map(read_args).transpose()?;
-        let arguments = arguments::read(&options.tool, schema, json.as_deref(), &options.arguments)?;
+        let arguments =
+            arguments::read(&options.tool, schema, json.as_deref(), &options.arguments)?;
         if options.detach || options.at.is_some() || options.r#in.is_some() {
-            submit(client, &options, arguments).await
+            submit(client, options, arguments).await
         } else {
-            call(client, &options, arguments).await
+            call(client, options, arguments).await
         }
     })
 }
 
-async fn call(client: &mut Client, options: &Call, arguments: Map<String, Value>) -> anyhow::Result<ExitCode> {
+async fn call(
+    client: &mut Client,
+    options: &Call,
+    arguments: Map<String, Value>,
+) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::on_stderr(&Environment::of_process());
-    let show = |news: ProgressNotificationParam| match (&news.message, news.total) {
-        // What a plugin writes to its standard error comes as a message without a total.
-        (Some(line), None) => progress.log(line),
-        (message, total) => progress.report(news.progress, total, message.as_deref()),
+    let mut last = None::<f64>;
+    let show = |news: ProgressNotificationParam| {
+        // A line that the plugin wrote to its standard error counts as next to nothing.
+        let is_log =
+            news.total.is_none() || last.is_some_and(|last| news.progress <= last.next_up());
+        last = Some(news.progress);
+        match &news.message {
+            Some(line) if is_log => progress.log(line),
+            message => progress.report(news.progress, news.total, message.as_deref()),
+        }
     };
-    let result = client.call(&options.tool, arguments, options.key.as_deref(), show).await?;
+    let result = client
+        .call(&options.tool, arguments, options.key.as_deref(), show)
+        .await?;
     drop(progress);
     let failed = result.is_error == Some(true);
     if options.connection.json {
@@ -47,10 +60,18 @@ async fn call(client: &mut Client, options: &Call, arguments: Map<String, Value>
     } else {
         print(&text(&result))?;
     }
-    Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
-async fn submit(client: &mut Client, options: &Call, arguments: Map<String, Value>) -> anyhow::Result<ExitCode> {
+async fn submit(
+    client: &mut Client,
+    options: &Call,
+    arguments: Map<String, Value>,
+) -> anyhow::Result<ExitCode> {
     let mut request = json!({ "tool": options.tool, "arguments": arguments });
     if let Some(key) = &options.key {
         request["idempotency_key"] = json!(key);
@@ -65,7 +86,11 @@ async fn submit(client: &mut Client, options: &Call, arguments: Map<String, Valu
     if options.connection.json {
         print_json(&submitted)?;
     } else {
-        print(submitted["id"].as_str().context("jobs__submit gave no job id")?)?;
+        print(
+            submitted["id"]
+                .as_str()
+                .context("jobs__submit gave no job id")?,
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -76,7 +101,9 @@ fn read_args(args: &str) -> anyhow::Result<String> {
         return Ok(args.to_owned());
     }
     let mut json = String::new();
-    io::stdin().read_to_string(&mut json).context("cannot read the arguments from standard input")?;
+    io::stdin()
+        .read_to_string(&mut json)
+        .context("cannot read the arguments from standard input")?;
     Ok(json)
 }
 
@@ -84,16 +111,29 @@ fn schema<'t>(tools: &'t [Tool], name: &str) -> Result<&'t Map<String, Value>, B
     if let Some(tool) = tools.iter().find(|tool| tool.name == name) {
         return Ok(&tool.input_schema);
     }
-    let similar: Vec<_> = tools.iter().map(|tool| tool.name.as_ref()).filter(|tool| are_similar(tool, name)).collect();
-    let hint = if similar.is_empty() { String::new() } else { format!("; did you mean {}?", similar.join(" or ")) };
-    Err(BadUsage(format!("there is no tool '{name}'{hint}\n  smcp tools lists those that can be called")))
+    let similar: Vec<_> = tools
+        .iter()
+        .map(|tool| tool.name.as_ref())
+        .filter(|tool| are_similar(tool, name))
+        .collect();
+    let hint = if similar.is_empty() {
+        String::new()
+    } else {
+        format!("; did you mean {}?", similar.join(" or "))
+    };
+    Err(BadUsage(format!(
+        "there is no tool '{name}'{hint}\n  smcp tools lists those that can be called"
+    )))
 }
 
 /// Whether one is a part of the other, or both name the same plugin or command.
 fn are_similar(tool: &str, name: &str) -> bool {
     let fold = |text: &str| text.to_lowercase().replace('-', "_");
     let (tool, name) = (fold(tool), fold(name));
-    let same_part = tool.split_once("__").zip(name.split_once("__")).is_some_and(|(a, b)| a.0 == b.0 || a.1 == b.1);
+    let same_part = tool
+        .split_once("__")
+        .zip(name.split_once("__"))
+        .is_some_and(|(a, b)| a.0 == b.0 || a.1 == b.1);
     name.len() > 2 && (tool.contains(&name) || name.contains(&tool) || same_part)
 }
 
@@ -118,10 +158,15 @@ mod tests {
 
     #[test]
     fn an_unknown_tool_is_an_error_that_says_where_to_look() {
-        let tools: Vec<Tool> =
-            serde_json::from_value(json!([{"name": "demo_text__upper", "inputSchema": {"type": "object"}}])).unwrap();
+        let tools: Vec<Tool> = serde_json::from_value(
+            json!([{"name": "demo_text__upper", "inputSchema": {"type": "object"}}]),
+        )
+        .unwrap();
         let said = schema(&tools, "upper").unwrap_err().to_string();
-        assert_eq!(said, "there is no tool 'upper'; did you mean demo_text__upper?\n  smcp tools lists those that can be called");
+        assert_eq!(
+            said,
+            "there is no tool 'upper'; did you mean demo_text__upper?\n  smcp tools lists those that can be called"
+        );
         assert!(schema(&tools, "demo_text__upper").is_ok());
     }
 }

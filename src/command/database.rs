@@ -19,14 +19,22 @@ pub(crate) fn run(what: Db) -> anyhow::Result<ExitCode> {
 }
 
 fn backup(options: &DbBackup) -> anyhow::Result<ExitCode> {
-    let database = settings::load(&Flags::from(&options.storage))?.config.database;
+    let database = settings::load(&Flags::from(&options.storage))?
+        .config
+        .database;
     let bytes = queue::backup(&database, &options.file)?;
-    print(&format!("{} copied to {} ({bytes} bytes)", database.display(), options.file.display()))?;
+    print(&format!(
+        "{} copied to {} ({bytes} bytes)",
+        database.display(),
+        options.file.display()
+    ))?;
     Ok(ExitCode::SUCCESS)
 }
 
 fn check(options: &DbCheck) -> anyhow::Result<ExitCode> {
-    let database = settings::load(&Flags::from(&options.storage))?.config.database;
+    let database = settings::load(&Flags::from(&options.storage))?
+        .config
+        .database;
     let condition = queue::check(&database)?;
     if options.json {
         print_json(&json!({
@@ -39,17 +47,28 @@ fn check(options: &DbCheck) -> anyhow::Result<ExitCode> {
     } else {
         print(&format!("{}\n{}", database.display(), render(&condition)))?;
     }
-    Ok(if condition.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if condition.is_sound() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn render(condition: &Condition) -> String {
     if !condition.damage.is_empty() {
         let damage = condition.damage.join("\n  ");
-        return format!("pages: damaged; stop SMCP, keep the file, and restore the newest backup\n  {damage}\n");
+        return format!(
+            "pages: damaged; stop SMCP, keep the file, and restore the newest backup\n  {damage}\n"
+        );
     }
     let audit = match condition.broken_audit {
-        None => format!("{} records, each follows from the one before", condition.audit_records),
-        Some(record) => format!("record {record} does not follow: it was changed, moved or removed"),
+        None => format!(
+            "{} records, each follows from the one before",
+            condition.audit_records
+        ),
+        Some(record) => {
+            format!("record {record} does not follow: it was changed, moved or removed")
+        }
     };
     format!("pages: no damage\naudit: {audit}\n")
 }
@@ -60,11 +79,24 @@ mod tests {
 
     #[test]
     fn what_was_found_is_told() {
-        let sound = Condition { damage: Vec::new(), audit_records: 7, broken_audit: None };
-        assert_eq!(render(&sound), "pages: no damage\naudit: 7 records, each follows from the one before\n");
-        let edited = Condition { broken_audit: Some(3), ..sound.clone() };
+        let sound = Condition {
+            damage: Vec::new(),
+            audit_records: 7,
+            broken_audit: None,
+        };
+        assert_eq!(
+            render(&sound),
+            "pages: no damage\naudit: 7 records, each follows from the one before\n"
+        );
+        let edited = Condition {
+            broken_audit: Some(3),
+            ..sound.clone()
+        };
         assert!(render(&edited).contains("record 3 does not follow"));
-        let damaged = Condition { damage: vec!["row 1 missing".into()], ..sound };
+        let damaged = Condition {
+            damage: vec!["row 1 missing".into()],
+            ..sound
+        };
         assert!(render(&damaged).ends_with("newest backup\n  row 1 missing\n"));
     }
 }

@@ -26,18 +26,32 @@ const PAGE_BYTES: u64 = 1024 * 1024;
 /// Carries out a command on jobs.
 pub(crate) fn run(what: Jobs) -> anyhow::Result<ExitCode> {
     match what {
-        Jobs::List(options) => with_client(&options.connection, async |client| list(client, &options).await),
+        Jobs::List(options) => with_client(&options.connection, async |client| {
+            list(client, &options).await
+        }),
         Jobs::Show(job) => with_client(&job.connection, async |client| show(client, &job).await),
-        Jobs::Tail(job) => with_client(&job.connection, async |client| tail::run(client, &job).await),
+        Jobs::Tail(job) => with_client(&job.connection, async |client| {
+            tail::run(client, &job).await
+        }),
         Jobs::Wait(job) => with_client(&job.connection, async |client| wait(client, &job).await),
-        Jobs::Output(job) => with_client(&job.connection, async |client| output(client, &job).await),
-        Jobs::Cancel(job) => with_client(&job.connection, async |client| cancel(client, &job).await),
+        Jobs::Output(job) => {
+            with_client(&job.connection, async |client| output(client, &job).await)
+        }
+        Jobs::Cancel(job) => {
+            with_client(&job.connection, async |client| cancel(client, &job).await)
+        }
     }
 }
 
 async fn list(client: &mut Client, options: &JobsList) -> anyhow::Result<ExitCode> {
     let mut filter = Map::from_iter([("limit".to_owned(), json!(options.limit))]);
-    let JobsList { state, tool, lane, agent, .. } = options;
+    let JobsList {
+        state,
+        tool,
+        lane,
+        agent,
+        ..
+    } = options;
     for (name, value) in [("tool", tool), ("lane", lane), ("agent", agent)] {
         if let Some(value) = value {
             filter.insert(name.to_owned(), json!(value));
@@ -60,12 +74,22 @@ fn table(jobs: &[Job]) -> String {
     if jobs.is_empty() {
         return "no jobs\n".to_owned();
     }
-    let (now, style) = (SystemClock.now(), Style::of_stdout(&Environment::of_process()));
+    let (now, style) = (
+        SystemClock.now(),
+        Style::of_stdout(&Environment::of_process()),
+    );
     let mut table = Table::new(["ID", "STATE", "AGE", "AGENT", "LANE", "TOOL"]);
     for job in jobs {
         let age = duration::render(now.since(job.created_at));
         let lane = job.lane.clone().unwrap_or_else(|| "-".to_owned());
-        table.row([job.id.clone(), job.state.clone(), age, job.agent.clone(), lane, job.tool.clone()]);
+        table.row([
+            job.id.clone(),
+            job.state.clone(),
+            age,
+            job.agent.clone(),
+            lane,
+            job.tool.clone(),
+        ]);
     }
     table.render(|row, column, cell| match (row, column) {
         (0, _) => style.bold(cell),
@@ -87,7 +111,12 @@ async fn show(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode>
 
 async fn wait(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode> {
     let ended = loop {
-        let job = client.ask("jobs__wait", json!({ "id": options.id, "timeout_s": WAIT_S })).await?;
+        let job = client
+            .ask(
+                "jobs__wait",
+                json!({ "id": options.id, "timeout_s": WAIT_S }),
+            )
+            .await?;
         if job["done"] == true {
             break job;
         }
@@ -98,7 +127,11 @@ async fn wait(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode>
     } else {
         print(&job.ending(Style::of_stdout(&Environment::of_process())))?;
     }
-    Ok(if job.state == "succeeded" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if job.state == "succeeded" {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn output(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode> {
@@ -126,11 +159,18 @@ async fn output(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCod
 }
 
 async fn page(client: &mut Client, id: &JobId, offset: u64) -> anyhow::Result<Value> {
-    client.ask("jobs__output", json!({ "id": id, "offset": offset, "limit": PAGE_BYTES })).await
+    client
+        .ask(
+            "jobs__output",
+            json!({ "id": id, "offset": offset, "limit": PAGE_BYTES }),
+        )
+        .await
 }
 
 async fn cancel(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode> {
-    let cancelled = client.ask("jobs__cancel", json!({ "id": options.id })).await?;
+    let cancelled = client
+        .ask("jobs__cancel", json!({ "id": options.id }))
+        .await?;
     if options.connection.json {
         print_json(&cancelled)?;
     } else {

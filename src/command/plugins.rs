@@ -49,9 +49,17 @@ impl Listing {
     /// What is wrong with the directories and the plugins, a line each.
     pub(crate) fn problems(&self) -> Vec<String> {
         let of_plugins = self.plugins.iter().flat_map(|plugin| {
-            plugin.problems.iter().map(|problem| format!("plugin {}: {}", plugin.name, one_line(problem)))
+            plugin
+                .problems
+                .iter()
+                .map(|problem| format!("plugin {}: {}", plugin.name, one_line(problem)))
         });
-        self.catalogue.problems.iter().map(|problem| one_line(problem)).chain(of_plugins).collect()
+        self.catalogue
+            .problems
+            .iter()
+            .map(|problem| one_line(problem))
+            .chain(of_plugins)
+            .collect()
     }
 }
 
@@ -73,7 +81,11 @@ fn list(options: &PluginsList, tool: &str) -> anyhow::Result<ExitCode> {
             let style = Style::of_stdout(&Environment::of_process());
             let mut text = String::new();
             if let Some(changed) = answer["changed"].as_bool() {
-                text.push_str(if changed { "something has changed\n\n" } else { "nothing has changed\n\n" });
+                text.push_str(if changed {
+                    "something has changed\n\n"
+                } else {
+                    "nothing has changed\n\n"
+                });
             }
             text.push_str(&table(&Listing::deserialize(&answer)?, style));
             print(&text)?;
@@ -93,7 +105,10 @@ fn table(listing: &Listing, style: Style) -> String {
                 plugin.name.clone(),
                 plugin.tools.len().to_string(),
                 plugin.problems.len().to_string(),
-                plugin.interpreter.clone().unwrap_or_else(|| "itself".to_owned()),
+                plugin
+                    .interpreter
+                    .clone()
+                    .unwrap_or_else(|| "itself".to_owned()),
                 plugin.directory.clone(),
             ]);
         }
@@ -116,14 +131,22 @@ fn check(options: &PluginsCheck) -> anyhow::Result<ExitCode> {
         bail!("{} is no directory", options.directory.display());
     }
     let style = Style::of_stdout(&settings.environment);
-    let scanner = Scanner::new(SUPERVISOR.into(), settings.environment, &settings.config.plugins.pass_env);
+    let scanner = Scanner::new(
+        SUPERVISOR.into(),
+        settings.environment,
+        &settings.config.plugins.pass_env,
+    );
     let plugin = block_on(async { Ok(scanner.check(&options.directory).await) })?;
     if options.json {
         print_json(&plugin)?;
     } else {
         print(&render(&plugin, style))?;
     }
-    Ok(if plugin.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if plugin.problems.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// A plugin with its tools and its problems.
@@ -137,16 +160,36 @@ fn render(plugin: &Plugin, style: Style) -> String {
     for tool in &plugin.tools {
         let schema = tool.input_schema();
         let signature = schema.as_object().map(signature).unwrap_or_default();
-        writeln!(text, "{}", format!("  {} {signature}", style.bold(&tool.name.to_string())).trim_end()).unwrap_or_default();
+        writeln!(
+            text,
+            "{}",
+            format!("  {} {signature}", style.bold(&tool.name.to_string())).trim_end()
+        )
+        .unwrap_or_default();
     }
     for problem in &plugin.problems {
-        writeln!(text, "{} {}", style.yellow("problem:"), one_line(&problem.to_string())).unwrap_or_default();
+        writeln!(
+            text,
+            "{} {}",
+            style.yellow("problem:"),
+            one_line(&problem.to_string())
+        )
+        .unwrap_or_default();
     }
-    let verdict = match (plugin.problems.len(), plugin.tools.len()) {
-        (0, tools) => style.green(&format!("{tools} tools, no problems")),
-        (problems, tools) => style.red(&format!("{tools} tools, {problems} problems")),
+    let tools = counted(plugin.tools.len(), "tool");
+    let verdict = match plugin.problems.len() {
+        0 => style.green(&format!("{tools}, no problems")),
+        problems => style.red(&format!("{tools}, {}", counted(problems, "problem"))),
     };
     text + &verdict + "\n"
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
 }
 
 #[cfg(test)]
@@ -183,14 +226,16 @@ warning: plugin odd: commands is required
     #[test]
     fn a_checked_plugin_is_shown_with_its_tools_and_problems() {
         let document = json!({"commands": [{"name": "add", "parameters": [{"name": "a", "type": "integer", "required": true}]}]});
-        let (tools, problems) = smcp_common::plugin::Manifest::parse(&document).unwrap().into_tools("math");
+        let (tools, problems) = smcp_common::plugin::Manifest::parse(&document)
+            .unwrap()
+            .into_tools("math");
         let mut plugin: Plugin = serde_json::from_value(json!({
             "name": "math", "directory": "/p/math", "entry": "cli.py", "digest": "", "interpreter": "/usr/bin/python3",
             "description": null, "tools": [], "problems": problems,
         }))
         .unwrap();
         plugin.tools = tools;
-        let expected = "math in /p/math\ncli.py, run by /usr/bin/python3\n  math__add a=INTEGER\n1 tools, no problems\n";
+        let expected = "math in /p/math\ncli.py, run by /usr/bin/python3\n  math__add a=INTEGER\n1 tool, no problems\n";
         assert_eq!(render(&plugin, Style::default()), expected);
     }
 }

@@ -18,7 +18,10 @@ pub(crate) fn run(options: &Tools) -> anyhow::Result<ExitCode> {
         if options.connection.json {
             print_json(&tools)?;
         } else {
-            print(&render(&tools, Style::of_stdout(&Environment::of_process())))?;
+            print(&render(
+                &tools,
+                Style::of_stdout(&Environment::of_process()),
+            ))?;
         }
         Ok(ExitCode::SUCCESS)
     })

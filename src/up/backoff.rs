@@ -19,7 +19,9 @@ impl Backoff {
         if lived >= WELL_AFTER {
             self.crashes = 0;
         }
-        let doubled = 2_u32.checked_pow(self.crashes).and_then(|factor| FIRST.checked_mul(factor));
+        let doubled = 2_u32
+            .checked_pow(self.crashes)
+            .and_then(|factor| FIRST.checked_mul(factor));
         self.crashes = self.crashes.saturating_add(1);
         doubled.map_or(LONGEST, |wait| wait.min(LONGEST))
     }
@@ -45,7 +47,11 @@ mod tests {
             (0, 400),
         ];
         for (lived, wait) in rows {
-            assert_eq!(backoff.after(Duration::from_millis(lived)), Duration::from_millis(wait), "after {lived} ms");
+            assert_eq!(
+                backoff.after(Duration::from_millis(lived)),
+                Duration::from_millis(wait),
+                "after {lived} ms"
+            );
         }
     }
 

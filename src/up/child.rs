@@ -48,14 +48,20 @@ impl Program {
     /// # Errors
     /// The system does not say where it is.
     pub(super) fn this(flags: Flags) -> anyhow::Result<Self> {
-        Ok(Self { path: std::env::current_exe().context("cannot tell where the program smcp is")?, flags })
+        Ok(Self {
+            path: std::env::current_exe().context("cannot tell where the program smcp is")?,
+            flags,
+        })
     }
 
     /// Starts a role. The API listens on `port`, if one is given.
     ///
     /// # Errors
     /// What the system says.
-    #[expect(clippy::disallowed_methods, reason = "this is the file that starts the roles")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the file that starts the roles"
+    )]
     pub(super) fn start(&self, role: Role, port: Option<u16>) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.path);
         command
@@ -65,11 +71,15 @@ impl Program {
             // Ctrl-C reaches every process of the terminal's group. It is ours to pass on, once.
             .process_group(0);
         let cannot = || format!("cannot start {} {}", self.path.display(), role.as_str());
-        let mut child = command.spawn().with_context(cannot)?;
+        let mut process = command.spawn().with_context(cannot)?;
         // Taken out, since waiting for a child closes what is left of its standard input.
-        let lifeline = child.stdin.take();
-        let announcement = child.stdout.take();
-        Ok(Child { child, _lifeline: lifeline, announcement })
+        let lifeline = process.stdin.take();
+        let announcement = process.stdout.take();
+        Ok(Child {
+            process,
+            _lifeline: lifeline,
+            announcement,
+        })
     }
 }
 
@@ -88,8 +98,16 @@ fn arguments(role: Role, flags: &Flags, port: Option<u16>) -> Vec<OsString> {
     match role {
         Role::Api => {
             add("host", flags.host.clone().map(Into::into));
-            add("port", port.or(flags.port).map(|port| port.to_string().into()));
-            add("plugin-timeout", flags.plugin_timeout.map(|seconds| seconds.to_string().into()));
+            add(
+                "port",
+                port.or(flags.port).map(|port| port.to_string().into()),
+            );
+            add(
+                "plugin-timeout",
+                flags
+                    .plugin_timeout
+                    .map(|seconds| seconds.to_string().into()),
+            );
             if flags.require_auth {
                 arguments.push("--require-auth".into());
             }
@@ -102,7 +120,7 @@ fn arguments(role: Role, flags: &Flags, port: Option<u16>) -> Vec<OsString> {
 /// A running role.
 #[derive(Debug)]
 pub(super) struct Child {
-    child: tokio::process::Child,
+    process: tokio::process::Child,
     /// It drains when this closes, which also our own death does.
     _lifeline: Option<ChildStdin>,
     announcement: Option<ChildStdout>,
@@ -111,7 +129,7 @@ pub(super) struct Child {
 impl Child {
     /// Its process id, for messages.
     pub(super) fn pid(&self) -> u32 {
-        self.child.id().unwrap_or_default()
+        self.process.id().unwrap_or_default()
     }
 
     /// Waits for its end.
@@ -119,13 +137,16 @@ impl Child {
     /// # Errors
     /// What the system says.
     pub(super) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
+        self.process.wait().await
     }
 
     /// Waits until it tells where it listens; `None` where it never does.
     pub(super) async fn announced(&mut self) -> Option<SocketAddr> {
         let mut line = String::new();
-        BufReader::new(self.announcement.take()?).read_line(&mut line).await.ok()?;
+        BufReader::new(self.announcement.take()?)
+            .read_line(&mut line)
+            .await
+            .ok()?;
         line.trim().parse().ok()
     }
 
@@ -143,12 +164,15 @@ impl Child {
         if timeout(STOP_LIMIT, self.ended()).await.is_err() {
             tracing::error!(pid = self.pid(), "killing a process that does not stop");
             // The only way to fail is that it is gone.
-            drop(self.child.kill().await);
+            drop(self.process.kill().await);
         }
     }
 
     fn terminate(&self) {
-        let pid = self.child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
+        let pid = self
+            .process
+            .id()
+            .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {
             // Not reaped yet, so that the id is still its own; it may have ended, which is what is asked.
             kill_process(pid, Signal::TERM).ok();
@@ -178,26 +202,51 @@ mod tests {
 
     fn parse(role: Role, flags: &Flags, port: Option<u16>) -> Command {
         let arguments = arguments(role, flags, port);
-        Cli::try_parse_from([vec!["smcp".into()], arguments].concat()).unwrap().command
+        Cli::try_parse_from([vec!["smcp".into()], arguments].concat())
+            .unwrap()
+            .command
     }
 
     #[test]
     fn a_child_understands_the_flags_that_are_meant_for_it() {
-        let Command::Api(api) = parse(Role::Api, &flags(), None) else { panic!("another command") };
+        let Command::Api(api) = parse(Role::Api, &flags(), None) else {
+            panic!("another command")
+        };
         assert!(api.supervision.supervised);
-        let expected = Flags { workers: None, plugins: None, ..flags() };
+        let expected = Flags {
+            workers: None,
+            plugins: None,
+            ..flags()
+        };
         assert_eq!(format!("{:?}", Flags::from(&api)), format!("{expected:?}"));
 
-        let Command::Worker(worker) = parse(Role::Worker, &flags(), None) else { panic!("another command") };
+        let Command::Worker(worker) = parse(Role::Worker, &flags(), None) else {
+            panic!("another command")
+        };
         assert!(worker.supervision.supervised);
-        let Flags { data_dir, database, plugins, .. } = flags();
-        let expected = Flags { data_dir, database, plugins, ..Flags::default() };
-        assert_eq!(format!("{:?}", Flags::from(&worker)), format!("{expected:?}"));
+        let Flags {
+            data_dir,
+            database,
+            plugins,
+            ..
+        } = flags();
+        let expected = Flags {
+            data_dir,
+            database,
+            plugins,
+            ..Flags::default()
+        };
+        assert_eq!(
+            format!("{:?}", Flags::from(&worker)),
+            format!("{expected:?}")
+        );
     }
 
     #[test]
     fn a_restarted_api_gets_the_port_that_it_had() {
-        let Command::Api(api) = parse(Role::Api, &flags(), Some(4711)) else { panic!("another command") };
+        let Command::Api(api) = parse(Role::Api, &flags(), Some(4711)) else {
+            panic!("another command")
+        };
         assert_eq!(api.listener.port, Some(4711));
     }
 }

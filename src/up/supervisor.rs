@@ -35,7 +35,13 @@ struct GaveUp(u8);
 impl Supervisor {
     pub(super) fn new(program: Program, workers: u16, shutdown: Shutdown) -> Self {
         let (workers_ended, address) = (CancellationToken::new(), watch::Sender::new(None));
-        Self { program, workers, shutdown, workers_ended, address }
+        Self {
+            program,
+            workers,
+            shutdown,
+            workers_ended,
+            address,
+        }
     }
 
     /// Waits until the API listens; `None` where everything is being stopped instead.
@@ -75,8 +81,9 @@ impl Supervisor {
     }
 
     async fn keep_workers(&self) -> anyhow::Result<Result<(), GaveUp>> {
-        let mut workers: FuturesUnordered<_> =
-            (0..self.workers).map(|_| self.keep(Role::Worker, &self.shutdown.drain)).collect();
+        let mut workers: FuturesUnordered<_> = (0..self.workers)
+            .map(|_| self.keep(Role::Worker, &self.shutdown.drain))
+            .collect();
         let mut all = Ok(Ok(()));
         while let Some(ended) = workers.next().await {
             // One that gave up does so for all of them.
@@ -89,7 +96,11 @@ impl Supervisor {
     }
 
     /// Keeps one process running until `drain`.
-    async fn keep(&self, role: Role, drain: &CancellationToken) -> anyhow::Result<Result<(), GaveUp>> {
+    async fn keep(
+        &self,
+        role: Role,
+        drain: &CancellationToken,
+    ) -> anyhow::Result<Result<(), GaveUp>> {
         let mut backoff = Backoff::default();
         loop {
             let begun = Instant::now();

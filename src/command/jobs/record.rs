@@ -77,7 +77,12 @@ impl Job {
         line("tool", &self.tool);
         line("state", &style.state(&self.state));
         line("agent", &self.agent);
-        line("lane", self.lane.as_deref().unwrap_or("none: it runs beside anything"));
+        line(
+            "lane",
+            self.lane
+                .as_deref()
+                .unwrap_or("none: it runs beside anything"),
+        );
         line("priority", &self.priority.to_string());
         if let Some(key) = &self.idempotency_key {
             line("key", &one_line(key));
@@ -88,11 +93,21 @@ impl Job {
         }
         if let Some(finished) = self.finished_at {
             let took = duration::render(finished.since(self.created_at));
-            line("finished", &format!("{finished} ({took} after it was created)"));
+            line(
+                "finished",
+                &format!("{finished} ({took} after it was created)"),
+            );
         }
         if let Some(cancel) = &self.cancel {
-            let reason = cancel.reason.as_ref().map(|reason| format!(": {}", one_line(reason))).unwrap_or_default();
-            line("cancel", &format!("asked by {} at {}{reason}", cancel.by, cancel.at));
+            let reason = cancel
+                .reason
+                .as_ref()
+                .map(|reason| format!(": {}", one_line(reason)))
+                .unwrap_or_default();
+            line(
+                "cancel",
+                &format!("asked by {} at {}{reason}", cancel.by, cancel.at),
+            );
         }
         line("arguments", &self.arguments.to_string());
         if let Some(Failure { code, message }) = &self.error {
@@ -105,7 +120,11 @@ impl Job {
 
     /// How it ended, in one line.
     pub(super) fn ending(&self, style: Style) -> String {
-        let why = self.error.as_ref().map(|error| format!(": {}", error.message.trim_end())).unwrap_or_default();
+        let why = self
+            .error
+            .as_ref()
+            .map(|error| format!(": {}", error.message.trim_end()))
+            .unwrap_or_default();
         format!("{}{why}\n", style.state(&self.state))
     }
 
@@ -115,14 +134,19 @@ impl Job {
         }
         let mut table = Table::new(["ATTEMPT", "WORKER", "STARTED", "TOOK", "OUTCOME", "ERROR"]);
         for attempt in &self.attempts {
-            let took = attempt.ended_at.map(|ended| duration::render(ended.since(attempt.started_at)));
+            let took = attempt
+                .ended_at
+                .map(|ended| duration::render(ended.since(attempt.started_at)));
             let error = attempt.error.as_ref().map(|error| one_line(&error.message));
             table.row([
                 attempt.n.to_string(),
                 attempt.worker.clone(),
                 attempt.started_at.to_string(),
                 took.unwrap_or_else(|| "-".to_owned()),
-                attempt.outcome.clone().unwrap_or_else(|| "running".to_owned()),
+                attempt
+                    .outcome
+                    .clone()
+                    .unwrap_or_else(|| "running".to_owned()),
                 error.unwrap_or_default(),
             ]);
         }
@@ -135,8 +159,14 @@ impl Job {
     }
 
     fn result(&self, style: Style) -> String {
-        let Some(answer) = &self.result else { return String::new() };
-        let name = if answer.is_error { "ERROR RESULT" } else { "RESULT" };
+        let Some(answer) = &self.result else {
+            return String::new();
+        };
+        let name = if answer.is_error {
+            "ERROR RESULT"
+        } else {
+            "RESULT"
+        };
         let mut text = format!("\n{}\n", style.bold(name));
         let mut lines = answer.text.lines();
         for line in lines.by_ref().take(RESULT_LINES) {
@@ -144,7 +174,12 @@ impl Job {
             text.push('\n');
         }
         if lines.next().is_some() {
-            writeln!(text, "{}", style.dim(&format!("… smcp jobs output {} has it all", self.id))).unwrap_or_default();
+            writeln!(
+                text,
+                "{}",
+                style.dim(&format!("… smcp jobs output {} has it all", self.id))
+            )
+            .unwrap_or_default();
         }
         text
     }
@@ -197,19 +232,29 @@ ATTEMPT  WORKER  STARTED                   TOOK   OUTCOME  ERROR
 ERROR RESULT
 a [2Jb
 ";
-        assert_eq!(Job::read(&job()).unwrap().render(Style::default()), expected);
+        assert_eq!(
+            Job::read(&job()).unwrap().render(Style::default()),
+            expected
+        );
     }
 
     #[test]
     fn a_long_result_is_cut_with_the_way_to_the_rest() {
         let mut long = job();
-        long["result"] = json!({"is_error": false, "text": "x\n".repeat(RESULT_LINES + 1), "structured": null});
+        long["result"] =
+            json!({"is_error": false, "text": "x\n".repeat(RESULT_LINES + 1), "structured": null});
         let text = Job::read(&long).unwrap().render(Style::default());
-        assert!(text.ends_with("x\n… smcp jobs output 019a has it all\n"), "{text}");
+        assert!(
+            text.ends_with("x\n… smcp jobs output 019a has it all\n"),
+            "{text}"
+        );
     }
 
     #[test]
     fn the_end_is_told_in_a_line() {
-        assert_eq!(Job::read(&job()).unwrap().ending(Style::default()), "failed: too long\n");
+        assert_eq!(
+            Job::read(&job()).unwrap().ending(Style::default()),
+            "failed: too long\n"
+        );
     }
 }

@@ -47,7 +47,11 @@ pub(super) async fn run(client: &mut Client, options: &JobRef) -> anyhow::Result
                 print(&value.to_string())?;
             } else if event.kind == EventKind::Progress && progress.is_live() {
                 let number = |name| event.data[name].as_f64();
-                progress.report(number("progress").unwrap_or(0.0), number("total"), event.data["message"].as_str());
+                progress.report(
+                    number("progress").unwrap_or(0.0),
+                    number("total"),
+                    event.data["message"].as_str(),
+                );
             } else {
                 progress.clear();
                 print(&event.render(style))?;
@@ -62,26 +66,41 @@ pub(super) async fn run(client: &mut Client, options: &JobRef) -> anyhow::Result
 
 impl Event {
     fn render(&self, style: Style) -> String {
-        let text = |name: &str| match &self.data[name] {
-            Value::Null => None,
-            Value::String(text) => Some(one_line(text)),
-            other => Some(other.to_string()),
+        let text = |name: &str| {
+            let value = self.data.get(name).filter(|value| !value.is_null())?;
+            Some(value.as_str().map_or_else(|| value.to_string(), one_line))
         };
         let or_none = |name| text(name).unwrap_or_default();
         let said = match self.kind {
             EventKind::Queued => "queued".to_owned(),
-            EventKind::Started => format!("attempt {} started by {}", or_none("attempt"), or_none("worker")),
+            EventKind::Started => format!(
+                "attempt {} started by {}",
+                or_none("attempt"),
+                or_none("worker")
+            ),
             EventKind::Progress => {
-                let total = text("total").map(|total| format!("/{total}")).unwrap_or_default();
-                format!("progress {}{total} {}", or_none("progress"), or_none("message"))
+                let total = text("total")
+                    .map(|total| format!("/{total}"))
+                    .unwrap_or_default();
+                format!(
+                    "progress {}{total} {}",
+                    or_none("progress"),
+                    or_none("message")
+                )
             }
             EventKind::Log => style.dim(&or_none("message")),
             EventKind::Output => style.dim(&format!("{} bytes of output", or_none("bytes"))),
             EventKind::CancelRequested => {
-                let reason = text("reason").map(|reason| format!(": {reason}")).unwrap_or_default();
+                let reason = text("reason")
+                    .map(|reason| format!(": {reason}"))
+                    .unwrap_or_default();
                 format!("{} asked to stop it{reason}", or_none("by"))
             }
-            EventKind::Requeued => format!("attempt {} ended, the job goes on: {}", or_none("attempt"), or_none("reason")),
+            EventKind::Requeued => format!(
+                "attempt {} ended, the job goes on: {}",
+                or_none("attempt"),
+                or_none("reason")
+            ),
             EventKind::Finished => style.state(&or_none("state")),
         };
         format!("{} {}", style.dim(&self.at.to_string()), said.trim_end())
@@ -96,19 +115,43 @@ mod tests {
     fn each_event_is_told_in_a_line() {
         let rows = [
             ("queued", json!({"run_at": 0}), "queued"),
-            ("started", json!({"attempt": 1, "worker": "w1"}), "attempt 1 started by w1"),
-            ("progress", json!({"progress": 3, "total": 10, "message": "copying"}), "progress 3/10 copying"),
+            (
+                "started",
+                json!({"attempt": 1, "worker": "w1"}),
+                "attempt 1 started by w1",
+            ),
+            (
+                "progress",
+                json!({"progress": 3, "total": 10, "message": "copying"}),
+                "progress 3/10 copying",
+            ),
             ("progress", json!({"progress": 0.5}), "progress 0.5"),
             ("log", json!({"message": "warm\u{7}\nup"}), "warm  up"),
             ("output", json!({"bytes": 12}), "12 bytes of output"),
-            ("cancel_requested", json!({"by": "ci", "reason": null}), "ci asked to stop it"),
-            ("cancel_requested", json!({"by": "ci", "reason": "slow"}), "ci asked to stop it: slow"),
-            ("requeued", json!({"attempt": 1, "reason": "worker_lost"}), "attempt 1 ended, the job goes on: worker_lost"),
+            (
+                "cancel_requested",
+                json!({"by": "ci", "reason": null}),
+                "ci asked to stop it",
+            ),
+            (
+                "cancel_requested",
+                json!({"by": "ci", "reason": "slow"}),
+                "ci asked to stop it: slow",
+            ),
+            (
+                "requeued",
+                json!({"attempt": 1, "reason": "worker_lost"}),
+                "attempt 1 ended, the job goes on: worker_lost",
+            ),
             ("finished", json!({"state": "failed"}), "failed"),
         ];
         for (kind, data, expected) in rows {
-            let event: Event = serde_json::from_value(json!({"at": 0, "kind": kind, "data": data})).unwrap();
-            assert_eq!(event.render(Style::default()), format!("1970-01-01T00:00:00.000Z {expected}"));
+            let event: Event =
+                serde_json::from_value(json!({"at": 0, "kind": kind, "data": data})).unwrap();
+            assert_eq!(
+                event.render(Style::default()),
+                format!("1970-01-01T00:00:00.000Z {expected}")
+            );
         }
     }
 }

@@ -11,7 +11,9 @@ use rmcp::model::{
     ClientRequest, Implementation, ProgressNotificationParam, RequestMetaObject, ServerResult,
     Tool,
 };
-use rmcp::service::{NotificationContext, PeerRequestOptions, RunningService};
+use rmcp::service::{
+    NotificationContext, PeerRequestOptions, RequestHandle, RunningService, ServiceError,
+};
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::common::client_side_sse::NeverRetry;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
@@ -178,21 +180,7 @@ impl Client {
         idempotency_key: Option<&str>,
         mut on_progress: impl FnMut(ProgressNotificationParam),
     ) -> anyhow::Result<CallToolResult> {
-        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        let mut options = PeerRequestOptions::no_options();
-        if let Some(key) = idempotency_key {
-            let mut meta = RequestMetaObject::new();
-            meta.0
-                .0
-                .insert(IDEMPOTENCY_KEY.to_owned(), Value::from(key));
-            options = options.with_meta(meta);
-        }
-        let sent = self
-            .service
-            .send_cancellable_request(request, options)
-            .await;
-        let mut request = sent.map_err(|error| explain(error.into(), &self.target))?;
+        let mut request = self.send(tool, arguments, idempotency_key).await?;
         let answer = loop {
             tokio::select! {
                 biased;
@@ -206,17 +194,7 @@ impl Client {
                 }
             }
         };
-        let answer = answer
-            .map_err(|_| rmcp::ServiceError::TransportClosed)
-            .flatten()
-            .map_err(|error| explain(error.into(), &self.target))?;
-        let ServerResult::CallToolResult(result) = answer else {
-            bail!(
-                "{} gave an answer of another kind: {answer:?}",
-                self.target.url
-            );
-        };
-        Ok(result)
+        self.read(answer.map_err(|_| ServiceError::TransportClosed).flatten())
     }
 
     /// Asks a built-in tool, whose answer is one JSON object.
@@ -227,7 +205,8 @@ impl Client {
         let Value::Object(arguments) = arguments else {
             bail!("the arguments of {tool} are no object")
         };
-        let result = self.call(tool, arguments, None, drop).await?;
+        let request = self.send(tool, arguments, None).await?;
+        let result = self.read(request.await_response().await)?;
         if result.is_error == Some(true) {
             return Err(ToolError::of(&result).into());
         }
@@ -254,6 +233,40 @@ impl Client {
     pub(crate) async fn close(mut self) {
         // What the caller came for has been received, so that nothing is worth an error or a long wait.
         drop(self.service.close_with_timeout(FAREWELL).await);
+    }
+
+    async fn send(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        idempotency_key: Option<&str>,
+    ) -> anyhow::Result<RequestHandle<RoleClient>> {
+        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let mut options = PeerRequestOptions::no_options();
+        if let Some(key) = idempotency_key {
+            let mut meta = RequestMetaObject::new();
+            meta.0
+                .0
+                .insert(IDEMPOTENCY_KEY.to_owned(), Value::from(key));
+            options = options.with_meta(meta);
+        }
+        let sent = self
+            .service
+            .send_cancellable_request(request, options)
+            .await;
+        sent.map_err(|error| explain(error.into(), &self.target))
+    }
+
+    fn read(&self, answer: Result<ServerResult, ServiceError>) -> anyhow::Result<CallToolResult> {
+        let answer = answer.map_err(|error| explain(error.into(), &self.target))?;
+        let ServerResult::CallToolResult(result) = answer else {
+            bail!(
+                "{} gave an answer of another kind: {answer:?}",
+                self.target.url
+            );
+        };
+        Ok(result)
     }
 }
 

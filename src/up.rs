@@ -3,6 +3,7 @@
 mod backoff;
 mod child;
 mod ready;
+mod summary;
 mod supervisor;
 
 use std::process::ExitCode;

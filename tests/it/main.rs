@@ -1,1 +1,15 @@
+//! Integration tests: the running binary, real plugins, real clients.
+//!
+//! Each test has an SMCP of its own ([`world::World`]): its data directory, its port, its processes. Waiting is
+//! always for a condition ([`world::eventually`]), never for a time.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "tests say what went wrong by panicking, and start processes of their own"
+)]
+
+mod clients;
+mod world;

@@ -1,0 +1,82 @@
+//! Official clients list the tools and call the demo plugins.
+
+use serde_json::{Value, json};
+
+use crate::world::{World, text_of};
+
+#[test]
+fn the_python_client_over_sse() {
+    the_python_client("sse");
+}
+
+#[test]
+fn the_python_client_over_streamable_http() {
+    the_python_client("http");
+}
+
+fn the_python_client(transport: &str) {
+    let (world, _roles) = World::running();
+    let answers = world.python(
+        transport,
+        &json!([
+            {"list": true},
+            {"call": "demo_math__calculate", "arguments": {"operation": "add", "a": 2, "b": 40}},
+            {"call": "demo_text__slugify", "arguments": {"title": "Hello, wide World"}},
+            {"call": "demo_math__calculate", "arguments": {"operation": "divide", "a": 1, "b": 0}},
+        ]),
+    );
+    let [hello, listed, sum, slug, division] = answers.try_into().unwrap();
+    assert_eq!(
+        hello["initialize"]["serverInfo"]["name"],
+        "sanctum-letta-mcp"
+    );
+    let names: Vec<_> = listed["tools"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|tool| tool["name"].as_str().unwrap())
+        .collect();
+    for name in [
+        "demo_math__calculate",
+        "demo_text__echo",
+        "health",
+        "jobs__get",
+        "sanctum__tools",
+    ] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+    assert!(names.is_sorted());
+    assert_eq!(sum["is_error"], false);
+    let sum: Value = serde_json::from_str(sum["text"].as_str().unwrap()).unwrap();
+    assert_eq!(
+        sum,
+        json!({"ok": true, "operation": "add", "a": 2.0, "b": 40.0, "result": 42.0})
+    );
+    assert!(slug["text"].as_str().unwrap().contains("hello-wide-world"));
+    assert_eq!(division["is_error"], true);
+    assert_eq!(division["structured"]["error"]["code"], "plugin_error");
+    assert!(
+        division["text"]
+            .as_str()
+            .unwrap()
+            .contains("division_by_zero")
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_of_rmcp() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let tools = client.0.list_all_tools().await.unwrap();
+    assert!(
+        tools
+            .iter()
+            .any(|tool| tool.name == "demo_text__word_count")
+    );
+    let counted = client
+        .call("demo_text__word_count", json!({"text": "one two three"}))
+        .await;
+    assert_eq!(counted.is_error, Some(false));
+    assert!(text_of(&counted).contains("\"words\": 3"));
+    assert!(counted.meta.unwrap().0.contains_key("smcp/job"));
+}

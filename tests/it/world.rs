@@ -1,0 +1,325 @@
+//! An SMCP of a test's own.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use rmcp::model::{CallToolRequestParams, CallToolResult};
+use rmcp::service::RunningService;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::{RoleClient, ServiceExt as _};
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+/// How long a test waits for a condition before it fails; far longer than anything takes.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// One SMCP: a data directory, a port, and the processes that have been started in it.
+#[derive(Debug)]
+pub(crate) struct World {
+    directory: TempDir,
+    plugins: String,
+    settings: Vec<(&'static str, String)>,
+    address: Option<String>,
+}
+
+/// A role that runs as long as this value lives.
+#[derive(Debug)]
+pub(crate) struct Role {
+    child: Child,
+}
+
+impl World {
+    /// A world with the fixture plugins and the bundled ones; nothing runs yet.
+    pub(crate) fn new() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let plugins = format!(
+            "{}:{}",
+            root.join("tests/it/plugins").display(),
+            root.join("plugins").display()
+        );
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            plugins,
+            settings: Vec::new(),
+            address: None,
+        }
+    }
+
+    /// The same with one API and one worker, and the tools found.
+    pub(crate) fn running() -> (Self, [Role; 2]) {
+        let mut world = Self::new();
+        let roles = [world.api(), world.worker()];
+        world.wait_for_tools();
+        (world, roles)
+    }
+
+    /// Other plugin directories, joined by `:`.
+    #[must_use]
+    pub(crate) fn with_plugins(mut self, directories: impl Into<String>) -> Self {
+        self.plugins = directories.into();
+        self
+    }
+
+    /// An environment variable for every process of this world.
+    #[must_use]
+    pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.settings.push((name, value.into()));
+        self
+    }
+
+    /// The data directory.
+    pub(crate) fn data(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The database file.
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data().join("smcp.db")
+    }
+
+    /// A path in this world for a test's own files.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.data().join(name)
+    }
+
+    /// Where the API listens, as `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!(
+            "http://{}",
+            self.address.as_deref().expect("an API has been started")
+        )
+    }
+
+    /// Starts an API and waits until it listens. A second start takes the port of the first.
+    pub(crate) fn api(&mut self) -> Role {
+        let port = self
+            .address
+            .as_deref()
+            .and_then(|address| address.rsplit(':').next())
+            .unwrap_or("0")
+            .to_owned();
+        let mut role = self.role(&["api", "--port", &port]);
+        let mut line = String::new();
+        BufReader::new(role.stdout()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty(), "the API has ended before it listened");
+        self.address = Some(line.trim().to_owned());
+        role
+    }
+
+    /// Starts a worker.
+    pub(crate) fn worker(&self) -> Role {
+        self.role(&["worker"])
+    }
+
+    fn role(&self, arguments: &[&str]) -> Role {
+        let mut command = self.command(arguments);
+        // Its standard input ends with the test, however that ends, and the role with it.
+        command
+            .arg("--supervised")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        Role {
+            child: command.spawn().unwrap(),
+        }
+    }
+
+    /// The `smcp` command in this world's environment.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_smcp"));
+        command
+            .args(arguments)
+            .env_clear()
+            .envs(
+                ["PATH", "HOME"]
+                    .into_iter()
+                    .filter_map(|name| Some((name, std::env::var_os(name)?))),
+            )
+            .env("SMCP_DATA_DIR", self.data())
+            .env("MCP_PLUGINS_DIR", &self.plugins)
+            .env("MCP_HOST", "127.0.0.1")
+            .env("SMCP_LOG", "warn")
+            .envs(self.settings.iter().map(|(name, value)| (name, value)))
+            .current_dir(self.data());
+        if let Some(port) = self
+            .address
+            .as_deref()
+            .and_then(|address| address.rsplit(':').next())
+        {
+            command.env("MCP_PORT", port);
+        }
+        command
+    }
+
+    /// Runs the `smcp` command to its end.
+    pub(crate) fn smcp(&self, arguments: &[&str]) -> Output {
+        self.command(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs the `smcp` command with `--json`, which must succeed, and reads what it prints.
+    pub(crate) fn smcp_json(&self, arguments: &[&str]) -> Value {
+        let output = self.smcp(&[arguments, &["--json"]].concat());
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}",
+            text(&output.stderr)
+        );
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// An MCP client over Streamable HTTP: rmcp's own.
+    pub(crate) async fn client(&self) -> Client {
+        let transport = StreamableHttpClientTransport::from_uri(format!("{}/mcp", self.url()));
+        Client(().serve(transport).await.unwrap())
+    }
+
+    /// Waits until a worker has described the plugins.
+    pub(crate) fn wait_for_tools(&self) {
+        eventually("a worker has described the plugins", || {
+            let sql = rusqlite::Connection::open(self.database()).ok()?;
+            let scanned = "SELECT scanned > 0 AND scanned = wanted FROM catalogue";
+            sql.query_row(scanned, [], |row| row.get::<_, bool>(0))
+                .ok()?
+                .then_some(())
+        });
+    }
+
+    /// Runs the official Python client over `transport` (`sse` or `http`); see `tests/clients/mcp_client.py`.
+    pub(crate) fn python(&self, transport: &str, steps: &Value) -> Vec<Value> {
+        let mut child = self.start_python(transport, steps);
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let answers = lines
+            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+            .collect();
+        child.wait().unwrap();
+        answers
+    }
+
+    /// Starts it without waiting.
+    pub(crate) fn start_python(&self, transport: &str, steps: &Value) -> Child {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let python = std::env::var_os("SMCP_TEST_PYTHON")
+            .map_or_else(|| root.join("target/test-venv/bin/python"), PathBuf::from);
+        assert!(
+            python.exists(),
+            "{} is missing: ./tests/run makes it",
+            python.display()
+        );
+        let url = format!(
+            "{}/{}",
+            self.url(),
+            if transport == "sse" { "sse" } else { "mcp" }
+        );
+        let mut child = Command::new(python)
+            .arg(root.join("tests/clients/mcp_client.py"))
+            .args(["--url", &url, "--transport", transport])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(steps.to_string().as_bytes())
+            .unwrap();
+        child
+    }
+}
+
+impl Role {
+    /// The process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it with SIGKILL and waits for its end.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&self) {
+        signal(self.pid(), "TERM");
+    }
+
+    /// Waits for its end, and answers its exit status.
+    pub(crate) fn wait(mut self) -> Option<i32> {
+        eventually("the process has ended", || self.child.try_wait().unwrap()).code()
+    }
+
+    fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        // SIGKILL: what a test leaves running is not waited for. The worker's plugins die with it.
+        let _gone_already = self.child.kill();
+        let _reaped_already = self.child.wait();
+    }
+}
+
+/// A connected MCP client.
+#[derive(Debug)]
+pub(crate) struct Client(pub(crate) RunningService<RoleClient, ()>);
+
+impl Client {
+    /// Calls a tool; a protocol error fails the test.
+    pub(crate) async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
+        let arguments: Map<String, Value> = serde_json::from_value(arguments).unwrap();
+        self.0
+            .call_tool(CallToolRequestParams::new(tool).with_arguments(arguments))
+            .await
+            .unwrap()
+    }
+
+    /// The structured answer of a tool, which must succeed.
+    pub(crate) async fn json(&self, tool: &'static str, arguments: Value) -> Value {
+        let result = self.call(tool, arguments).await;
+        assert_ne!(result.is_error, Some(true), "{tool}: {result:?}");
+        result.structured_content.unwrap_or(json!(null))
+    }
+}
+
+/// The text of an answer.
+pub(crate) fn text_of(result: &CallToolResult) -> String {
+    let text = result
+        .content
+        .iter()
+        .filter_map(|block| block.as_text())
+        .map(|block| block.text.as_str());
+    text.collect::<Vec<_>>().join("\n")
+}
+
+/// Waits for a condition, and fails the test where it never comes.
+pub(crate) fn eventually<T>(what: &str, mut condition: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return value;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it never came true that {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal by its name without `SIG`.
+pub(crate) fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args([&format!("-{name}"), &pid.to_string()])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+}
+
+/// Bytes as text, for messages.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

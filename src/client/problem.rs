@@ -14,13 +14,13 @@ use super::Target;
 /// What can go wrong with a session.
 #[derive(Debug)]
 pub(super) enum SessionError {
-    Start(ClientInitializeError),
+    Start(Box<ClientInitializeError>),
     Service(ServiceError),
 }
 
 impl From<ClientInitializeError> for SessionError {
     fn from(error: ClientInitializeError) -> Self {
-        Self::Start(error)
+        Self::Start(Box::new(error))
     }
 }
 
@@ -32,26 +32,35 @@ impl From<ServiceError> for SessionError {
 
 impl SessionError {
     fn transport(&self) -> Option<&StreamableHttpError<reqwest::Error>> {
-        let (Self::Start(ClientInitializeError::TransportError { error, .. })
-        | Self::Service(ServiceError::TransportSend(error))) = self
-        else {
-            return None;
+        let DynamicTransportError { error, .. } = match self {
+            Self::Start(start) => {
+                let ClientInitializeError::TransportError { error, .. } = start.as_ref() else {
+                    return None;
+                };
+                error
+            }
+            Self::Service(ServiceError::TransportSend(error)) => error,
+            Self::Service(_) => return None,
         };
-        let DynamicTransportError { error, .. } = error;
         error.downcast_ref()
     }
 
     fn is_lost(&self) -> bool {
-        matches!(
-            self,
-            Self::Service(ServiceError::TransportClosed)
-                | Self::Start(ClientInitializeError::ConnectionClosed(_))
-        )
+        match self {
+            Self::Start(start) => {
+                matches!(start.as_ref(), ClientInitializeError::ConnectionClosed(_))
+            }
+            Self::Service(service) => matches!(service, ServiceError::TransportClosed),
+        }
     }
 }
 
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(transport) = self.transport() {
+            // Without the names of the types that carried it.
+            return transport.fmt(f);
+        }
         match self {
             Self::Start(error) => error.fmt(f),
             Self::Service(ServiceError::McpError(error)) => f.write_str(&error.message),
@@ -76,11 +85,12 @@ pub(super) fn explain(error: SessionError, target: &Target) -> anyhow::Error {
         }
         Some(
             StreamableHttpError::UnexpectedServerResponse(_)
-            | StreamableHttpError::UnexpectedContentType(_),
+            | StreamableHttpError::UnexpectedContentType(_)
+            | StreamableHttpError::HttpStatus(_),
         ) => {
             format!("what answers at {url} is not the API of SMCP; give its address with --url")
         }
-        _ if error.is_lost() => lost(url),
+        _ if error.is_lost() => return anyhow::anyhow!(lost(url)),
         _ => format!("{url} refused"),
     };
     anyhow::Error::new(error).context(why)

@@ -98,5 +98,8 @@ fn what_is_wrong_is_named() {
 #[test]
 fn the_example_file_states_the_defaults() {
     let example = include_str!("../../../deploy/smcp.example.toml");
-    assert_eq!(load(example, &[], &Flags::default()), load("", &[], &Flags::default()));
+    assert_eq!(
+        load(example, &[], &Flags::default()),
+        load("", &[], &Flags::default())
+    );
 }

@@ -26,7 +26,7 @@ pub(crate) fn print(text: &str) -> anyhow::Result<()> {
 /// Writes text to standard output as it is.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_raw(text: &str) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())
@@ -37,7 +37,7 @@ pub(crate) fn print_raw(text: &str) -> anyhow::Result<()> {
 /// Writes a value as indented JSON to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&serde_json::to_string_pretty(value)?)
 }

@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -65,13 +65,15 @@ impl Drop for Writer {
 }
 
 fn drain(mut committer: Committer, inbox: &mpsc::Receiver<Box<dyn Pending>>) {
+    let mut maintained_at = Instant::now();
     loop {
-        let first = match inbox.recv_timeout(IDLE) {
+        if maintained_at.elapsed() >= MAINTENANCE {
+            committer.look_after();
+            maintained_at = Instant::now();
+        }
+        let first = match inbox.recv_timeout(MAINTENANCE) {
             Ok(letter) => letter,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                committer.look_after();
-                continue;
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => continue,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
         let mut batch = vec![first];

@@ -14,8 +14,8 @@ use crate::queue::command::{Command, Tx};
 
 /// Commands in one transaction at most; bounds how long one commit can take.
 const BATCH: usize = 256;
-/// With nothing to do for this long, the writer looks after the file.
-const IDLE: Duration = Duration::from_mins(1);
+/// How often the writer looks after the file.
+const MAINTENANCE: Duration = Duration::from_secs(60);
 
 /// The mailbox of the writer thread.
 #[derive(Debug)]

@@ -92,7 +92,15 @@ pub async fn run(
             "jobs of dead workers are settled later"
         );
     }
-    let leases = LeaseKeeper::start(options, clock, &presence).map_err(files(
+    let leases = LeaseKeeper::start(
+        Options {
+            wake: Wake::Never,
+            ..options
+        },
+        clock,
+        &presence,
+    )
+    .map_err(files(
         "cannot start the thread that renews leases for",
         &config.database,
     ))?;

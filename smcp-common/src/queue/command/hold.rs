@@ -229,11 +229,7 @@ impl Command for ReleaseAll {
                 },
             )?;
         }
-        let now = tx.now.as_millis();
-        tx.execute(
-            include_str!("../sql/worker_stop.sql"),
-            params![self.worker, now],
-        )?;
+        stop(tx, &self.worker)?;
         Ok(held.len())
     }
 }
@@ -252,13 +248,19 @@ impl Command for LoseWorker {
         for job in &held {
             job.end(tx, lost())?;
         }
-        let now = tx.now.as_millis();
-        tx.execute(
-            include_str!("../sql/worker_stop.sql"),
-            params![self.worker, now],
-        )?;
+        stop(tx, &self.worker)?;
         Ok(held.len())
     }
+}
+
+/// Notes that a worker is no more, and leaves the scan that it may have been at to the others.
+fn stop(tx: &mut Tx<'_>, worker: &str) -> Result<(), QueueError> {
+    let now = tx.now.as_millis();
+    tx.execute(include_str!("../sql/worker_stop.sql"), params![worker, now])?;
+    if tx.execute(include_str!("../sql/catalogue_leave.sql"), [worker])? > 0 {
+        tx.marks.rings = true;
+    }
+    Ok(())
 }
 
 /// Settles the jobs whose leases have run out.

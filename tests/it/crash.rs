@@ -25,7 +25,10 @@ async fn a_call_that_may_be_repeated_outlives_its_worker() {
     let job = world
         .client()
         .await
-        .json("jobs__get", json!({"id": answer.meta.unwrap().0["smcp/job"]}))
+        .json(
+            "jobs__get",
+            json!({"id": answer.meta.unwrap().0["smcp/job"]}),
+        )
         .await;
     assert_eq!(job["state"], "succeeded");
     assert_eq!(outcomes(&job), ["worker_lost", "succeeded"]);
@@ -52,12 +55,21 @@ async fn a_call_that_must_not_be_repeated_ends_with_its_worker() {
     assert!(text_of(&answer).contains("must not be repeated unasked"));
     let client = world.client().await;
     let job = client
-        .json("jobs__get", json!({"id": answer.meta.unwrap().0["smcp/job"]}))
+        .json(
+            "jobs__get",
+            json!({"id": answer.meta.unwrap().0["smcp/job"]}),
+        )
         .await;
     assert_eq!(job["state"], "outcome_unknown");
     assert_eq!(outcomes(&job), ["worker_lost"]);
     // The worker has been through the queue, and did not take it up again.
-    assert_eq!(client.call("sleepy__nap", naps.lasting(0.0, "next")).await.is_error, Some(false));
+    assert_eq!(
+        client
+            .call("sleepy__nap", naps.lasting(0.0, "next"))
+            .await
+            .is_error,
+        Some(false)
+    );
     assert_eq!(naps.told("n", "start").len(), 1);
     world.assert_sound();
 }
@@ -74,11 +86,22 @@ async fn a_job_outlives_the_api_that_took_it() {
 
     let client = world.client().await;
     let id = only_job(&client, "sleepy__once-nap").await;
-    assert_eq!(client.json("jobs__get", json!({"id": id})).await["state"], "running");
+    assert_eq!(
+        client.json("jobs__get", json!({"id": id})).await["state"],
+        "running"
+    );
     naps.open();
     let job = client.ended(&id).await;
-    assert_eq!((&job["state"], outcomes(&job)), (&json!("succeeded"), vec!["succeeded"]));
-    assert!(job["result"]["text"].as_str().unwrap().contains("\"label\": \"n\""));
+    assert_eq!(
+        (&job["state"], outcomes(&job)),
+        (&json!("succeeded"), vec!["succeeded"])
+    );
+    assert!(
+        job["result"]["text"]
+            .as_str()
+            .unwrap()
+            .contains("\"label\": \"n\"")
+    );
     assert_eq!(naps.told("n", "start").len(), 1);
     call.abort();
     world.assert_sound();
@@ -90,8 +113,12 @@ async fn everything_dies_and_every_job_is_accounted_for() {
     let second = world.worker();
     let (client, naps) = (world.client().await, Naps::of(&world));
     let again = client.submit("sleepy__nap", naps.until_open("again")).await;
-    let once = client.submit("sleepy2__once-nap", naps.until_open("once")).await;
-    let waiting = client.submit("sleepy2__once-nap", naps.until_open("waiting")).await;
+    let once = client
+        .submit("sleepy2__once-nap", naps.until_open("once"))
+        .await;
+    let waiting = client
+        .submit("sleepy2__once-nap", naps.until_open("waiting"))
+        .await;
     let running = [naps.started("again"), naps.started("once")];
     for role in [worker, api, second] {
         role.kill();
@@ -131,7 +158,13 @@ async fn a_job_that_kills_its_workers_is_given_up() {
     assert_eq!(job["error"]["code"], "worker_lost");
     assert_eq!(outcomes(&job), ["worker_lost"; 3]);
     let naps = Naps::of(&world);
-    assert_eq!(client.call("sleepy__nap", naps.lasting(0.0, "n")).await.is_error, Some(false));
+    assert_eq!(
+        client
+            .call("sleepy__nap", naps.lasting(0.0, "n"))
+            .await
+            .is_error,
+        Some(false)
+    );
     world.assert_sound();
 }
 

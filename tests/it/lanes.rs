@@ -10,7 +10,9 @@ async fn calls_of_one_plugin_never_overlap() {
     let (world, _roles) = World::running();
     let _more = [world.worker(), world.worker(), world.worker()];
     let (client, naps) = (world.client().await, Naps::of(&world));
-    eventually("there are four workers", || (world.workers().len() == 4).then_some(()));
+    eventually("there are four workers", || {
+        (world.workers().len() == 4).then_some(())
+    });
     let mut jobs = Vec::new();
     for label in ["a", "b", "c"] {
         jobs.push(client.submit("sleepy__nap", naps.lasting(1.0, label)).await);

@@ -82,12 +82,13 @@ impl Naps {
     pub(crate) fn intervals(&self, plugin: &str) -> Vec<(f64, f64)> {
         let mut lines = self.lines();
         lines.retain(|line| line.plugin == plugin);
-        let (starts, ends): (Vec<_>, Vec<_>) =
-            lines.iter().partition(|line| line.event == "start");
+        let (starts, ends): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.event == "start");
         let mut intervals: Vec<_> = starts
             .into_iter()
             .filter_map(|start| {
-                let end = ends.iter().find(|end| end.pid == start.pid && end.label == start.label)?;
+                let end = ends
+                    .iter()
+                    .find(|end| end.pid == start.pid && end.label == start.label)?;
                 Some((start.monotonic, end.monotonic))
             })
             .collect();

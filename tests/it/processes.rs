@@ -11,10 +11,18 @@ pub(crate) fn is_running(pid: u32) -> bool {
 
 /// The children of a process that have ended and were not reaped.
 pub(crate) fn zombies_of(parent: u32) -> Vec<u32> {
-    let is_zombie = |pid: &u32| {
-        Stat::of(*pid).is_some_and(|stat| stat.parent == parent && stat.has_ended())
-    };
+    let is_zombie =
+        |pid: &u32| Stat::of(*pid).is_some_and(|stat| stat.parent == parent && stat.has_ended());
     all().filter(is_zombie).collect()
+}
+
+/// The running children of a process, oldest first.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let is_child =
+        |pid: &u32| Stat::of(*pid).is_some_and(|stat| stat.parent == parent && !stat.has_ended());
+    let mut children: Vec<_> = all().filter(is_child).collect();
+    children.sort_unstable();
+    children
 }
 
 /// The running processes that have to do with a directory: they work in it, or their arguments or their environment

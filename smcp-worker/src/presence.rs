@@ -106,8 +106,10 @@ fn siblings(database: &Path) -> PathBuf {
 
 fn remove(directory: &Path) {
     // The lock last: as long as it is there, what could not be removed is found again.
-    let removed =
-        fs::remove_dir_all(directory.join("scratch")).and_then(|()| fs::remove_dir_all(directory));
+    let removed = match fs::remove_dir_all(directory.join("scratch")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => fs::remove_dir_all(directory),
+    };
     if let Err(error) = removed {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
@@ -133,8 +135,9 @@ mod tests {
         ended.end();
         drop(died);
         assert!(!removed.exists());
-        assert_eq!(dead(alive.siblings()), [left.clone()]);
-        remove(&left.1);
+        let found = dead(alive.siblings());
+        assert_eq!(found, [left]);
+        remove(&found[0].1);
         assert_eq!(dead(alive.siblings()), []);
         assert!(alive.scratch().exists());
     }

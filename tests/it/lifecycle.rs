@@ -16,6 +16,10 @@ const DRAINING: &str = "what has begun is finished first";
 async fn a_worker_finishes_what_it_has_begun_and_begins_nothing_new() {
     let (world, [_api, worker]) = World::new().with("SMCP_LOG", "info").started();
     let (client, naps) = (world.client().await, Naps::of(&world));
+    let before = client.call("sleepy__nap", naps.lasting(0.0, "before"));
+    assert_eq!(before.await.is_error, Some(false));
+    let zombies = processes::zombies_of(worker.pid());
+    assert!(zombies.is_empty(), "{zombies:?}");
     let running = client
         .submit("sleepy__nap", naps.until_open("running"))
         .await;
@@ -25,7 +29,6 @@ async fn a_worker_finishes_what_it_has_begun_and_begins_nothing_new() {
         .await;
     worker.terminate();
     world.wait_for_log(DRAINING, 1);
-    assert!(processes::zombies_of(worker.pid()).is_empty());
     naps.open();
 
     assert_eq!(worker.wait(), Some(0));

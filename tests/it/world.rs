@@ -114,8 +114,8 @@ impl World {
 
     /// Fails the test where the database or its audit chain is broken.
     pub(crate) fn assert_sound(&self) {
-        let checked = self.smcp(&["db", "check"]);
-        assert!(checked.status.success(), "{}", text(&checked.stderr));
+        let condition = self.smcp_json(&["db", "check"]);
+        assert_eq!(condition["sound"], true, "{condition}");
     }
 
     /// Where the API listens, as `http://127.0.0.1:PORT`.

@@ -11,5 +11,12 @@
     reason = "tests say what went wrong by panicking, and start processes of their own"
 )]
 
+mod chaos;
 mod clients;
+mod crash;
+mod lanes;
+mod lifecycle;
+mod naps;
+mod processes;
+mod up;
 mod world;

@@ -11,5 +11,14 @@
     reason = "tests say what went wrong by panicking, and start processes of their own"
 )]
 
+mod answers;
+mod arguments;
+mod bad_messages;
+mod bad_plugins;
+mod bad_start;
 mod clients;
+mod http;
+mod output;
+mod progress;
+mod reload;
 mod world;

@@ -1,8 +1,8 @@
 //! Output that is larger than an answer: its beginning comes at once, the rest when asked for.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::world::{World, job_of, text, text_of};
+use crate::world::{Client, World, job_of, text, text_of};
 
 const BYTES: usize = 3 * 1024 * 1024 + 7;
 
@@ -11,7 +11,9 @@ async fn what_does_not_fit_the_answer_can_be_read_and_searched() {
     let (world, _roles) = World::running();
     let client = world.client().await;
     // What the plugin prints: numbered lines of 16 bytes, cut to the length asked for, and a `$` at the end.
-    let mut printed: String = (0..=BYTES / 16).map(|line| format!("{line:015}\n")).collect();
+    let mut printed: String = (0..=BYTES / 16)
+        .map(|line| format!("{line:015}\n"))
+        .collect();
     printed.truncate(BYTES - 1);
     printed.push('$');
 
@@ -21,39 +23,74 @@ async fn what_does_not_fit_the_answer_can_be_read_and_searched() {
     let told = text_of(&answer);
     let (head, note) = told.rsplit_once("\n[").unwrap();
     assert_eq!(head, printed[..1024 * 1024].trim_end());
-    assert_eq!(note, format!("The output is cut here: it has {BYTES} bytes. jobs__output with id {id} reads the rest.]"));
+    assert_eq!(
+        note,
+        format!(
+            "The output is cut here: it has {BYTES} bytes. jobs__output with id {id} reads the rest.]"
+        )
+    );
 
-    let (mut read, mut offset) = (String::new(), 0);
-    loop {
-        let page = client.json("jobs__output", json!({"id": id, "offset": offset, "limit": 1_000_000})).await;
-        read.push_str(page["text"].as_str().unwrap());
-        assert_eq!((&page["total_bytes"], &page["truncated"]), (&json!(BYTES), &json!(false)));
-        let next = page["next_offset"].as_u64().unwrap();
-        if page["done"] == true {
-            break;
-        }
-        assert!(next > offset, "{page}");
-        offset = next;
-    }
-    assert!(read == printed, "what was read is not what was printed");
+    let whole = pages(&client, json!({"id": id, "limit": 1_000_000})).await;
+    assert!(whole == printed, "what was read is not what was printed");
 
-    let found = client.json("jobs__output", json!({"id": id, "limit": 1024 * 1024, "grep": "00012[34]$"})).await;
-    assert_eq!(found["text"], "000000000000123\n000000000000124\n000000000010123\n000000000010124\n000000000020123\n\
-        000000000020124\n000000000030123\n000000000030124\n000000000040123\n000000000040124\n000000000050123\n000000000050124\n\
-        000000000060123\n000000000060124\n");
-    let bad = client.call("jobs__output", json!({"id": id, "grep": "("})).await;
+    // No line is missed that lies across the border of two pages.
+    let found = pages(
+        &client,
+        json!({"id": id, "limit": 99_999, "grep": "7$"}),
+    )
+    .await;
+    let expected: String = printed
+        .lines()
+        .filter(|line| line.ends_with('7'))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    assert_eq!(found, expected);
+    let bad = client
+        .call("jobs__output", json!({"id": id, "grep": "("}))
+        .await;
     assert!(text_of(&bad).contains("'grep'"), "{bad:?}");
 
     let whole = world.smcp(&["jobs", "output", &id]);
-    assert!(whole.stdout == printed.as_bytes(), "{}", text(&whole.stderr));
+    assert!(
+        whole.stdout == printed.as_bytes(),
+        "{}",
+        text(&whole.stderr)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_of_a_mebibyte_comes_whole() {
     let (world, _roles) = World::running();
     let client = world.client().await;
-    let answer = client.call("awkward__large", json!({"bytes": 1024 * 1024})).await;
+    let answer = client
+        .call("awkward__large", json!({"bytes": 1024 * 1024}))
+        .await;
     assert_eq!(text_of(&answer).len(), 1024 * 1024);
     let nothing = client.call("awkward__large", json!({"bytes": 0})).await;
-    assert_eq!((nothing.is_error, text_of(&nothing).as_str()), (Some(false), ""));
+    assert_eq!(
+        (nothing.is_error, text_of(&nothing).as_str()),
+        (Some(false), "")
+    );
+}
+
+/// All that `jobs__output` reads, page by page.
+async fn pages(client: &Client, mut arguments: Value) -> String {
+    let mut read = String::new();
+    loop {
+        let page = client.json("jobs__output", arguments.clone()).await;
+        read.push_str(page["text"].as_str().unwrap());
+        assert_eq!(
+            (&page["total_bytes"], &page["truncated"], &page["done"]),
+            (&json!(BYTES), &json!(false), &json!(true))
+        );
+        let next = page["next_offset"].as_u64().unwrap();
+        if next == BYTES as u64 {
+            return read;
+        }
+        assert!(
+            next > arguments["offset"].as_u64().unwrap_or(0),
+            "no progress at {next}"
+        );
+        arguments["offset"] = json!(next);
+    }
 }

@@ -23,23 +23,45 @@ async fn a_reload_finds_what_was_added_changed_and_removed() {
         fs::create_dir_all(&directory).unwrap();
         let entry = directory.join("cli");
         let contract = json!({"commands": [{"name": command, "effect": "read_only"}]});
-        fs::write(&entry, format!("#!/bin/sh\n[ \"$1\" = --describe ] && echo '{contract}' || echo '{answer}'\n")).unwrap();
+        fs::write(
+            &entry,
+            format!("#!/bin/sh\n[ \"$1\" = --describe ] && echo '{contract}' || echo '{answer}'\n"),
+        )
+        .unwrap();
         fs::set_permissions(entry, fs::Permissions::from_mode(0o755)).unwrap();
     };
     write("one", "say", "first");
     write("two", "say", "second");
-    assert_eq!(reload(&client).await, (true, json!(["one__say", "two__say"])));
-    assert_eq!(reload(&client).await, (false, json!(["one__say", "two__say"])));
+    assert_eq!(
+        reload(&client).await,
+        (true, json!(["one__say", "two__say"]))
+    );
+    assert_eq!(
+        reload(&client).await,
+        (false, json!(["one__say", "two__say"]))
+    );
     assert_eq!(text_of(&client.call("one__say", json!({})).await), "first");
 
     write("one", "tell", "changed");
     fs::remove_dir_all(plugins.join("two")).unwrap();
     write("three", "say", "third");
-    assert_eq!(reload(&client).await, (true, json!(["one__tell", "three__say"])));
-    assert_eq!(text_of(&client.call("one__tell", json!({})).await), "changed");
-    assert_eq!(text_of(&client.call("three__say", json!({})).await), "third");
+    assert_eq!(
+        reload(&client).await,
+        (true, json!(["one__tell", "three__say"]))
+    );
+    assert_eq!(
+        text_of(&client.call("one__tell", json!({})).await),
+        "changed"
+    );
+    assert_eq!(
+        text_of(&client.call("three__say", json!({})).await),
+        "third"
+    );
     for gone in ["one__say", "two__say"] {
-        assert_eq!(failure_of(&client.call(gone, json!({})).await).0, "unknown_tool");
+        assert_eq!(
+            failure_of(&client.call(gone, json!({})).await).0,
+            "unknown_tool"
+        );
     }
 }
 
@@ -48,7 +70,9 @@ async fn a_reload_without_a_worker_says_so_and_the_known_tools_stay() {
     let (world, [_api, worker]) = World::running();
     worker.kill();
     let client = world.client().await;
-    let refused = client.call("plugins__reload", json!({"timeout_s": 1})).await;
+    let refused = client
+        .call("plugins__reload", json!({"timeout_s": 1}))
+        .await;
     let (code, message) = failure_of(&refused);
     assert_eq!(code, "no_worker");
     assert!(message.contains("within 1 s"), "{message}");
@@ -59,12 +83,19 @@ async fn a_reload_without_a_worker_says_so_and_the_known_tools_stay() {
 /// Whether something has changed, and the tools that there are.
 async fn reload(client: &Client) -> (bool, Value) {
     let listing = client.json("plugins__reload", json!({})).await;
-    let tools = listing["plugins"].as_array().unwrap().iter().flat_map(|plugin| plugin["tools"].as_array().unwrap());
+    let tools = listing["plugins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|plugin| plugin["tools"].as_array().unwrap());
     let mut tools: Vec<_> = tools.map(|tool| tool.as_str().unwrap()).collect();
     tools.sort_unstable();
     let listed = client.0.list_all_tools().await.unwrap();
     for tool in &tools {
-        assert!(listed.iter().any(|listed| listed.name == *tool), "{tool} is not listed");
+        assert!(
+            listed.iter().any(|listed| listed.name == *tool),
+            "{tool} is not listed"
+        );
     }
     (listing["changed"].as_bool().unwrap(), json!(tools))
 }

@@ -13,11 +13,15 @@
 
 mod answers;
 mod arguments;
+mod auth;
 mod bad_messages;
 mod bad_plugins;
 mod bad_start;
+mod cli;
 mod clients;
+mod governor;
 mod http;
+mod jobs;
 mod output;
 mod progress;
 mod reload;

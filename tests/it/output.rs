@@ -34,11 +34,7 @@ async fn what_does_not_fit_the_answer_can_be_read_and_searched() {
     assert!(whole == printed, "what was read is not what was printed");
 
     // No line is missed that lies across the border of two pages.
-    let found = pages(
-        &client,
-        json!({"id": id, "limit": 99_999, "grep": "7$"}),
-    )
-    .await;
+    let found = pages(&client, json!({"id": id, "limit": 99_999, "grep": "7$"})).await;
     let expected: String = printed
         .lines()
         .filter(|line| line.ends_with('7'))

@@ -155,7 +155,7 @@ async fn a_full_disk_is_told_and_nothing_recorded_is_lost() {
         let submitted = client.call("jobs__submit", later(1)).await;
         match &submitted.structured_content {
             Some(answer) if submitted.is_error == Some(false) => {
-                recorded.push(answer["id"].clone())
+                recorded.push(answer["id"].clone());
             }
             _ => break submitted,
         }

@@ -171,11 +171,10 @@ impl Events {
     /// The data of the next event.
     async fn next(&mut self) -> String {
         loop {
-            if let Some((event, rest)) = self.unread.split_once("\n\n") {
-                let found = event.lines().find_map(data).map(ToOwned::to_owned);
-                self.unread = rest.to_owned();
-                if let Some(data) = found {
-                    return data;
+            if let Some(end) = self.unread.find("\n\n") {
+                let event: String = self.unread.drain(..end + 2).collect();
+                if let Some(data) = event.lines().find_map(data) {
+                    return data.to_owned();
                 }
             } else {
                 let chunk = self

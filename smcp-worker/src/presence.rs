@@ -133,7 +133,7 @@ mod tests {
         ended.end();
         drop(died);
         assert!(!removed.exists());
-        assert_eq!(dead(alive.siblings()), [left.clone()]);
+        assert_eq!(dead(alive.siblings()), std::slice::from_ref(&left));
         remove(&left.1);
         assert_eq!(dead(alive.siblings()), []);
         assert!(alive.scratch().exists());

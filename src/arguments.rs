@@ -122,12 +122,11 @@ fn add(
             property.get("items").unwrap_or(&Value::Null),
         )?],
     };
-    match arguments
+    let so_far = arguments
         .entry(name)
-        .or_insert_with(|| Value::Array(Vec::new()))
-    {
-        Value::Array(items) => items.extend(added),
-        other => *other = Value::Array(added),
+        .or_insert_with(|| Value::Array(Vec::new()));
+    if let Value::Array(items) = so_far {
+        items.extend(added);
     }
     Ok(())
 }
@@ -153,14 +152,14 @@ fn typed(name: &str, text: &str, property: &Value) -> Result<Value, BadUsage> {
 
 /// The type; of several the first that is not null, as in `["integer", "null"]`.
 fn kind(property: &Value) -> Option<&str> {
-    match property.get("type")? {
-        Value::String(kind) => Some(kind),
-        Value::Array(kinds) => kinds
+    let kind = property.get("type")?;
+    let several = || {
+        kind.as_array()?
             .iter()
             .filter_map(Value::as_str)
-            .find(|kind| *kind != "null"),
-        _ => None,
-    }
+            .find(|kind| *kind != "null")
+    };
+    kind.as_str().or_else(several)
 }
 
 fn parameters(tool: &str, schema: &Map<String, Value>) -> String {

@@ -1,5 +1,10 @@
 //! The command line: types and help texts only.
 
+#![expect(
+    clippy::doc_markdown,
+    reason = "these comments are the help texts, which a terminal shows without markdown"
+)]
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,10 +29,10 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  smcp up                                          start everything on this machine
-  smcp tools                                       what can be called, and how
-  smcp call demo_math__calculate expression='2+2'  call a tool and wait for its answer
-  smcp jobs list                                   what was called, and how it ended";
+  smcp up                                          start everything
+  smcp tools                                       list what can be called
+  smcp call demo_math__calculate expression='2+2'  call a tool
+  smcp jobs list                                   list what was called";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -95,8 +100,8 @@ pub(crate) struct Listener {
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
-Every setting can also stand in a file smcp.toml, here or in the data directory. Ctrl-C lets running jobs
-finish; a second Ctrl-C stops at once.
+Settings can also stand in a file smcp.toml, here or in the data directory.
+Ctrl-C lets running jobs finish; a second Ctrl-C stops at once.
 
 Examples:
   smcp up
@@ -137,11 +142,11 @@ A worker runs one job at a time and listens on no port.
 Example:
   smcp worker --data-dir /var/lib/smcp --plugins /opt/smcp/plugins")]
 pub(crate) struct Worker {
-    #[command(flatten)]
-    pub(crate) storage: Storage,
     /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
     #[arg(long, value_name = "DIRS")]
     pub(crate) plugins: Option<String>,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
     #[command(flatten)]
     pub(crate) supervision: Supervision,
 }
@@ -177,8 +182,9 @@ pub(crate) struct Tools {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Values are read as the type that the tool declares; an array is given by repeating its name, or as JSON.
-The answer goes to standard output, progress to standard error. The exit code is 1 where the tool failed.
+Values are read as the type that the tool declares. An array is given by
+repeating its name, or as JSON. The answer goes to standard output, progress to
+standard error. The exit code is 1 where the tool failed.
 
 Examples:
   smcp call demo_math__calculate expression='2+2'
@@ -310,11 +316,11 @@ pub(crate) struct DbBackup {
 
 #[derive(Debug, Args)]
 pub(crate) struct DbCheck {
-    #[command(flatten)]
-    pub(crate) storage: Storage,
     /// Print JSON for programs instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) storage: Storage,
 }
 
 fn instant(text: &str) -> Result<Timestamp, String> {

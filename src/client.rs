@@ -3,16 +3,19 @@
 mod problem;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, CallToolResult, ClientCapabilities, ClientConfig,
     ClientRequest, Implementation, ProgressNotificationParam, RequestMetaObject, ServerResult,
     Tool,
 };
-use rmcp::service::{NotificationContext, PeerRequestOptions, RunningService};
+use rmcp::service::{
+    NotificationContext, PeerRequestOptions, RequestHandle, RunningService, ServiceError,
+};
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::common::client_side_sse::ExponentialBackoff;
+use rmcp::transport::common::client_side_sse::NeverRetry;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientHandler, RoleClient, ServiceExt as _};
 use serde::de::DeserializeOwned;
@@ -27,8 +30,8 @@ use crate::settings;
 
 /// Answers are 16 MiB of text at the most; as JSON, each byte may become six.
 const MAX_ANSWER_BYTES: usize = 128 * 1024 * 1024;
-/// How often a broken stream is taken up again before the call is given up.
-const RECONNECTS: usize = 3;
+/// How long to wait for the API to take note that a session has ended.
+const FAREWELL: Duration = Duration::from_secs(1);
 /// The key of a request's `_meta` that makes a repeated call find the first one's job.
 const IDEMPOTENCY_KEY: &str = "smcp/idempotency-key";
 
@@ -140,9 +143,8 @@ impl Client {
             StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", target.url))
                 .max_sse_event_size(MAX_ANSWER_BYTES);
         config.auth_header = target.key.as_ref().map(|key| key.secret.clone());
-        let mut retry = ExponentialBackoff::default();
-        retry.max_times = Some(RECONNECTS);
-        config.retry_config = Arc::new(retry);
+        // A broken stream is reported at once: the job goes on, and its result stays.
+        config.retry_config = Arc::new(NeverRetry::default());
         let (sender, progress) = mpsc::unbounded_channel();
         let listener = Listener { progress: sender };
         let service = listener
@@ -178,21 +180,7 @@ impl Client {
         idempotency_key: Option<&str>,
         mut on_progress: impl FnMut(ProgressNotificationParam),
     ) -> anyhow::Result<CallToolResult> {
-        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        let mut options = PeerRequestOptions::no_options();
-        if let Some(key) = idempotency_key {
-            let mut meta = RequestMetaObject::new();
-            meta.0
-                .0
-                .insert(IDEMPOTENCY_KEY.to_owned(), Value::from(key));
-            options = options.with_meta(meta);
-        }
-        let sent = self
-            .service
-            .send_cancellable_request(request, options)
-            .await;
-        let mut request = sent.map_err(|error| explain(error.into(), &self.target))?;
+        let mut request = self.send(tool, arguments, idempotency_key).await?;
         let answer = loop {
             tokio::select! {
                 biased;
@@ -206,17 +194,7 @@ impl Client {
                 }
             }
         };
-        let answer = answer
-            .map_err(|_| rmcp::ServiceError::TransportClosed)
-            .flatten()
-            .map_err(|error| explain(error.into(), &self.target))?;
-        match answer {
-            ServerResult::CallToolResult(result) => Ok(result),
-            other => Err(anyhow!(
-                "{} gave an answer of another kind: {other:?}",
-                self.target.url
-            )),
-        }
+        self.read(answer.map_err(|_| ServiceError::TransportClosed).flatten())
     }
 
     /// Asks a built-in tool, whose answer is one JSON object.
@@ -227,7 +205,8 @@ impl Client {
         let Value::Object(arguments) = arguments else {
             bail!("the arguments of {tool} are no object")
         };
-        let result = self.call(tool, arguments, None, drop).await?;
+        let request = self.send(tool, arguments, None).await?;
+        let result = self.read(request.await_response().await)?;
         if result.is_error == Some(true) {
             return Err(ToolError::of(&result).into());
         }
@@ -251,9 +230,43 @@ impl Client {
     }
 
     /// Ends the session, so that the API need not find out by itself.
-    pub(crate) async fn close(self) {
-        // What the caller came for has been received.
-        drop(self.service.cancel().await);
+    pub(crate) async fn close(mut self) {
+        // What the caller came for has been received, so that nothing is worth an error or a long wait.
+        drop(self.service.close_with_timeout(FAREWELL).await);
+    }
+
+    async fn send(
+        &self,
+        tool: &str,
+        arguments: Map<String, Value>,
+        idempotency_key: Option<&str>,
+    ) -> anyhow::Result<RequestHandle<RoleClient>> {
+        let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let mut options = PeerRequestOptions::no_options();
+        if let Some(key) = idempotency_key {
+            let mut meta = RequestMetaObject::new();
+            meta.0
+                .0
+                .insert(IDEMPOTENCY_KEY.to_owned(), Value::from(key));
+            options = options.with_meta(meta);
+        }
+        let sent = self
+            .service
+            .send_cancellable_request(request, options)
+            .await;
+        sent.map_err(|error| explain(error.into(), &self.target))
+    }
+
+    fn read(&self, answer: Result<ServerResult, ServiceError>) -> anyhow::Result<CallToolResult> {
+        let answer = answer.map_err(|error| explain(error.into(), &self.target))?;
+        let ServerResult::CallToolResult(result) = answer else {
+            bail!(
+                "{} gave an answer of another kind: {answer:?}",
+                self.target.url
+            );
+        };
+        Ok(result)
     }
 }
 

@@ -31,8 +31,8 @@ fn with_client(
     let target = Target::of(connection)?;
     block_on(async {
         let mut client = Client::connect(&target).await?;
-        let code = command(&mut client).await?;
+        let code = command(&mut client).await;
         client.close().await;
-        Ok(code)
+        code
     })
 }

@@ -38,7 +38,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Api(options) => role::api(&options),
         Command::Worker(options) => role::worker(&options),
         Command::Tools(options) => command::tools::run(&options),
-        Command::Call(options) => command::call::run(options),
+        Command::Call(options) => command::call::run(&options),
         Command::Jobs(what) => command::jobs::run(what),
         Command::Plugins(what) => command::plugins::run(what),
         Command::Db(what) => command::database::run(what),

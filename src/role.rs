@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::thread;
 
 use anyhow::Context as _;
-use smcp_common::config::{Config, Flags, Log};
+use smcp_common::config::{Config, Flags};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::telemetry;
 use tokio::runtime::{Builder, Runtime};
@@ -59,21 +59,9 @@ pub(crate) fn worker(options: &Worker) -> anyhow::Result<ExitCode> {
     end(runtime, ended)
 }
 
-/// Starts the log; what our libraries have to say of each session is not asked for.
-///
-/// # Errors
-/// A filter that cannot be read.
-pub(crate) fn start_log(log: &Log) -> anyhow::Result<()> {
-    telemetry::start(&Log {
-        filter: format!("rmcp=warn,{}", log.filter),
-        json: log.json,
-    })?;
-    Ok(())
-}
-
 fn prepare(flags: &Flags) -> anyhow::Result<Settings> {
     let settings = settings::load(flags)?;
-    start_log(&settings.config.log)?;
+    telemetry::start(&settings.config.log)?;
     data_directory::create(&settings.config.data_dir)?;
     Ok(settings)
 }

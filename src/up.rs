@@ -3,6 +3,7 @@
 mod backoff;
 mod child;
 mod ready;
+mod summary;
 mod supervisor;
 
 use std::process::ExitCode;
@@ -10,17 +11,17 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use smcp_common::config::Flags;
 use smcp_common::lifecycle::Shutdown;
+use smcp_common::telemetry;
 
 use crate::cli::Up;
 use crate::data_directory::{self, Lock};
-use crate::role::start_log;
 use crate::settings::{self, Settings};
 
 /// Runs everything until told to stop.
 pub(crate) fn run(options: &Up) -> anyhow::Result<ExitCode> {
     let flags = Flags::from(options);
     let settings = settings::load(&flags)?;
-    start_log(&settings.config.log)?;
+    telemetry::start(&settings.config.log)?;
     data_directory::create(&settings.config.data_dir)?;
     let lock = Lock::take(&settings.config.data_dir)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -37,8 +38,11 @@ async fn supervise(settings: &Settings, flags: Flags) -> anyhow::Result<ExitCode
     let Settings { config, .. } = settings;
     let shutdown =
         Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
-    let supervisor =
-        supervisor::Supervisor::new(child::Program::this(flags)?, config.workers, shutdown);
+    let supervisor = supervisor::Supervisor::new(
+        child::Program::this(flags)?,
+        config.workers,
+        shutdown.clone(),
+    );
     let tell = async {
         if let Some(address) = supervisor.ready().await {
             ready::tell(settings, address).await
@@ -50,7 +54,9 @@ async fn supervise(settings: &Settings, flags: Flags) -> anyhow::Result<ExitCode
     tokio::pin!(tell, keep);
     tokio::select! {
         told = &mut tell => {
-            if let Err(error) = told {
+            if let Err(error) = told
+                && !shutdown.drain.is_cancelled()
+            {
                 tracing::warn!(error = format!("{error:#}"), "started, but what is there cannot be told");
             }
             keep.await

@@ -98,7 +98,11 @@ pub async fn run(
             "jobs of dead workers are settled later"
         );
     }
-    let leases = LeaseKeeper::start(&options, clock, &presence)?;
+    let unwatched = Options {
+        wake: Wake::Never,
+        ..options
+    };
+    let leases = LeaseKeeper::start(&unwatched, clock, &presence)?;
     let directories = directories(&config).map_err(files(
         "cannot unpack the bundled plugins below",
         &config.data_dir,

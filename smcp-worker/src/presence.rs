@@ -135,9 +135,8 @@ mod tests {
         ended.end();
         drop(died);
         assert!(!removed.exists());
-        let found = dead(alive.siblings());
-        assert_eq!(found, [left]);
-        remove(&found[0].1);
+        assert_eq!(dead(alive.siblings()), std::slice::from_ref(&left));
+        remove(&left.1);
         assert_eq!(dead(alive.siblings()), []);
         assert!(alive.scratch().exists());
     }

@@ -8,19 +8,20 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::service::ClientInitializeError;
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
+use serde_json::Value;
 
 use super::Target;
 
 /// What can go wrong with a session.
 #[derive(Debug)]
 pub(super) enum SessionError {
-    Start(ClientInitializeError),
+    Start(Box<ClientInitializeError>),
     Service(ServiceError),
 }
 
 impl From<ClientInitializeError> for SessionError {
     fn from(error: ClientInitializeError) -> Self {
-        Self::Start(error)
+        Self::Start(Box::new(error))
     }
 }
 
@@ -32,26 +33,35 @@ impl From<ServiceError> for SessionError {
 
 impl SessionError {
     fn transport(&self) -> Option<&StreamableHttpError<reqwest::Error>> {
-        let (Self::Start(ClientInitializeError::TransportError { error, .. })
-        | Self::Service(ServiceError::TransportSend(error))) = self
-        else {
-            return None;
+        let DynamicTransportError { error, .. } = match self {
+            Self::Start(start) => {
+                let ClientInitializeError::TransportError { error, .. } = start.as_ref() else {
+                    return None;
+                };
+                error
+            }
+            Self::Service(ServiceError::TransportSend(error)) => error,
+            Self::Service(_) => return None,
         };
-        let DynamicTransportError { error, .. } = error;
         error.downcast_ref()
     }
 
     fn is_lost(&self) -> bool {
-        matches!(
-            self,
-            Self::Service(ServiceError::TransportClosed)
-                | Self::Start(ClientInitializeError::ConnectionClosed(_))
-        )
+        match self {
+            Self::Start(start) => {
+                matches!(start.as_ref(), ClientInitializeError::ConnectionClosed(_))
+            }
+            Self::Service(service) => matches!(service, ServiceError::TransportClosed),
+        }
     }
 }
 
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(transport) = self.transport() {
+            // Without the names of the types that carried it.
+            return transport.fmt(f);
+        }
         match self {
             Self::Start(error) => error.fmt(f),
             Self::Service(ServiceError::McpError(error)) => f.write_str(&error.message),
@@ -74,13 +84,19 @@ pub(super) fn explain(error: SessionError, target: &Target) -> anyhow::Error {
         Some(StreamableHttpError::Client(_) | StreamableHttpError::UnexpectedEndOfStream) => {
             lost(url)
         }
+        Some(StreamableHttpError::UnexpectedServerResponse(response))
+            if let Some(why) = turned_away(response) =>
+        {
+            return anyhow::anyhow!("{url} refused: {why}");
+        }
         Some(
             StreamableHttpError::UnexpectedServerResponse(_)
-            | StreamableHttpError::UnexpectedContentType(_),
+            | StreamableHttpError::UnexpectedContentType(_)
+            | StreamableHttpError::HttpStatus(_),
         ) => {
             format!("what answers at {url} is not the API of SMCP; give its address with --url")
         }
-        _ if error.is_lost() => lost(url),
+        _ if error.is_lost() => return anyhow::anyhow!(lost(url)),
         _ => format!("{url} refused"),
     };
     anyhow::Error::new(error).context(why)
@@ -97,6 +113,13 @@ fn refused(target: &Target) -> String {
         None => format!("{url} asks for an API key, and none was given"),
     };
     format!("{used}; give another with --api-key or SMCP_API_KEY")
+}
+
+/// What the API says where it turns a request away before any session sees it, as one that is too large.
+fn turned_away(response: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(&response[response.find('{')?..]).ok()?;
+    body["code"].as_str()?;
+    Some(body["message"].as_str()?.to_owned())
 }
 
 /// The innermost cause, which is what the system said.
@@ -174,6 +197,19 @@ mod tests {
             "http://h:1 refused the key in SMCP_API_KEY; give another with --api-key or SMCP_API_KEY"
         );
         assert!(refused(&target(None)).contains("none was given"));
+    }
+
+    #[test]
+    fn the_words_of_the_api_are_told_from_those_of_others() {
+        let ours = r#"HTTP 413 Payload Too Large: {"code":"body_too_large","message":"too large"}"#;
+        assert_eq!(turned_away(ours).as_deref(), Some("too large"));
+        for other in [
+            "HTTP 404 Not Found: ",
+            r#"HTTP 404: {"detail":"x"}"#,
+            "HTTP 500: {",
+        ] {
+            assert_eq!(turned_away(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::failure::BadUsage;
 use crate::terminal::{Progress, print, print_json};
 
 /// Calls a tool.
-pub(crate) fn run(options: Call) -> anyhow::Result<ExitCode> {
+pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
     with_client(&options.connection, async |client| {
         let tools = client.tools().await?;
         let schema = schema(&tools, &options.tool)?;
@@ -24,9 +24,9 @@ pub(crate) fn run(options: Call) -> anyhow::Result<ExitCode> {
         let arguments =
             arguments::read(&options.tool, schema, json.as_deref(), &options.arguments)?;
         if options.detach || options.at.is_some() || options.r#in.is_some() {
-            submit(client, &options, arguments).await
+            submit(client, options, arguments).await
         } else {
-            call(client, &options, arguments).await
+            call(client, options, arguments).await
         }
     })
 }
@@ -37,10 +37,16 @@ async fn call(
     arguments: Map<String, Value>,
 ) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::on_stderr(&Environment::of_process());
-    let show = |news: ProgressNotificationParam| match (&news.message, news.total) {
-        // What a plugin writes to its standard error comes as a message without a total.
-        (Some(line), None) => progress.log(line),
-        (message, total) => progress.report(news.progress, total, message.as_deref()),
+    let mut last = None::<f64>;
+    let show = |news: ProgressNotificationParam| {
+        // A line that the plugin wrote to its standard error counts as next to nothing.
+        let is_log =
+            news.total.is_none() || last.is_some_and(|last| news.progress <= last.next_up());
+        last = Some(news.progress);
+        match &news.message {
+            Some(line) if is_log => progress.log(line),
+            message => progress.report(news.progress, news.total, message.as_deref()),
+        }
     };
     let result = client
         .call(&options.tool, arguments, options.key.as_deref(), show)

@@ -176,11 +176,20 @@ fn render(plugin: &Plugin, style: Style) -> String {
         )
         .unwrap_or_default();
     }
-    let verdict = match (plugin.problems.len(), plugin.tools.len()) {
-        (0, tools) => style.green(&format!("{tools} tools, no problems")),
-        (problems, tools) => style.red(&format!("{tools} tools, {problems} problems")),
+    let tools = counted(plugin.tools.len(), "tool");
+    let verdict = match plugin.problems.len() {
+        0 => style.green(&format!("{tools}, no problems")),
+        problems => style.red(&format!("{tools}, {}", counted(problems, "problem"))),
     };
     text + &verdict + "\n"
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 {
+        format!("1 {what}")
+    } else {
+        format!("{count} {what}s")
+    }
 }
 
 #[cfg(test)]
@@ -226,7 +235,7 @@ warning: plugin odd: commands is required
         }))
         .unwrap();
         plugin.tools = tools;
-        let expected = "math in /p/math\ncli.py, run by /usr/bin/python3\n  math__add a=INTEGER\n1 tools, no problems\n";
+        let expected = "math in /p/math\ncli.py, run by /usr/bin/python3\n  math__add a=INTEGER\n1 tool, no problems\n";
         assert_eq!(render(&plugin, Style::default()), expected);
     }
 }

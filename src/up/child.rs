@@ -71,12 +71,12 @@ impl Program {
             // Ctrl-C reaches every process of the terminal's group. It is ours to pass on, once.
             .process_group(0);
         let cannot = || format!("cannot start {} {}", self.path.display(), role.as_str());
-        let mut child = command.spawn().with_context(cannot)?;
+        let mut process = command.spawn().with_context(cannot)?;
         // Taken out, since waiting for a child closes what is left of its standard input.
-        let lifeline = child.stdin.take();
-        let announcement = child.stdout.take();
+        let lifeline = process.stdin.take();
+        let announcement = process.stdout.take();
         Ok(Child {
-            child,
+            process,
             _lifeline: lifeline,
             announcement,
         })
@@ -120,7 +120,7 @@ fn arguments(role: Role, flags: &Flags, port: Option<u16>) -> Vec<OsString> {
 /// A running role.
 #[derive(Debug)]
 pub(super) struct Child {
-    child: tokio::process::Child,
+    process: tokio::process::Child,
     /// It drains when this closes, which also our own death does.
     _lifeline: Option<ChildStdin>,
     announcement: Option<ChildStdout>,
@@ -129,7 +129,7 @@ pub(super) struct Child {
 impl Child {
     /// Its process id, for messages.
     pub(super) fn pid(&self) -> u32 {
-        self.child.id().unwrap_or_default()
+        self.process.id().unwrap_or_default()
     }
 
     /// Waits for its end.
@@ -137,7 +137,7 @@ impl Child {
     /// # Errors
     /// What the system says.
     pub(super) async fn ended(&mut self) -> std::io::Result<ExitStatus> {
-        self.child.wait().await
+        self.process.wait().await
     }
 
     /// Waits until it tells where it listens; `None` where it never does.
@@ -164,13 +164,13 @@ impl Child {
         if timeout(STOP_LIMIT, self.ended()).await.is_err() {
             tracing::error!(pid = self.pid(), "killing a process that does not stop");
             // The only way to fail is that it is gone.
-            drop(self.child.kill().await);
+            drop(self.process.kill().await);
         }
     }
 
     fn terminate(&self) {
         let pid = self
-            .child
+            .process
             .id()
             .and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
         if let Some(pid) = pid {

@@ -1,17 +1,16 @@
-//! What `smcp up` prints when everything runs: where to connect, what is there, and what to try first.
+//! Asking the API, once it listens, what there is, so that `smcp up` can tell.
 
 use std::fmt::Write as _;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use rmcp::model::Tool;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use smcp_common::config::{Environment, Flags};
 
-use crate::arguments::required;
+use super::summary::{Summary, url};
 use crate::client::{Client, Key, Target, ToolError};
 use crate::command::plugins::Listing;
 use crate::settings::{self, Settings};
@@ -21,11 +20,6 @@ use crate::terminal::{Progress, Style, print};
 const PATIENCE_S: u64 = 10;
 /// After that long, tell what we are waiting for.
 const SILENCE: Duration = Duration::from_secs(1);
-/// The tool that a newcomer should try, and its arguments.
-const FAVOURITE: (&str, &str) = ("demo_math__calculate", "expression='2+2'");
-/// Tools that are named; more are counted.
-const NAMED: usize = 12;
-
 /// Waits for the plugins to be described, and tells what there is.
 ///
 /// # Errors
@@ -134,192 +128,9 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// Where a client on this machine connects: an address that stands for all of them is none to connect to.
-fn url(address: SocketAddr) -> String {
-    let ip = match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    format!("http://{}", SocketAddr::new(ip, address.port()))
-}
-
-#[derive(Debug)]
-struct Summary {
-    address: SocketAddr,
-    data_dir: PathBuf,
-    workers: u16,
-    listing: Option<Listing>,
-    tools: Vec<Tool>,
-    call: String,
-}
-
-impl Summary {
-    fn render(&self, style: Style) -> String {
-        let mut text = format!("{}\n\n", style.green("SMCP is ready."));
-        // Writing to a String cannot fail.
-        let mut line = |name: &str, value: &str| {
-            writeln!(text, "  {} {value}", style.bold(&format!("{name:<8}"))).unwrap_or_default();
-        };
-        let url = url(self.address);
-        line(
-            "MCP",
-            &format!("{url}/mcp {}", style.dim("(Streamable HTTP)")),
-        );
-        line(
-            "",
-            &format!("{url}/sse {}", style.dim("(HTTP+SSE, for older clients)")),
-        );
-        if self.address.ip().is_unspecified() {
-            line("", "and on every other address of this machine");
-        }
-        line("data", &self.data_dir.display().to_string());
-        line("workers", &self.workers.to_string());
-        let names = self.plugin_tools();
-        line(
-            "tools",
-            &match &self.listing {
-                Some(_) => counted(&names),
-                None => format!("still being described; see: {} plugins list", self.call),
-            },
-        );
-        for problem in self.listing.iter().flat_map(Listing::problems) {
-            writeln!(text, "\n{} {problem}", style.yellow("warning:")).unwrap_or_default();
-        }
-        let (call, arguments) = (&self.call, self.first_call(&names));
-        writeln!(
-            text,
-            "\nTry:  {}\nStop: Ctrl-C",
-            style.bold(&format!("{call} {arguments}"))
-        )
-        .unwrap_or_default();
-        text
-    }
-
-    fn plugin_tools(&self) -> Vec<&str> {
-        self.listing
-            .iter()
-            .flat_map(|listing| &listing.plugins)
-            .flat_map(|plugin| &plugin.tools)
-            .map(String::as_str)
-            .collect()
-    }
-
-    /// The favourite where it is there, else the tool that asks for least.
-    fn first_call(&self, names: &[&str]) -> String {
-        let (favourite, arguments) = FAVOURITE;
-        if names.contains(&favourite) {
-            return format!("call {favourite} {arguments}");
-        }
-        let simplest = self
-            .tools
-            .iter()
-            .filter(|tool| names.contains(&tool.name.as_ref()))
-            .min_by_key(|tool| required(&tool.input_schema).len());
-        match simplest {
-            Some(tool) => format!("call {}{}", tool.name, placeholders(&tool.input_schema)),
-            None => "tools".to_owned(),
-        }
-    }
-}
-
-fn placeholders(schema: &Map<String, Value>) -> String {
-    required(schema)
-        .iter()
-        .map(|name| format!(" {name}={}", name.to_uppercase()))
-        .collect()
-}
-
-fn counted(names: &[&str]) -> String {
-    match names.len() {
-        0 => "none".to_owned(),
-        many @ 1..=NAMED => format!("{many}: {}", names.join(", ")),
-        many => format!(
-            "{many}: {}, and {} more",
-            names[..NAMED].join(", "),
-            many - NAMED
-        ),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn summary(tools: &[(&str, &[&str])], problems: &[&str]) -> Summary {
-        let names: Vec<_> = tools.iter().map(|(name, _)| name).collect();
-        let listing = json!({
-            "plugins": [{"name": "p", "directory": "/p", "interpreter": null, "tools": names, "problems": problems}],
-            "catalogue": {"problems": []},
-        });
-        let tools = tools.iter().map(|(name, required)| {
-            let tool =
-                json!({"name": name, "inputSchema": {"type": "object", "required": required}});
-            serde_json::from_value(tool).unwrap()
-        });
-        Summary {
-            address: "0.0.0.0:8000".parse().unwrap(),
-            data_dir: "/data".into(),
-            workers: 2,
-            listing: serde_json::from_value(listing).unwrap(),
-            tools: tools.collect(),
-            call: "smcp".into(),
-        }
-    }
-
-    #[test]
-    fn a_newcomer_is_told_where_what_and_how() {
-        let expected = "\
-SMCP is ready.
-
-  MCP      http://127.0.0.1:8000/mcp (Streamable HTTP)
-           http://127.0.0.1:8000/sse (HTTP+SSE, for older clients)
-           and on every other address of this machine
-  data     /data
-  workers  2
-  tools    2: demo_math__calculate, x__y
-
-warning: plugin p: commands is required
-
-Try:  smcp call demo_math__calculate expression='2+2'
-Stop: Ctrl-C
-";
-        let tools: &[(&str, &[&str])] = &[("demo_math__calculate", &["expression"]), ("x__y", &[])];
-        assert_eq!(
-            summary(tools, &["commands is required"]).render(Style::default()),
-            expected
-        );
-    }
-
-    #[test]
-    fn the_first_command_is_one_that_works_here() {
-        let try_line = |summary: &Summary| {
-            let text = summary.render(Style::default());
-            text.lines()
-                .find(|line| line.starts_with("Try:"))
-                .unwrap()
-                .to_owned()
-        };
-        let own = summary(
-            &[
-                ("a__deploy", &["app-name", "environment"]),
-                ("a__greet", &["name"]),
-            ],
-            &[],
-        );
-        assert_eq!(try_line(&own), "Try:  smcp call a__greet name=NAME");
-        assert_eq!(try_line(&summary(&[], &[])), "Try:  smcp tools");
-    }
-
-    #[test]
-    fn many_tools_are_counted() {
-        let names: Vec<_> = (0..20).map(|n| format!("t{n}")).collect();
-        let names: Vec<_> = names.iter().map(String::as_str).collect();
-        assert!(
-            counted(&names).starts_with("20: t0, ") && counted(&names).ends_with("t11, and 8 more")
-        );
-        assert_eq!(counted(&[]), "none");
-    }
 
     #[test]
     fn paths_are_quoted_for_a_shell_where_they_must_be() {

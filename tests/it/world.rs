@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::RunningService;
 use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
@@ -418,4 +419,43 @@ pub(crate) fn signal(pid: u32, name: &str) {
 /// Bytes as text, for messages.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl World {
+    /// Starts a command that is `smcp up`, or becomes it, and waits until it has told where it listens.
+    pub(crate) fn start_up(&mut self, mut command: Command) -> Role {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut role = Role {
+            child: command.spawn().unwrap(),
+        };
+        let address = BufReader::new(role.stdout()).lines().find_map(|line| {
+            let line = line.unwrap();
+            let (_, url) = line.split_once("http://")?;
+            Some(url.split_once('/')?.0.to_owned())
+        });
+        self.address = Some(address.expect("smcp up has told where it listens"));
+        role
+    }
+
+    /// An MCP client that shows an API key.
+    pub(crate) async fn client_with_key(&self, key: &str) -> Client {
+        let config = StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", self.url()));
+        let transport = StreamableHttpClientTransport::from_config(config.auth_header(key));
+        Client(().serve(transport).await.unwrap())
+    }
+}
+
+/// The code and the message of an answer that is an error; its text is the message.
+pub(crate) fn failure_of(answer: &CallToolResult) -> (String, String) {
+    assert_eq!(answer.is_error, Some(true), "{answer:?}");
+    let error = &answer.structured_content.as_ref().unwrap()["error"];
+    let word = |name: &str| error[name].as_str().unwrap().to_owned();
+    assert_eq!(text_of(answer), word("message"));
+    (word("code"), word("message"))
+}
+
+/// The id of the job behind an answer.
+pub(crate) fn job_of(answer: &CallToolResult) -> String {
+    let meta = json!(answer.meta);
+    meta["smcp/job"].as_str().unwrap().to_owned()
 }

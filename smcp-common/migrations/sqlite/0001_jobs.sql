@@ -115,7 +115,7 @@ CREATE TABLE catalogue (
   CHECK (scanned <= wanted),
   CHECK ((scanner IS NULL) = (scanner_until IS NULL))
 ) STRICT;
-INSERT INTO catalogue (id, wanted, scanned, version, problems) VALUES (1, 1, 0, 0, '[]');
+INSERT INTO catalogue (id, wanted, scanned, version, problems) VALUES (1, 0, 0, 0, '[]');
 
 CREATE TABLE plugins (
   name   TEXT PRIMARY KEY,

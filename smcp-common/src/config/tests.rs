@@ -94,3 +94,12 @@ fn what_is_wrong_is_named() {
     let homeless = Config::load(None, &Environment::default(), &Flags::default());
     assert_eq!(homeless, Err(ConfigError::NoDataDirectory));
 }
+
+#[test]
+fn the_example_file_states_the_defaults() {
+    let example = include_str!("../../../deploy/smcp.example.toml");
+    assert_eq!(
+        load(example, &[], &Flags::default()),
+        load("", &[], &Flags::default())
+    );
+}

@@ -51,3 +51,22 @@ pub struct Plugin {
     /// Why the plugin, or a command of it, was refused; beside tools, each is a warning.
     pub problems: Vec<Problem>,
 }
+
+impl Plugin {
+    /// A plugin of which nothing is known but where it is.
+    pub fn found(name: impl Into<String>, directory: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            directory: directory.into(),
+            entry: String::new(),
+            digest: String::new(),
+            interpreter: None,
+            description: None,
+            sandbox: None,
+            runtime: None,
+            secrets: None,
+            tools: Vec::new(),
+            problems: Vec::new(),
+        }
+    }
+}

@@ -18,6 +18,8 @@ pub enum Wake {
     Auto,
     /// By asking the database every few milliseconds whether it has changed.
     Polling,
+    /// Not at all: for a handle that nobody waits on. Watches of files are a scarce thing.
+    Never,
 }
 
 /// Writers that know nothing of the doorbell (an operator's `sqlite3`) are noticed this often.
@@ -55,7 +57,7 @@ impl Bell {
 #[derive(Debug)]
 pub(super) struct Ear {
     news: watch::Receiver<u64>,
-    _listener: AbortOnDropHandle<()>,
+    _listener: Option<AbortOnDropHandle<()>>,
 }
 
 impl Ear {
@@ -65,6 +67,12 @@ impl Ear {
         let rings = match wake {
             Wake::Auto => rings(&bell_path(path)),
             Wake::Polling => None,
+            Wake::Never => {
+                return Self {
+                    news,
+                    _listener: None,
+                };
+            }
         };
         // Before the first await: what is committed from now on counts as news.
         let mut seen = Seen::now(database);
@@ -76,7 +84,7 @@ impl Ear {
         };
         Self {
             news,
-            _listener: AbortOnDropHandle::new(tokio::spawn(listener)),
+            _listener: Some(AbortOnDropHandle::new(tokio::spawn(listener))),
         }
     }
 

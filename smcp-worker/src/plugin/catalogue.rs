@@ -99,19 +99,7 @@ impl Scanner {
     }
 
     async fn plugin(&self, name: String, path: &Path, known: &[Plugin]) -> Plugin {
-        let mut plugin = Plugin {
-            name,
-            directory: path.to_string_lossy().into_owned(),
-            entry: String::new(),
-            digest: String::new(),
-            interpreter: None,
-            description: None,
-            sandbox: None,
-            runtime: None,
-            secrets: None,
-            tools: Vec::new(),
-            problems: Vec::new(),
-        };
+        let mut plugin = Plugin::found(name, path.to_string_lossy());
         if let Err(problem) = self.identify(&mut plugin, path).await {
             plugin.problems.push(Problem::from(problem));
             return plugin;
@@ -242,17 +230,9 @@ mod tests {
                 .unwrap()
                 .into_tools(name);
             Plugin {
-                name: name.into(),
-                directory: String::new(),
-                entry: "cli".into(),
-                digest: String::new(),
-                interpreter: None,
-                description: None,
-                sandbox: None,
-                runtime: None,
-                secrets: None,
                 tools,
                 problems,
+                ..Plugin::found(name, "/p")
             }
         };
         let mut plugins = [plugin("a", "b__c"), plugin("a__b", "c")];

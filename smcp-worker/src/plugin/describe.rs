@@ -1,15 +1,13 @@
 //! Asking a plugin what it offers: its `--describe` document, or else the commands in its `--help`.
 
 use std::ffi::OsString;
-use std::future;
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use smcp_common::plugin::{Manifest, Plugin, Problem, help};
-use tokio::sync::mpsc;
 
-use super::process::{Exit, Invocation, Limits, Output, run};
+use super::process::{Exit, Invocation, Limits, capture};
 
 /// How long a plugin may take to say what it offers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -78,21 +76,8 @@ async fn ask(start: &Invocation, flag: &str) -> Result<String, String> {
         max_log_lines: 0,
         ..Limits::default()
     };
-    let (sender, mut receiver) = mpsc::channel(16);
-    let printed = async {
-        let mut printed = Vec::new();
-        while let Some(said) = receiver.recv().await {
-            if let Output::Stdout(chunk) = said {
-                printed.extend(chunk);
-            }
-        }
-        printed
-    };
-    let (ended, printed) = tokio::join!(
-        run(&invocation, &limits, future::pending(), sender),
-        printed
-    );
-    let ended = ended.map_err(|error| format!("could not be run: {error}"))?;
+    let captured = capture(&invocation, &limits).await;
+    let (ended, printed) = captured.map_err(|error| format!("could not be run: {error}"))?;
     let how = match ended.exit {
         Exit::Code(0) if ended.stdout_truncated => {
             return Err(format!("printed more than {MAX_BYTES} bytes"));

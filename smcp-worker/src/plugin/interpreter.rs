@@ -2,17 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
-use std::future;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use std::{fmt, fs, io};
 
-use tokio::sync::mpsc;
-
 use super::environment::environment;
-use super::process::{Exit, Invocation, Limits, Output, run};
+use super::process::{Exit, Invocation, Limits, capture};
 
 /// How long an interpreter may take to tell its path.
 const ASK_LIMIT: Duration = Duration::from_secs(10);
@@ -193,19 +190,9 @@ async fn answer(invocation: &Invocation) -> Result<PathBuf, String> {
         stdout_max_bytes: 4096,
         ..Limits::default()
     };
-    let (sender, mut receiver) = mpsc::channel(8);
-    let printed = async {
-        let mut printed = Vec::new();
-        while let Some(output) = receiver.recv().await {
-            if let Output::Stdout(chunk) = output {
-                printed.extend(chunk);
-            }
-        }
-        printed
-    };
-    let (ended, printed) =
-        tokio::join!(run(invocation, &limits, future::pending(), sender), printed);
-    let ended = ended.map_err(|error| error.to_string())?;
+    let (ended, printed) = capture(invocation, &limits)
+        .await
+        .map_err(|error| error.to_string())?;
     let path = PathBuf::from(OsStr::from_bytes(printed.trim_ascii_end()));
     match ended.exit {
         Exit::Code(0) if path.is_absolute() => Ok(path),

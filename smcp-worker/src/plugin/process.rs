@@ -79,6 +79,31 @@ pub async fn run(
     })
 }
 
+/// Runs one plugin to its end and answers what it printed, for short outputs that nobody follows.
+///
+/// # Errors
+/// As [`run`].
+pub async fn capture(
+    invocation: &Invocation,
+    limits: &Limits,
+) -> Result<(Ended, Vec<u8>), ProcessError> {
+    let (sender, mut receiver) = mpsc::channel(16);
+    let printed = async {
+        let mut printed = Vec::new();
+        while let Some(output) = receiver.recv().await {
+            if let Output::Stdout(chunk) = output {
+                printed.extend(chunk);
+            }
+        }
+        printed
+    };
+    let (ended, printed) = tokio::join!(
+        run(invocation, limits, std::future::pending(), sender),
+        printed
+    );
+    Ok((ended?, printed))
+}
+
 /// What to run, and how.
 #[derive(Clone)]
 pub struct Invocation {

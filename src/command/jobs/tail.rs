@@ -66,10 +66,9 @@ pub(super) async fn run(client: &mut Client, options: &JobRef) -> anyhow::Result
 
 impl Event {
     fn render(&self, style: Style) -> String {
-        let text = |name: &str| match &self.data[name] {
-            Value::Null => None,
-            Value::String(text) => Some(one_line(text)),
-            other => Some(other.to_string()),
+        let text = |name: &str| {
+            let value = self.data.get(name).filter(|value| !value.is_null())?;
+            Some(value.as_str().map_or_else(|| value.to_string(), one_line))
         };
         let or_none = |name| text(name).unwrap_or_default();
         let said = match self.kind {

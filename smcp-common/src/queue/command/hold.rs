@@ -217,20 +217,12 @@ impl Command for ReleaseAll {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
         let by = format!("worker:{}", self.worker);
-        let held = held_by(tx, &self.worker)?;
-        for job in &held {
-            job.end(
-                tx,
-                Ending {
-                    event: Event::Interrupted,
-                    outcome: "interrupted",
-                    failure: None,
-                    by: &by,
-                },
-            )?;
-        }
-        stop(tx, &self.worker)?;
-        Ok(held.len())
+        end_worker(tx, &self.worker, || Ending {
+            event: Event::Interrupted,
+            outcome: "interrupted",
+            failure: None,
+            by: &by,
+        })
     }
 }
 
@@ -244,23 +236,8 @@ impl Command for LoseWorker {
     type Answer = usize;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
-        let held = held_by(tx, &self.worker)?;
-        for job in &held {
-            job.end(tx, lost())?;
-        }
-        stop(tx, &self.worker)?;
-        Ok(held.len())
+        end_worker(tx, &self.worker, lost)
     }
-}
-
-/// Notes that a worker is no more, and leaves the scan that it may have been at to the others.
-fn stop(tx: &mut Tx<'_>, worker: &str) -> Result<(), QueueError> {
-    let now = tx.now.as_millis();
-    tx.execute(include_str!("../sql/worker_stop.sql"), params![worker, now])?;
-    if tx.execute(include_str!("../sql/catalogue_leave.sql"), [worker])? > 0 {
-        tx.marks.rings = true;
-    }
-    Ok(())
 }
 
 /// Settles the jobs whose leases have run out.
@@ -280,8 +257,23 @@ impl Command for LoseExpired {
     }
 }
 
-fn held_by(tx: &Tx<'_>, worker: &str) -> Result<Vec<Held>, QueueError> {
-    collect(tx, include_str!("../sql/held_by_worker.sql"), [worker])
+/// Ends every attempt of a worker that is no more; answers how many there were.
+fn end_worker<'e>(
+    tx: &mut Tx<'_>,
+    worker: &str,
+    ending: impl Fn() -> Ending<'e>,
+) -> Result<usize, QueueError> {
+    let held = collect(tx, include_str!("../sql/held_by_worker.sql"), [worker])?;
+    for job in &held {
+        job.end(tx, ending())?;
+    }
+    let now = tx.now.as_millis();
+    tx.execute(include_str!("../sql/worker_stop.sql"), params![worker, now])?;
+    // The scan that it may have been at is for the others.
+    if tx.execute(include_str!("../sql/catalogue_leave.sql"), [worker])? > 0 {
+        tx.marks.rings = true;
+    }
+    Ok(held.len())
 }
 
 fn collect(

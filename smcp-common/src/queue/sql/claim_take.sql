@@ -1,1 +1,3 @@
-UPDATE jobs SET state = 'running', attempt = ?2, worker = ?3, lease_until = ?4 WHERE num = ?1
+-- A new attempt begins with no output of its own; that of earlier ones is kept beside it.
+UPDATE jobs SET state = 'running', attempt = ?2, worker = ?3, lease_until = ?4, output_bytes = 0, output_truncated = 0
+WHERE num = ?1

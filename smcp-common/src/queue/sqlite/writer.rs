@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -14,8 +14,8 @@ use crate::queue::command::{Command, Tx};
 
 /// Commands in one transaction at most; bounds how long one commit can take.
 const BATCH: usize = 256;
-/// With nothing to do for this long, the writer looks after the file.
-const IDLE: Duration = Duration::from_mins(1);
+/// How often the writer looks after the file.
+const MAINTENANCE: Duration = Duration::from_secs(60);
 
 /// The mailbox of the writer thread.
 #[derive(Debug)]
@@ -65,13 +65,15 @@ impl Drop for Writer {
 }
 
 fn drain(mut committer: Committer, inbox: &mpsc::Receiver<Box<dyn Pending>>) {
+    let mut maintained_at = Instant::now();
     loop {
-        let first = match inbox.recv_timeout(IDLE) {
+        if maintained_at.elapsed() >= MAINTENANCE {
+            committer.look_after();
+            maintained_at = Instant::now();
+        }
+        let first = match inbox.recv_timeout(MAINTENANCE) {
             Ok(letter) => letter,
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                committer.look_after();
-                continue;
-            }
+            Err(mpsc::RecvTimeoutError::Timeout) => continue,
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
         let mut batch = vec![first];

@@ -16,6 +16,7 @@ conformance!(
     a_running_job_is_asked_to_stop,
     to_cancel_the_ended_or_the_missing,
     output_is_kept_and_read_by_range,
+    a_new_attempt_begins_with_no_output,
     news_come_in_order,
     workers_are_listed_until_they_stop,
 );
@@ -306,6 +307,25 @@ async fn output_is_kept_and_read_by_range(world: World) {
     }
     let job = world.job(&id);
     assert_eq!((job.output_bytes, job.output_truncated), (16, true));
+}
+
+async fn a_new_attempt_begins_with_no_output(world: World) {
+    let id = world.submit(job()).await;
+    let lost = world.claim_as_hold("w1").await;
+    let half = vec![News::Output(b"half".to_vec())];
+    world.queue.append(&lost, half).await.unwrap();
+    world.queue.lose_worker("w1").await.unwrap();
+    assert_eq!(world.queue.output(&id, 0, 100).await.unwrap(), b"half");
+
+    let hold = world.claim_as_hold("w2").await;
+    assert_eq!(world.queue.output(&id, 0, 100).await.unwrap(), b"");
+    let whole = Finish {
+        output: b"whole".to_vec(),
+        ..end(&hold, Outcome::Succeeded)
+    };
+    world.queue.finish(whole, false).await.unwrap();
+    assert_eq!(world.queue.output(&id, 0, 100).await.unwrap(), b"whole");
+    assert_eq!(world.job(&id).output_bytes, 5);
 }
 
 async fn news_come_in_order(world: World) {

@@ -17,6 +17,7 @@ fn plugin(name: &str, digest: &str) -> Plugin {
 }
 
 async fn scan(world: &World, worker: &str, plugins: Vec<Plugin>) -> bool {
+    world.queue.want_scan("ada").await.unwrap();
     let wanted = world
         .queue
         .take_scan(worker)
@@ -31,12 +32,13 @@ async fn scan(world: &World, worker: &str, plugins: Vec<Plugin>) -> bool {
 }
 
 async fn a_scan_is_taken_by_one_worker_and_stored(world: World) {
+    world.queue.want_scan("ada").await.unwrap();
     let wanted = world
         .queue
         .take_scan("w1")
         .await
         .unwrap()
-        .expect("the first scan is wanted from the start");
+        .expect("a scan is wanted");
     assert_eq!(
         world.queue.take_scan("w2").await.unwrap(),
         None,
@@ -65,11 +67,8 @@ async fn a_scan_is_taken_by_one_worker_and_stored(world: World) {
 
 async fn an_unchanged_catalogue_keeps_its_version(world: World) {
     assert!(scan(&world, "w", vec![plugin("a", "1")]).await);
-    world.queue.want_scan("ada").await.unwrap();
     assert!(!scan(&world, "w", vec![plugin("a", "1")]).await);
-    world.queue.want_scan("ada").await.unwrap();
     assert!(scan(&world, "w", vec![plugin("a", "2")]).await);
-    world.queue.want_scan("ada").await.unwrap();
     assert!(scan(&world, "w", Vec::new()).await);
     let catalogue = world.queue.catalogue().unwrap();
     assert_eq!((catalogue.version, catalogue.plugins.len()), (3, 0));
@@ -87,6 +86,7 @@ async fn a_scanner_that_is_no_more_leaves_its_scan(world: World) {
 }
 
 async fn a_scanner_that_died_is_replaced(world: World) {
+    world.queue.want_scan("ada").await.unwrap();
     world.queue.take_scan("dead").await.unwrap().unwrap();
     world.clock.advance(Duration::from_secs(121));
     assert!(world.queue.take_scan("alive").await.unwrap().is_some());

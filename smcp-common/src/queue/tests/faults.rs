@@ -119,6 +119,25 @@ async fn a_vanished_file_is_an_error_until_it_is_back(world: World) {
     world.submit(job()).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 8)]
+async fn many_processes_may_make_the_file_at_once() {
+    for _ in 0..20 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("smcp.db");
+        let start = std::sync::Arc::new(tokio::sync::Barrier::new(8));
+        let opening = (0..8).map(|_| {
+            let (path, start) = (path.clone(), std::sync::Arc::clone(&start));
+            tokio::spawn(async move {
+                start.wait().await;
+                Queue::open(&options(path, Commit::Grouped), ManualClock::at(START)).map(drop)
+            })
+        });
+        for opened in opening.collect::<Vec<_>>() {
+            opened.await.unwrap().unwrap();
+        }
+    }
+}
+
 fn refusal(prepare: impl FnOnce(&std::path::Path)) -> String {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("smcp.db");

@@ -7,16 +7,22 @@ mod faults;
 mod soundness;
 mod submits;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rusqlite::params;
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+use super::command as c;
 use super::*;
-use crate::clock::ManualClock;
-use crate::job::{Effect, EventKind, Failure, Source};
+use crate::clock::{ManualClock, Timestamp};
+use crate::job::{
+    Claimed, Effect, EventKind, Failure, Job, JobId, NewJob, News, Outcome, Source, StateName,
+};
+use crate::plugin::Plugin;
 
 /// One test per behaviour and engine. A second engine adds a line here.
 macro_rules! conformance {

@@ -1,0 +1,149 @@
+//! The catalogue of tools, scanned by workers and read by the API; and which of them each agent keeps attached.
+
+use std::collections::BTreeSet;
+
+use rusqlite::OptionalExtension;
+
+use super::command as c;
+use super::{Queue, QueueError, row};
+use crate::clock::Timestamp;
+use crate::plugin::Plugin;
+
+/// The catalogue of tools as last scanned.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Catalogue {
+    /// Grows with every change.
+    pub version: i64,
+    /// The newest scan that was asked for.
+    pub wanted: i64,
+    /// The newest scan that was done.
+    pub scanned: i64,
+    /// When that was.
+    pub scanned_at: Option<Timestamp>,
+    /// What was wrong with the directories themselves.
+    pub problems: Vec<String>,
+    /// The plugins, by name.
+    pub plugins: Vec<Plugin>,
+}
+
+impl Queue {
+    /// The version of the catalogue of tools, to know whether it has to be read again.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn catalogue_version(&self) -> Result<i64, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            Ok(statement.query_row([], |row| row.get(2))?)
+        })
+    }
+
+    /// The catalogue of tools.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn catalogue(&self) -> Result<Catalogue, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            let (mut catalogue, problems) = statement.query_row([], |row| {
+                let catalogue = Catalogue {
+                    wanted: row.get(0)?,
+                    scanned: row.get(1)?,
+                    version: row.get(2)?,
+                    scanned_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
+                    problems: Vec::new(),
+                    plugins: Vec::new(),
+                };
+                Ok((catalogue, row.get::<_, String>(4)?))
+            })?;
+            let unreadable = |row: &str, error: &serde_json::Error| {
+                row::corrupt("catalogue", row, &error.to_string())
+            };
+            catalogue.problems =
+                serde_json::from_str(&problems).map_err(|error| unreadable("problems", &error))?;
+            for (name, text) in row::plugin_texts(connection)? {
+                catalogue
+                    .plugins
+                    .push(serde_json::from_str(&text).map_err(|error| unreadable(&name, &error))?);
+            }
+            Ok(catalogue)
+        })
+    }
+
+    /// Asks the workers to look at the plugin directories again; answers the number of the scan, which is done when
+    /// [`Catalogue::scanned`] has reached it. `by` is who asks.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn want_scan(&self, by: &str) -> Result<i64, QueueError> {
+        self.store
+            .write(c::CatalogueWant { by: by.to_owned() })
+            .await
+    }
+
+    /// Takes on the scan that is wanted, if one is and no other worker is at it.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn take_scan(&self, worker: &str) -> Result<Option<i64>, QueueError> {
+        self.store
+            .write(c::CatalogueTake {
+                worker: worker.to_owned(),
+            })
+            .await
+    }
+
+    /// Stores what scan number `wanted` found; answers whether anything differs from before.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn finish_scan(
+        &self,
+        worker: &str,
+        wanted: i64,
+        plugins: Vec<Plugin>,
+        problems: Vec<String>,
+    ) -> Result<bool, QueueError> {
+        self.store
+            .write(c::CatalogueDone {
+                worker: worker.to_owned(),
+                wanted,
+                plugins,
+                problems,
+            })
+            .await
+    }
+
+    /// The tools that an agent keeps attached; `None` where it never chose.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn attachments(&self, agent: &str) -> Result<Option<BTreeSet<String>>, QueueError> {
+        self.store.read(|connection| {
+            let text: Option<String> = connection
+                .prepare_cached(include_str!("sql/attachments_get.sql"))?
+                .query_row([agent], |row| row.get(0))
+                .optional()?;
+            text.map(|text| {
+                serde_json::from_str(&text)
+                    .map_err(|error| row::corrupt("attachments", agent, &error.to_string()))
+            })
+            .transpose()
+        })
+    }
+
+    /// Chooses the tools that an agent keeps attached.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn attach(&self, agent: &str, tools: BTreeSet<String>) -> Result<(), QueueError> {
+        self.store
+            .write(c::SetAttachments {
+                agent: agent.to_owned(),
+                tools,
+            })
+            .await
+    }
+}

@@ -1,0 +1,233 @@
+//! What callers do: submit jobs, stop them, and look at what became of them.
+
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+
+use super::command as c;
+use super::{Queue, QueueError, row};
+use crate::clock::Timestamp;
+use crate::job::{Job, JobEvent, JobId, NewJob, StateName};
+
+/// The answer to [`Queue::submit`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Submitted {
+    /// The job.
+    pub id: JobId,
+    /// True where the idempotency key had been used for it before.
+    pub existing: bool,
+}
+
+/// Which jobs to list; `None` admits all.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// In that state.
+    pub state: Option<StateName>,
+    /// Of that tool.
+    pub tool: Option<String>,
+    /// In that lane.
+    pub lane: Option<String>,
+    /// Of that agent.
+    pub agent: Option<String>,
+    /// At most so many, newest first.
+    pub limit: u32,
+}
+
+/// How full the queue is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Depth {
+    /// Jobs that could run now.
+    pub queued: u64,
+    /// Jobs whose time has not come.
+    pub scheduled: u64,
+    /// Jobs that are running.
+    pub running: u64,
+    /// Since when the longest-waiting job could have run.
+    pub oldest_due: Option<Timestamp>,
+}
+
+impl Queue {
+    /// ③ Records a job, or finds the one that its idempotency key already names.
+    ///
+    /// # Errors
+    /// [`QueueError::IdempotencyConflict`] where the key names another deed; database errors.
+    pub async fn submit(&self, job: NewJob) -> Result<Submitted, QueueError> {
+        self.store.write(c::Submit(job)).await
+    }
+
+    /// ② Records that a call was not allowed, and why.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn record_denial(
+        &self,
+        agent: &str,
+        tool: &str,
+        code: &str,
+    ) -> Result<(), QueueError> {
+        let (agent, tool, code) = (agent.to_owned(), tool.to_owned(), code.to_owned());
+        self.store.write(c::Deny { agent, tool, code }).await
+    }
+
+    /// Asks for a job to be stopped. A waiting job ends at once; of a running one its worker is told, and
+    /// [`StateName::Running`] is the answer. To ask again, or of an ended job, changes nothing.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchJob`]; database errors.
+    pub async fn cancel(
+        &self,
+        job: &JobId,
+        by: &str,
+        reason: Option<&str>,
+    ) -> Result<StateName, QueueError> {
+        let command = c::Cancel {
+            job: job.clone(),
+            by: by.to_owned(),
+            reason: reason.map(ToOwned::to_owned),
+        };
+        self.store.write(command).await
+    }
+
+    /// A job with its attempts.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn job(&self, id: &JobId) -> Result<Option<Job>, QueueError> {
+        self.store.read(|connection| {
+            let found = connection
+                .prepare_cached(include_str!("sql/job_get.sql"))?
+                .query_row([id.as_str()], |row| Ok(row::job(row)))
+                .optional()?
+                .transpose()?;
+            let Some((num, mut job)) = found else {
+                return Ok(None);
+            };
+            let mut statement = connection.prepare_cached(include_str!("sql/job_attempts.sql"))?;
+            job.attempts = statement
+                .query_map([num], row::attempt)?
+                .collect::<Result<_, _>>()?;
+            Ok(Some(job))
+        })
+    }
+
+    /// Jobs, newest first, without their attempts.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn jobs(&self, filter: Filter) -> Result<Vec<Job>, QueueError> {
+        let query = move |connection: &rusqlite::Connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/job_list.sql"))?;
+            let Filter {
+                state,
+                tool,
+                lane,
+                agent,
+                limit,
+            } = filter;
+            let rows = statement.query_map(
+                params![state.map(StateName::as_str), tool, lane, agent, limit],
+                |row| Ok(row::job(row)),
+            )?;
+            rows.map(|row| Ok(row??.1)).collect()
+        };
+        self.store.scan(query).await
+    }
+
+    /// The news of a job after number `after`, oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn events(&self, job: &JobId, after: i64, limit: u32) -> Result<Vec<JobEvent>, QueueError> {
+        self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/events_of_job.sql"))?;
+            let rows = statement.query_map(params![job.as_str(), after, limit], |row| {
+                Ok(row::event(job, row))
+            })?;
+            rows.map(|row| row?).collect()
+        })
+    }
+
+    /// Which jobs have news after number `after`, with the numbers; at most 1,000.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn tail(&self, after: i64) -> Result<Vec<(i64, JobId)>, QueueError> {
+        self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/events_tail.sql"))?;
+            let rows =
+                statement.query_map([after], |row| Ok((row.get(0)?, row.get::<_, String>(1)?)))?;
+            rows.map(|row| {
+                let (seq, id) = row?;
+                Ok((seq, row::job_id(&id)?))
+            })
+            .collect()
+        })
+    }
+
+    /// The number of the newest event.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn last_event(&self) -> Result<i64, QueueError> {
+        self.store.read(|connection| {
+            Ok(connection
+                .prepare_cached(include_str!("sql/events_last.sql"))?
+                .query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Standard output of the job's last attempt from byte `offset`, at most `limit` bytes.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn output(
+        &self,
+        job: &JobId,
+        offset: u64,
+        limit: usize,
+    ) -> Result<Vec<u8>, QueueError> {
+        let job = job.clone();
+        let query = move |connection: &rusqlite::Connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/output_read.sql"))?;
+            let mut rows = statement.query(params![job.as_str(), offset])?;
+            let mut output = Vec::new();
+            while let Some(row) = rows.next()? {
+                let (start, chunk) = (row.get::<_, u64>(0)?, row.get_ref(1)?);
+                let chunk = chunk
+                    .as_blob()
+                    .map_err(|error| row::corrupt("outputs", job.as_str(), &error.to_string()))?;
+                let skip = usize::try_from(offset.saturating_sub(start))
+                    .unwrap_or(usize::MAX)
+                    .min(chunk.len());
+                let room = limit - output.len();
+                output.extend(chunk[skip..].iter().take(room));
+                if output.len() == limit {
+                    break;
+                }
+            }
+            Ok(output)
+        };
+        self.store.scan(query).await
+    }
+
+    /// How full the queue is.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn depth(&self) -> Result<Depth, QueueError> {
+        let query = |connection: &rusqlite::Connection| {
+            let counts = connection
+                .prepare_cached(include_str!("sql/job_counts.sql"))?
+                .query_row([], |row| {
+                    let oldest_due = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis);
+                    Ok(Depth {
+                        queued: row.get(0)?,
+                        scheduled: row.get(1)?,
+                        running: row.get(2)?,
+                        oldest_due,
+                    })
+                })?;
+            Ok(counts)
+        };
+        self.store.scan(query).await
+    }
+}

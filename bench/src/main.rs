@@ -1,1 +1,76 @@
-fn main() {}
+//! `smcp-bench`: how fast the queue, and the program on it, are on this machine and this disk.
+//!
+//! Each subcommand measures one thing, several times, and reports the median with the extremes. README.md says what
+//! the figures mean.
+
+mod calls;
+mod drain;
+mod enqueue;
+mod history;
+mod idle;
+mod latency;
+mod machine;
+mod report;
+mod scratch;
+mod series;
+mod server;
+mod sse;
+mod workload;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use self::report::Report;
+use self::scratch::Scratch;
+
+/// Measures SMCP on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "smcp-bench", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    bench: Bench,
+    /// Directory for the databases, on the disk to be measured [default: bench beside the build's profile]
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Print one JSON object a result
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// Record jobs durably, one caller at a time and many at once
+    Enqueue(enqueue::Options),
+    /// Claim and finish no-op jobs in one worker
+    Drain(drain::Options),
+    /// From a commit in one process to the start of the handler in another, idle one
+    Latency(latency::Options),
+    /// Claim with a long history, and with many jobs of the future
+    History(history::Options),
+    /// CPU time and memory of an API and a worker with nothing to do
+    Idle(idle::Options),
+    /// Call tools over HTTP+SSE
+    Calls(calls::Options),
+    /// The other process of `latency`
+    #[command(hide = true)]
+    Worker(latency::Worker),
+}
+
+fn main() -> anyhow::Result<()> {
+    let cli = Cli::parse();
+    if let Bench::Worker(options) = &cli.bench {
+        return latency::worker(options);
+    }
+    let scratch = Scratch::below(cli.dir)?;
+    let report = Report::begin(cli.json, scratch.path())?;
+    match &cli.bench {
+        Bench::Enqueue(options) => enqueue::run(options, &scratch, &report),
+        Bench::Drain(options) => drain::run(options, &scratch, &report),
+        Bench::Latency(options) => latency::run(options, &scratch, &report),
+        Bench::History(options) => history::run(options, &scratch, &report),
+        Bench::Idle(options) => idle::run(options, &scratch, &report),
+        Bench::Calls(options) => calls::run(options, &scratch, &report),
+        Bench::Worker(_) => Ok(()),
+    }
+}

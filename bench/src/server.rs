@@ -1,0 +1,145 @@
+//! A running `smcp`: one API and one worker on a data directory of their own.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+use rustix::process::{Pid, Signal};
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::sse::Session;
+
+/// How long a start may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the API is asked whether the worker has found the plugins.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// Which `smcp` is measured.
+#[derive(Debug, Args)]
+pub(crate) struct Program {
+    /// The program [default: smcp beside this one]
+    #[arg(long, value_name = "FILE")]
+    smcp: Option<PathBuf>,
+}
+
+/// An API and a worker. Both are killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) api: Role,
+    pub(crate) worker: Role,
+    pub(crate) address: SocketAddr,
+}
+
+/// One process of `smcp`.
+#[derive(Debug)]
+pub(crate) struct Role {
+    child: Child,
+    pid: Pid,
+}
+
+impl Server {
+    /// Starts both with the bundled plugins, and returns when `tool` can be called.
+    pub(crate) async fn start(program: &Program, data: &Path, tool: &str) -> anyhow::Result<Self> {
+        let smcp = match &program.smcp {
+            Some(smcp) => smcp.canonicalize(),
+            None => std::env::current_exe().map(|this| this.with_file_name("smcp")),
+        }?;
+        let (mut api, worker) = (
+            Role::start(&smcp, "api", data)?,
+            Role::start(&smcp, "worker", data)?,
+        );
+        let stdout = api.child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await??;
+        let address = line
+            .with_context(|| format!("{} api has ended at once", smcp.display()))?
+            .parse()?;
+        timeout(PATIENCE, offered(address, tool))
+            .await
+            .with_context(|| format!("{tool} is not offered"))??;
+        Ok(Self {
+            api,
+            worker,
+            address,
+        })
+    }
+
+    /// Ends both in order.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        for mut role in [self.api, self.worker] {
+            rustix::process::kill_process(role.pid, Signal::TERM)?;
+            timeout(PATIENCE, role.child.wait()).await??;
+        }
+        Ok(())
+    }
+}
+
+impl Role {
+    #[expect(clippy::disallowed_methods, reason = "the processes that are measured")]
+    fn start(smcp: &Path, role: &str, data: &Path) -> anyhow::Result<Self> {
+        let mut command = Command::new(smcp);
+        // `--supervised`: the API says where it listens, and neither outlives us.
+        command.args([role, "--supervised", "--data-dir"]).arg(data);
+        if role == "api" {
+            command.args(["--port", "0"]);
+        }
+        let child = command
+            .current_dir(data)
+            .env_clear()
+            .envs([
+                ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+                ("SMCP_LOG", "warn"),
+            ])
+            .env("HOME", data)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("cannot start {}", smcp.display()))?;
+        let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        let pid = pid.context("it has ended already")?;
+        Ok(Self { child, pid })
+    }
+
+    /// CPU time of all its threads so far.
+    pub(crate) fn cpu(&self) -> anyhow::Result<Duration> {
+        let mut sum = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.pid.as_raw_pid()))? {
+            let schedstat = fs::read_to_string(task?.path().join("schedstat"))?;
+            let on_cpu = schedstat.split(' ').next().unwrap_or_default();
+            sum += on_cpu.parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(sum))
+    }
+
+    /// Resident memory in MiB.
+    pub(crate) fn resident_mib(&self) -> anyhow::Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_pid()))?;
+        let kib = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().strip_suffix(" kB"))
+            .context("the process has no memory")?;
+        Ok(kib.parse::<f64>()? / 1024.0)
+    }
+}
+
+/// Waits until the worker has found the plugin of `tool`.
+async fn offered(address: SocketAddr, tool: &str) -> anyhow::Result<()> {
+    let mut session = Session::open(address).await?;
+    loop {
+        let answer = session.request("tools/list", &json!({})).await?;
+        let mut tools = answer["tools"].as_array().into_iter().flatten();
+        if tools.any(|offered| offered["name"] == tool) {
+            return Ok(());
+        }
+        tokio::time::sleep(ASK_EVERY).await;
+    }
+}

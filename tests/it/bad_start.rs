@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::world::{Role, World, failure_of, text, text_of};
+use crate::world::{Role, World, below, failure_of, text, text_of};
 
 #[test]
 fn a_file_that_is_no_database_is_refused_and_left_alone() {
@@ -208,17 +208,7 @@ fn up_on_a_small_disk(world: &mut World) -> Role {
         "--database",
         &database.display().to_string(),
     ]);
-    let mut command = Command::new("unshare");
     let mount = "mount -t tmpfs -o size=4m tmpfs disk && exec \"$@\"";
-    command
-        .args(["-Urm", "sh", "-c", mount, "sh"])
-        .arg(up.get_program())
-        .args(up.get_args())
-        .env_clear();
-    command.envs(
-        up.get_envs()
-            .filter_map(|(name, value)| Some((name, value?))),
-    );
-    command.current_dir(world.data());
+    let command = below(&["unshare", "-Urm", "sh", "-c", mount, "sh"], &up);
     world.start_up(command)
 }

@@ -221,9 +221,10 @@ impl World {
         command
     }
 
-    /// Runs the `smcp` command to its end.
+    /// Runs the `smcp` command to its end; one that never comes is exit code 124, of `timeout`.
     pub(crate) fn smcp(&self, arguments: &[&str]) -> Output {
-        self.command(arguments)
+        let patience = PATIENCE.as_secs().to_string();
+        below(&["timeout", &patience], &self.command(arguments))
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -458,4 +459,23 @@ pub(crate) fn failure_of(answer: &CallToolResult) -> (String, String) {
 pub(crate) fn job_of(answer: &CallToolResult) -> String {
     let meta = json!(answer.meta);
     meta["smcp/job"].as_str().unwrap().to_owned()
+}
+
+/// The same command, run by another one, which takes it as its last arguments.
+pub(crate) fn below(runner: &[&str], command: &Command) -> Command {
+    let mut outer = Command::new(runner[0]);
+    outer
+        .args(&runner[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    if let Some(directory) = command.get_current_dir() {
+        outer.current_dir(directory);
+    }
+    outer
 }

@@ -39,7 +39,7 @@ pub(crate) fn run(options: &Options, scratch: &Scratch, report: &Report) -> anyh
             let before = (server.api.cpu()?, server.worker.cpu()?);
             tokio::time::sleep(Duration::from_secs(options.seconds)).await;
             let after = (server.api.cpu()?, server.worker.cpu()?);
-            let ms = |from: Duration, to: Duration| (to - from).as_secs_f64() * 1e3;
+            let ms = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() * 1e3;
             series.add("api_cpu_ms", ms(before.0, after.0));
             series.add("worker_cpu_ms", ms(before.1, after.1));
             series.add("api_rss_mib", server.api.resident_mib()?);

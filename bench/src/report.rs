@@ -74,9 +74,9 @@ impl Report {
 fn label(bench: &str, case: &Value) -> String {
     let mut label = bench.to_owned();
     for (name, value) in case.as_object().into_iter().flatten() {
-        match value {
-            Value::String(text) => label.push_str(&format!(" {text}")),
-            value => label.push_str(&format!(" {name}={value}")),
+        match value.as_str() {
+            Some(text) => label.push_str(&format!(" {text}")),
+            None => label.push_str(&format!(" {name}={value}")),
         }
     }
     label

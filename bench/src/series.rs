@@ -76,6 +76,7 @@ pub(crate) fn per_second(count: usize, elapsed: Duration) -> f64 {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the figures are picked, not computed")]
 mod tests {
     use super::*;
 

@@ -9,6 +9,7 @@ use smcp_common::queue::{Hold, Options, Queue, QueueError, RENEW_EVERY};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
+use crate::WorkerError;
 use crate::plugin::process::StopReason;
 use crate::presence::{Presence, settle_the_dead};
 
@@ -40,40 +41,45 @@ impl LeaseKeeper {
     /// Starts the thread, with a connection of its own.
     ///
     /// # Errors
-    /// What the system says when it gives no thread.
+    /// The database cannot be opened a second time, or the system gives no thread.
     pub(crate) fn start(
-        options: Options,
+        options: &Options,
         clock: SharedClock,
         presence: &Presence,
-    ) -> std::io::Result<Self> {
+    ) -> Result<Self, WorkerError> {
+        let files = |source| WorkerError::Files {
+            what: "cannot start the thread that renews leases for",
+            path: options.path.clone(),
+            source,
+        };
         let (orders, inbox) = mpsc::unbounded_channel();
         let (worker, directory) = (presence.id().to_owned(), presence.siblings().to_owned());
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .build()?;
+            .build()
+            .map_err(files)?;
+        let opened = {
+            // Its listener is a task of that runtime.
+            let _context = runtime.enter();
+            Queue::open(options, clock)
+        };
+        let queue = match opened {
+            Ok(queue) => queue,
+            Err(error) => {
+                runtime.shutdown_background();
+                return Err(error.into());
+            }
+        };
+        let keeper = Keeper {
+            queue,
+            worker,
+            directory,
+            kept: None,
+        };
         std::thread::Builder::new()
             .name("lease-keeper".into())
-            .spawn(move || {
-                runtime.block_on(async move {
-                    match Queue::open(&options, clock) {
-                        Ok(queue) => {
-                            Keeper {
-                                queue,
-                                worker,
-                                directory,
-                                kept: None,
-                            }
-                            .run(inbox)
-                            .await;
-                        }
-                        // The claim loop goes by the same file and says so, too.
-                        Err(error) => tracing::error!(
-                            error = &error as &dyn std::error::Error,
-                            "leases cannot be renewed"
-                        ),
-                    }
-                });
-            })?;
+            .spawn(move || runtime.block_on(keeper.run(inbox)))
+            .map_err(files)?;
         Ok(Self { orders })
     }
 

@@ -81,29 +81,28 @@ pub async fn run(
         &config.database,
     ))?;
     let (worker, host, version) = (presence.id().to_owned(), host(), env!("CARGO_PKG_VERSION"));
-    work::persist("registration", || {
+    let registration = work::persist("registration", || {
         queue.register_worker(&worker, &host, version)
-    })
-    .await
-    .map_err(WorkerError::Register)?;
+    });
+    tokio::select! {
+        registered = registration => registered.map_err(WorkerError::Register)?,
+        // The database may be locked for long, and nothing has begun.
+        () = shutdown.drain.cancelled() => {
+            presence.end();
+            return Ok(());
+        }
+    }
     if let Err(error) = settle_the_dead(&queue, presence.siblings()).await {
         tracing::warn!(
             error = &error as &dyn std::error::Error,
             "jobs of dead workers are settled later"
         );
     }
-    let leases = LeaseKeeper::start(
-        Options {
-            wake: Wake::Never,
-            ..options
-        },
-        clock,
-        &presence,
-    )
-    .map_err(files(
-        "cannot start the thread that renews leases for",
-        &config.database,
-    ))?;
+    let unwatched = Options {
+        wake: Wake::Never,
+        ..options
+    };
+    let leases = LeaseKeeper::start(&unwatched, clock, &presence)?;
     let directories = directories(&config).map_err(files(
         "cannot unpack the bundled plugins below",
         &config.data_dir,
@@ -140,12 +139,18 @@ pub async fn run(
     work::run(queue.clone(), worker.clone(), Arc::new(runner), shutdown).await;
     scans.abort();
     match queue.release_all(&worker).await {
-        Ok(0) => tracing::info!(worker.id = worker, "worker stopped"),
-        Ok(jobs) => tracing::warn!(
-            worker.id = worker,
-            jobs,
-            "worker stopped; its unfinished jobs are settled"
-        ),
+        Ok(jobs) => {
+            presence.end();
+            if jobs == 0 {
+                tracing::info!(worker.id = worker, "worker stopped");
+            } else {
+                tracing::warn!(
+                    worker.id = worker,
+                    jobs,
+                    "worker stopped; its unfinished jobs are settled"
+                );
+            }
+        }
         Err(error) => {
             let error: &dyn std::error::Error = &error;
             tracing::error!(

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use smcp_common::queue::{Queue, QueueError};
 use uuid::Uuid;
 
-/// This worker's directory: its lock and the working directories of its attempts. Removed with it.
+/// This worker's directory: its lock and the working directories of its attempts. Where it is not removed in
+/// [`Presence::end`], the next worker takes this one for dead, and removes it.
 #[derive(Debug)]
 pub(crate) struct Presence {
     id: String,
@@ -23,10 +24,14 @@ impl Presence {
     /// What the system says when the directory cannot be made or the file cannot be locked.
     pub(crate) fn begin(database: &Path) -> io::Result<Self> {
         let id = format!("w-{}", &Uuid::new_v4().simple().to_string()[..12]);
-        let directory = siblings(database).join(&id);
-        fs::create_dir_all(directory.join("scratch"))?;
-        let lock = File::create_new(directory.join("lock"))?;
+        let siblings = siblings(database);
+        let draft = siblings.join(format!(".{id}"));
+        fs::create_dir_all(draft.join("scratch"))?;
+        let lock = File::create_new(draft.join("lock"))?;
         lock.lock()?;
+        // Appears with its lock held: somebody who saw it free would take us for dead.
+        let directory = siblings.join(&id);
+        fs::rename(draft, &directory)?;
         Ok(Self {
             id,
             directory,
@@ -48,30 +53,44 @@ impl Presence {
     pub(crate) fn siblings(&self) -> &Path {
         self.directory.parent().unwrap_or(&self.directory)
     }
-}
 
-impl Drop for Presence {
-    fn drop(&mut self) {
+    /// Ends a life that has left nothing to settle.
+    pub(crate) fn end(self) {
         remove(&self.directory);
     }
 }
 
 /// Settles the jobs of workers that have died on this machine, and removes what they left.
 pub(crate) async fn settle_the_dead(queue: &Queue, siblings: &Path) -> Result<(), QueueError> {
-    for worker in queue.workers()? {
-        let directory = siblings.join(&worker.id);
-        if is_dead(&directory) {
-            let jobs = queue.lose_worker(&worker.id).await?;
+    let workers = queue.workers()?;
+    for (id, directory) in dead(siblings) {
+        if let Some(worker) = workers.iter().find(|worker| worker.id == id) {
+            let jobs = queue.lose_worker(&id).await?;
             tracing::warn!(
-                worker.id = worker.id,
+                worker.id = id,
                 worker.pid = worker.pid,
                 jobs,
                 "a worker has died; its jobs are settled"
             );
-            remove(&directory);
         }
+        // It may also have died before it was known, or its plugin may have been too busy to let the directory go.
+        remove(&directory);
     }
     Ok(())
+}
+
+/// The workers that have died, with their directories.
+fn dead(siblings: &Path) -> Vec<(String, PathBuf)> {
+    let Ok(entries) = fs::read_dir(siblings) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| {
+            let entry = entry.ok()?;
+            let id = entry.file_name().into_string().ok()?;
+            (!id.starts_with('.') && is_dead(&entry.path())).then(|| (id, entry.path()))
+        })
+        .collect()
 }
 
 /// A missing file proves nothing: the worker may live on another machine, and its lease decides.
@@ -86,10 +105,39 @@ fn siblings(database: &Path) -> PathBuf {
 }
 
 fn remove(directory: &Path) {
-    if let Err(error) = fs::remove_dir_all(directory) {
+    // The lock last: as long as it is there, what could not be removed is found again.
+    let removed = match fs::remove_dir_all(directory.join("scratch")) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => fs::remove_dir_all(directory),
+    };
+    if let Err(error) = removed {
         tracing::debug!(
             error = &error as &dyn std::error::Error,
             "a worker's directory cannot be removed"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_is_dead_when_its_lock_is_free() {
+        let directory = tempfile::tempdir().unwrap();
+        let begin = || Presence::begin(&directory.path().join("smcp.db")).unwrap();
+        let (alive, ended, died) = (begin(), begin(), begin());
+        assert_eq!(dead(alive.siblings()), []);
+        let (left, removed) = (
+            (died.id.clone(), died.directory.clone()),
+            ended.directory.clone(),
+        );
+        ended.end();
+        drop(died);
+        assert!(!removed.exists());
+        assert_eq!(dead(alive.siblings()), std::slice::from_ref(&left));
+        remove(&left.1);
+        assert_eq!(dead(alive.siblings()), []);
+        assert!(alive.scratch().exists());
     }
 }

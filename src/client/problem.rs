@@ -8,6 +8,7 @@ use rmcp::model::{CallToolResult, ContentBlock};
 use rmcp::service::ClientInitializeError;
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
+use serde_json::Value;
 
 use super::Target;
 
@@ -83,6 +84,11 @@ pub(super) fn explain(error: SessionError, target: &Target) -> anyhow::Error {
         Some(StreamableHttpError::Client(_) | StreamableHttpError::UnexpectedEndOfStream) => {
             lost(url)
         }
+        Some(StreamableHttpError::UnexpectedServerResponse(response))
+            if let Some(why) = turned_away(response) =>
+        {
+            return anyhow::anyhow!("{url} refused: {why}");
+        }
         Some(
             StreamableHttpError::UnexpectedServerResponse(_)
             | StreamableHttpError::UnexpectedContentType(_)
@@ -107,6 +113,13 @@ fn refused(target: &Target) -> String {
         None => format!("{url} asks for an API key, and none was given"),
     };
     format!("{used}; give another with --api-key or SMCP_API_KEY")
+}
+
+/// What the API says where it turns a request away before any session sees it, as one that is too large.
+fn turned_away(response: &str) -> Option<String> {
+    let body: Value = serde_json::from_str(&response[response.find('{')?..]).ok()?;
+    body["code"].as_str()?;
+    Some(body["message"].as_str()?.to_owned())
 }
 
 /// The innermost cause, which is what the system said.
@@ -184,6 +197,19 @@ mod tests {
             "http://h:1 refused the key in SMCP_API_KEY; give another with --api-key or SMCP_API_KEY"
         );
         assert!(refused(&target(None)).contains("none was given"));
+    }
+
+    #[test]
+    fn the_words_of_the_api_are_told_from_those_of_others() {
+        let ours = r#"HTTP 413 Payload Too Large: {"code":"body_too_large","message":"too large"}"#;
+        assert_eq!(turned_away(ours).as_deref(), Some("too large"));
+        for other in [
+            "HTTP 404 Not Found: ",
+            r#"HTTP 404: {"detail":"x"}"#,
+            "HTTP 500: {",
+        ] {
+            assert_eq!(turned_away(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -11,5 +11,25 @@
     reason = "tests say what went wrong by panicking, and start processes of their own"
 )]
 
+mod answers;
+mod arguments;
+mod auth;
+mod bad_messages;
+mod bad_plugins;
+mod bad_start;
+mod chaos;
+mod cli;
 mod clients;
+mod crash;
+mod governor;
+mod http;
+mod jobs;
+mod lanes;
+mod lifecycle;
+mod naps;
+mod output;
+mod processes;
+mod progress;
+mod reload;
+mod up;
 mod world;

@@ -1,5 +1,6 @@
 //! An SMCP of a test's own.
 
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
@@ -8,9 +9,12 @@ use std::time::{Duration, Instant};
 use rmcp::model::{CallToolRequestParams, CallToolResult};
 use rmcp::service::RunningService;
 use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{RoleClient, ServiceExt as _};
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
+
+use crate::processes;
 
 /// How long a test waits for a condition before it fails; far longer than anything takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,10 +53,14 @@ impl World {
 
     /// The same with one API and one worker, and the tools found.
     pub(crate) fn running() -> (Self, [Role; 2]) {
-        let mut world = Self::new();
-        let roles = [world.api(), world.worker()];
-        world.wait_for_tools();
-        (world, roles)
+        Self::new().started()
+    }
+
+    /// This world with one API and one worker, and the tools found.
+    pub(crate) fn started(mut self) -> (Self, [Role; 2]) {
+        let roles = [self.api(), self.worker()];
+        self.wait_for_tools();
+        (self, roles)
     }
 
     /// Other plugin directories, joined by `:`.
@@ -84,6 +92,33 @@ impl World {
         self.data().join(name)
     }
 
+    /// The database, as anybody may open it who knows SQLite.
+    pub(crate) fn sql(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.database()).unwrap()
+    }
+
+    /// The process ids of the workers that are thought to live.
+    pub(crate) fn workers(&self) -> Vec<u32> {
+        let sql = self.sql();
+        let mut workers = sql
+            .prepare("SELECT pid FROM workers WHERE stopped_at IS NULL")
+            .unwrap();
+        let pids = workers.query_map([], |row| row.get(0)).unwrap();
+        pids.map(Result::unwrap).collect()
+    }
+
+    /// What is left of workers beside the database.
+    pub(crate) fn worker_directories(&self) -> Vec<PathBuf> {
+        let entries = fs::read_dir(self.path("smcp.db-workers")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    }
+
+    /// Fails the test where the database or its audit chain is broken.
+    pub(crate) fn assert_sound(&self) {
+        let condition = self.smcp_json(&["db", "check"]);
+        assert_eq!(condition["sound"], true, "{condition}");
+    }
+
     /// Where the API listens, as `http://127.0.0.1:PORT`.
     pub(crate) fn url(&self) -> String {
         format!(
@@ -113,16 +148,50 @@ impl World {
         self.role(&["worker"])
     }
 
+    /// Starts `smcp up` with so many workers, and answers what it prints once it is ready.
+    pub(crate) fn up(&mut self, workers: u16) -> (Role, String) {
+        let mut command = self.command(&["up", "--port", "0", "--workers", &workers.to_string()]);
+        let mut role = self.spawn(&mut command);
+        let (mut said, mut stdout) = (String::new(), BufReader::new(role.stdout()));
+        while !said.contains("Stop:") {
+            let read = stdout.read_line(&mut said).unwrap();
+            assert_ne!(read, 0, "smcp up has ended before it was ready: {said}");
+        }
+        let (_, address) = said.split_once("http://").unwrap();
+        self.address = Some(address.split_once('/').unwrap().0.to_owned());
+        (role, said)
+    }
+
     fn role(&self, arguments: &[&str]) -> Role {
         let mut command = self.command(arguments);
         // Its standard input ends with the test, however that ends, and the role with it.
+        self.spawn(command.arg("--supervised"))
+    }
+
+    fn spawn(&self, command: &mut Command) -> Role {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(self.path("log"));
         command
-            .arg("--supervised")
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
+            .stdout(Stdio::piped())
+            .stderr(log.unwrap());
         Role {
             child: command.spawn().unwrap(),
         }
+    }
+
+    /// What the roles of this world have logged so far.
+    pub(crate) fn log(&self) -> String {
+        text(&fs::read(self.path("log")).unwrap_or_default())
+    }
+
+    /// Waits until something has been logged `times` times; see [`World::with`] for the level, `SMCP_LOG`.
+    pub(crate) fn wait_for_log(&self, what: &str, times: usize) {
+        eventually(&format!("{what:?} is logged"), || {
+            (self.log().matches(what).count() >= times).then_some(())
+        });
     }
 
     /// The `smcp` command in this world's environment.
@@ -152,9 +221,10 @@ impl World {
         command
     }
 
-    /// Runs the `smcp` command to its end.
+    /// Runs the `smcp` command to its end; one that never comes is exit code 124, of `timeout`.
     pub(crate) fn smcp(&self, arguments: &[&str]) -> Output {
-        self.command(arguments)
+        let patience = PATIENCE.as_secs().to_string();
+        below(&["timeout", &patience], &self.command(arguments))
             .stdin(Stdio::null())
             .output()
             .unwrap()
@@ -231,6 +301,19 @@ impl World {
     }
 }
 
+impl Drop for World {
+    /// No test leaves a process behind: roles end before their world, and plugins with their worker.
+    #[expect(clippy::print_stderr, reason = "shown only where the test fails")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return eprintln!("--- log ---\n{}", self.log());
+        }
+        eventually("every process of this world has ended", || {
+            processes::of(self.data()).is_empty().then_some(())
+        });
+    }
+}
+
 impl Role {
     /// The process id.
     pub(crate) fn pid(&self) -> u32 {
@@ -286,6 +369,21 @@ impl Client {
         assert_ne!(result.is_error, Some(true), "{tool}: {result:?}");
         result.structured_content.unwrap_or(json!(null))
     }
+
+    /// Submits a job of a tool, and answers its id.
+    pub(crate) async fn submit(&self, tool: &str, arguments: Value) -> String {
+        let request = json!({"tool": tool, "arguments": arguments});
+        let submitted = self.json("jobs__submit", request).await;
+        submitted["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Waits for the end of a job, and answers the job.
+    pub(crate) async fn ended(&self, id: &str) -> Value {
+        let request = json!({"id": id, "timeout_s": PATIENCE.as_secs()});
+        let job = self.json("jobs__wait", request).await;
+        assert_eq!(job["done"], true, "{job}");
+        job
+    }
 }
 
 /// The text of an answer.
@@ -322,4 +420,62 @@ pub(crate) fn signal(pid: u32, name: &str) {
 /// Bytes as text, for messages.
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+impl World {
+    /// Starts a command that is `smcp up`, or becomes it, and waits until it has told where it listens.
+    pub(crate) fn start_up(&mut self, mut command: Command) -> Role {
+        command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut role = Role {
+            child: command.spawn().unwrap(),
+        };
+        let address = BufReader::new(role.stdout()).lines().find_map(|line| {
+            let line = line.unwrap();
+            let (_, url) = line.split_once("http://")?;
+            Some(url.split_once('/')?.0.to_owned())
+        });
+        self.address = Some(address.expect("smcp up has told where it listens"));
+        role
+    }
+
+    /// An MCP client that shows an API key.
+    pub(crate) async fn client_with_key(&self, key: &str) -> Client {
+        let config = StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", self.url()));
+        let transport = StreamableHttpClientTransport::from_config(config.auth_header(key));
+        Client(().serve(transport).await.unwrap())
+    }
+}
+
+/// The code and the message of an answer that is an error; its text is the message.
+pub(crate) fn failure_of(answer: &CallToolResult) -> (String, String) {
+    assert_eq!(answer.is_error, Some(true), "{answer:?}");
+    let error = &answer.structured_content.as_ref().unwrap()["error"];
+    let word = |name: &str| error[name].as_str().unwrap().to_owned();
+    assert_eq!(text_of(answer), word("message"));
+    (word("code"), word("message"))
+}
+
+/// The id of the job behind an answer.
+pub(crate) fn job_of(answer: &CallToolResult) -> String {
+    let meta = json!(answer.meta);
+    meta["smcp/job"].as_str().unwrap().to_owned()
+}
+
+/// The same command, run by another one, which takes it as its last arguments.
+pub(crate) fn below(runner: &[&str], command: &Command) -> Command {
+    let mut outer = Command::new(runner[0]);
+    outer
+        .args(&runner[1..])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    if let Some(directory) = command.get_current_dir() {
+        outer.current_dir(directory);
+    }
+    outer
 }

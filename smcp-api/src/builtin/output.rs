@@ -80,10 +80,11 @@ async fn run_output(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
         pattern.map_err(|error| Refusal::invalid_arguments(format!("argument 'grep': {error}")))?;
     let bytes = app.queue.output(&job.id, offset, limit).await?;
     let done = job.state.is_final();
-    let bytes = whole_characters(
-        &bytes,
-        done && offset + bytes.len() as u64 >= job.output_bytes,
-    );
+    let is_end = done && offset + bytes.len() as u64 >= job.output_bytes;
+    let bytes = match pattern {
+        Some(_) => whole_lines(&bytes, is_end),
+        None => whole_characters(&bytes, is_end),
+    };
     let mut text = String::from_utf8_lossy(bytes).into_owned();
     if let Some(pattern) = pattern {
         let matching = text
@@ -110,6 +111,14 @@ fn whole_characters(bytes: &[u8], is_end: bool) -> &[u8] {
             &bytes[..error.valid_up_to()]
         }
         Ok(_) | Err(_) => bytes,
+    }
+}
+
+/// Without a line that is cut in two at the end: no search of either half would find what is in the whole.
+fn whole_lines(bytes: &[u8], is_end: bool) -> &[u8] {
+    match bytes.iter().rposition(|byte| *byte == b'\n') {
+        Some(newline) if !is_end => &bytes[..=newline],
+        Some(_) | None => bytes,
     }
 }
 
@@ -168,5 +177,12 @@ mod tests {
         );
         assert_eq!(whole_characters(b"a\xffb", false), b"a\xffb");
         assert_eq!(whole_characters(text, false), text);
+    }
+
+    #[test]
+    fn a_search_sees_whole_lines() {
+        assert_eq!(whole_lines(b"one\ntw", false), b"one\n");
+        assert_eq!(whole_lines(b"one\ntwo", true), b"one\ntwo");
+        assert_eq!(whole_lines(b"endless", false), b"endless");
     }
 }

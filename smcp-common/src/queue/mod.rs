@@ -3,8 +3,8 @@
 //!
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
-//! Its methods are grouped by who needs them: callers ([`jobs`]), workers at work ([`attempts`]), workers as such
-//! ([`workers`]), and the catalogue of tools ([`catalogue`]).
+//! Its methods are grouped by who needs them: callers (`jobs`), workers at work (`attempts`), workers as such
+//! (`workers`), and the catalogue of tools (`catalogue`).
 
 mod attempts;
 mod bell;

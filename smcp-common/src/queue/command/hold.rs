@@ -269,6 +269,10 @@ fn end_worker<'e>(
     }
     let now = tx.now.as_millis();
     tx.execute(include_str!("../sql/worker_stop.sql"), params![worker, now])?;
+    // The scan that it may have been at is for the others.
+    if tx.execute(include_str!("../sql/catalogue_leave.sql"), [worker])? > 0 {
+        tx.marks.rings = true;
+    }
     Ok(held.len())
 }
 

@@ -139,9 +139,16 @@ fn number(connection: &Connection, pragma: &str, path: &Path) -> Result<i64, Ope
 }
 
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    let applied = |connection: &Connection| {
+        connection.pragma_query_value(None, "user_version", |row| row.get::<_, usize>(0))
+    };
+    // Without the lock first: a process must be able to start while another one writes for long.
+    if applied(connection)? >= MIGRATIONS.len() {
+        return Ok(());
+    }
     // Several processes may start at once on a new file: the lock makes one of them do it.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let applied: usize = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let applied = applied(&transaction)?;
     if applied < MIGRATIONS.len() {
         for migration in &MIGRATIONS[applied..] {
             transaction.execute_batch(migration)?;

@@ -4,6 +4,7 @@ conformance!(
     a_scan_is_taken_by_one_worker_and_stored,
     an_unchanged_catalogue_keeps_its_version,
     a_scanner_that_died_is_replaced,
+    a_scanner_that_is_no_more_leaves_its_scan,
     attachments_are_kept_per_agent,
 );
 
@@ -72,6 +73,16 @@ async fn an_unchanged_catalogue_keeps_its_version(world: World) {
     let catalogue = world.queue.catalogue().unwrap();
     assert_eq!((catalogue.version, catalogue.plugins.len()), (3, 0));
     assert_eq!(catalogue.problems, ["no such directory"]);
+}
+
+async fn a_scanner_that_is_no_more_leaves_its_scan(world: World) {
+    world.queue.take_scan("stopping").await.unwrap().unwrap();
+    world.queue.release_all("another").await.unwrap();
+    assert_eq!(world.queue.take_scan("dying").await.unwrap(), None);
+    world.queue.release_all("stopping").await.unwrap();
+    assert!(world.queue.take_scan("dying").await.unwrap().is_some());
+    world.queue.lose_worker("dying").await.unwrap();
+    assert!(world.queue.take_scan("alive").await.unwrap().is_some());
 }
 
 async fn a_scanner_that_died_is_replaced(world: World) {

@@ -8,6 +8,7 @@ conformance!(
     another_process_is_woken,
     a_poller_notices_without_the_doorbell,
     a_held_write_lock_is_an_error_and_then_over,
+    a_held_write_lock_keeps_nobody_from_opening,
     a_full_disk_stores_nothing_and_recovers,
     a_vanished_file_is_an_error_until_it_is_back,
     a_foreign_writer_is_noticed,
@@ -66,6 +67,12 @@ async fn a_held_write_lock_is_an_error_and_then_over(world: World) {
     assert!(matches!(refused, QueueError::Busy) && refused.is_transient());
     other.execute_batch("ROLLBACK").unwrap();
     world.submit(job()).await;
+}
+
+async fn a_held_write_lock_keeps_nobody_from_opening(world: World) {
+    let other = world.sql();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    assert_eq!(world.second().depth().await.unwrap().queued, 0);
 }
 
 /// Lets the database grow no further, as a full disk would.

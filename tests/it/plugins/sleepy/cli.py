@@ -13,6 +13,7 @@ import time
 PLUGIN = os.path.basename(os.path.dirname(os.path.abspath(__file__)))
 
 SECONDS = {"name": "seconds", "type": "number", "required": True, "minimum": 0}
+GATE = {"name": "gate", "type": "string", "description": "File whose appearance ends the nap early"}
 JOURNAL = {"name": "journal", "type": "string", "description": "File that gets a line at the start and at the end"}
 LABEL = {"name": "label", "type": "string", "description": "Tells this call from others in the journal", "default": ""}
 
@@ -20,8 +21,8 @@ CONTRACT = {
     "contract_version": "1.0",
     "plugin": {"name": PLUGIN, "version": "1.0.0"},
     "commands": [
-        {"name": "nap", "effect": "read_only", "parameters": [SECONDS, JOURNAL, LABEL]},
-        {"name": "once-nap", "effect": "once", "parameters": [SECONDS, JOURNAL, LABEL]},
+        {"name": "nap", "effect": "read_only", "parameters": [SECONDS, GATE, JOURNAL, LABEL]},
+        {"name": "once-nap", "effect": "once", "parameters": [SECONDS, GATE, JOURNAL, LABEL]},
         {
             "name": "steps",
             "effect": "read_only",
@@ -40,7 +41,7 @@ def main():
     if call.command == "steps":
         steps(call)
     else:
-        time.sleep(call.seconds)
+        nap(call)
     record(call, "end")
     print(json.dumps({"ok": True, "plugin": PLUGIN, "command": call.command, "label": call.label, "pid": os.getpid()}))
 
@@ -55,7 +56,16 @@ def parse():
         command.add_argument("--label", default="")
         if name == "steps":
             command.add_argument("--count", type=int, required=True)
+        else:
+            command.add_argument("--gate")
     return parser.parse_args()
+
+
+def nap(call):
+    """Sleep for `seconds`, or until the gate is open."""
+    end = time.monotonic() + call.seconds
+    while (left := end - time.monotonic()) > 0 and not (call.gate and os.path.exists(call.gate)):
+        time.sleep(min(left, 0.005) if call.gate else left)
 
 
 def steps(call):

@@ -1,0 +1,1 @@
+UPDATE catalogue SET scanner = NULL, scanner_until = NULL WHERE scanner = ?1

@@ -1,0 +1,70 @@
+//! Processes, as the system sees them.
+
+use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
+
+/// Whether a process runs. One that has ended and was not reaped does not.
+pub(crate) fn is_running(pid: u32) -> bool {
+    Stat::of(pid).is_some_and(|stat| !stat.has_ended())
+}
+
+/// The children of a process that have ended and were not reaped.
+pub(crate) fn zombies_of(parent: u32) -> Vec<u32> {
+    let is_zombie =
+        |pid: &u32| Stat::of(*pid).is_some_and(|stat| stat.parent == parent && stat.has_ended());
+    all().filter(is_zombie).collect()
+}
+
+/// The running children of a process, oldest first.
+pub(crate) fn children_of(parent: u32) -> Vec<u32> {
+    let is_child =
+        |pid: &u32| Stat::of(*pid).is_some_and(|stat| stat.parent == parent && !stat.has_ended());
+    let mut children: Vec<_> = all().filter(is_child).collect();
+    children.sort_unstable();
+    children
+}
+
+/// The running processes that have to do with a directory: they work in it, or their arguments or their environment
+/// name it.
+pub(crate) fn of(directory: &Path) -> Vec<u32> {
+    let name = directory.as_os_str().as_bytes();
+    let concerns = |pid: &u32| {
+        let process = Path::new("/proc").join(pid.to_string());
+        let works_there =
+            fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+        let names = |file: &str| {
+            fs::read(process.join(file))
+                .is_ok_and(|text| text.windows(name.len()).any(|part| part == name))
+        };
+        works_there || names("cmdline") || names("environ")
+    };
+    all().filter(concerns).collect()
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").unwrap();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+struct Stat {
+    state: char,
+    parent: u32,
+}
+
+impl Stat {
+    /// `None` where there is no such process.
+    fn of(pid: u32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name, in brackets, may hold anything.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+        Some(Self {
+            state: fields.next()?.chars().next()?,
+            parent: fields.next()?.parse().ok()?,
+        })
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+}

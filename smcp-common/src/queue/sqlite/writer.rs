@@ -1,5 +1,5 @@
 //! Group commit: one thread owns the writing connection, drains its mailbox and commits many commands in one
-//! transaction. Each command has a savepoint, so that one failure harms nobody else.
+//! transaction. Where one fails, all are done again with a savepoint each, so that it harms nobody else.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc;
@@ -78,43 +78,47 @@ fn drain(mut committer: Committer, inbox: &mpsc::Receiver<Box<dyn Pending>>) {
         };
         let mut batch = vec![first];
         batch.extend(inbox.try_iter().take(BATCH - 1));
-        let committed = committer.commit(|tx| {
-            let alone = batch.len() == 1;
-            for letter in &mut batch {
-                if alone {
-                    letter.apply(tx);
-                } else {
-                    in_savepoint(tx, letter.as_mut())?;
-                }
-            }
-            // Alone and failed: nothing to commit.
-            if alone && batch.iter().any(|letter| letter.failed()) {
-                Err(QueueError::Closed)
-            } else {
-                Ok(())
-            }
-        });
+        let mut committed = committer.commit(|tx| together(tx, &mut batch));
+        if batch.len() > 1 && batch.iter().any(|letter| letter.failed()) {
+            batch.iter_mut().for_each(|letter| letter.forget());
+            committed = committer.commit(|tx| apart(tx, &mut batch));
+        }
         for letter in batch {
             letter.answer(committed.as_ref().err());
         }
     }
 }
 
-fn in_savepoint(tx: &mut Tx<'_>, letter: &mut dyn Pending) -> Result<(), QueueError> {
-    let marks = tx.marks;
-    tx.connection
-        .prepare_cached("SAVEPOINT command")?
-        .execute([])?;
-    letter.apply(tx);
-    if letter.failed() {
-        tx.marks = marks;
+/// All or none, without the cost of savepoints: commands rarely fail.
+fn together(tx: &mut Tx<'_>, batch: &mut [Box<dyn Pending>]) -> Result<(), QueueError> {
+    for letter in batch {
+        letter.apply(tx);
+        if letter.failed() {
+            // Undoes them all; whoever waits is told something else.
+            return Err(QueueError::Closed);
+        }
+    }
+    Ok(())
+}
+
+/// All that can be done, each in a savepoint.
+fn apart(tx: &mut Tx<'_>, batch: &mut [Box<dyn Pending>]) -> Result<(), QueueError> {
+    for letter in batch {
+        let marks = tx.marks;
         tx.connection
-            .prepare_cached("ROLLBACK TO command")?
+            .prepare_cached("SAVEPOINT command")?
+            .execute([])?;
+        letter.apply(tx);
+        if letter.failed() {
+            tx.marks = marks;
+            tx.connection
+                .prepare_cached("ROLLBACK TO command")?
+                .execute([])?;
+        }
+        tx.connection
+            .prepare_cached("RELEASE command")?
             .execute([])?;
     }
-    tx.connection
-        .prepare_cached("RELEASE command")?
-        .execute([])?;
     Ok(())
 }
 
@@ -122,6 +126,8 @@ fn in_savepoint(tx: &mut Tx<'_>, letter: &mut dyn Pending) -> Result<(), QueueEr
 trait Pending: Send {
     fn apply(&mut self, tx: &mut Tx<'_>);
     fn failed(&self) -> bool;
+    /// Forgets what came of it, as it has been undone.
+    fn forget(&mut self);
     /// Answers; `broken` is why the transaction as a whole was not committed.
     fn answer(self: Box<Self>, broken: Option<&QueueError>);
 }
@@ -141,6 +147,10 @@ impl<C: Command> Pending for Letter<C> {
 
     fn failed(&self) -> bool {
         matches!(self.result, Some(Err(_)))
+    }
+
+    fn forget(&mut self) {
+        self.result = None;
     }
 
     fn answer(self: Box<Self>, broken: Option<&QueueError>) {

@@ -1,5 +1,6 @@
 -- Jobs, their attempts, news and output; workers; the audit chain; the catalogue of tools.
 -- Times are integer milliseconds UTC. Invariants are CHECKs and indexes, so that no code path can forget them.
+-- No CHECK has IN with more than two values: SQLite makes a table of them for each statement, at more than its cost.
 
 CREATE TABLE jobs (
   num              INTEGER PRIMARY KEY,
@@ -8,10 +9,11 @@ CREATE TABLE jobs (
   plugin           TEXT    NOT NULL,
   agent            TEXT    NOT NULL,
   source           TEXT    NOT NULL CHECK (source IN ('call', 'submit')),
-  state            TEXT    NOT NULL CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled', 'outcome_unknown')),
+  state            TEXT    NOT NULL CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'failed'
+                                          OR state = 'cancelled' OR state = 'outcome_unknown'),
   lane             TEXT,
   priority         INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
-  effect           TEXT    NOT NULL CHECK (effect IN ('read_only', 'idempotent', 'once')),
+  effect           TEXT    NOT NULL CHECK (effect = 'read_only' OR effect = 'idempotent' OR effect = 'once'),
   run_at           INTEGER NOT NULL,
   -- 1 once run_at has been reached. Keeps jobs of the future out of the index that a claim walks.
   due              INTEGER NOT NULL CHECK (due IN (0, 1)),
@@ -54,8 +56,8 @@ CREATE TABLE attempts (
   worker        TEXT    NOT NULL,
   started_at    INTEGER NOT NULL,
   ended_at      INTEGER,
-  outcome       TEXT    CHECK (outcome IN ('succeeded', 'failed', 'stopped', 'released', 'interrupted',
-                                                 'worker_lost')),
+  outcome       TEXT    CHECK (outcome = 'succeeded' OR outcome = 'failed' OR outcome = 'stopped' OR outcome = 'released'
+                                 OR outcome = 'interrupted' OR outcome = 'worker_lost'),
   error_code    TEXT,
   error_message TEXT,
   PRIMARY KEY (job, n),

@@ -1,5 +1,6 @@
 //! ④ The claim: one job for one free slot, with its attempt, its news and its audit record.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -19,17 +20,83 @@ impl Command for Claim {
     type Answer = Option<Claimed>;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<Claimed>, QueueError> {
-        tx.execute(
-            include_str!("../sql/claim_promote.sql"),
-            [tx.now.as_millis()],
-        )?;
-        let found = tx
+        promote(tx)?;
+        let Some(best) = best(tx)? else {
+            return Ok(None);
+        };
+        let candidate = tx
             .connection
             .prepare_cached(include_str!("../sql/claim_select.sql"))?
-            .query_row([], |row| Ok(Candidate::read(row)))
-            .optional()?
-            .transpose()?;
-        found.map(|candidate| self.take(tx, candidate)).transpose()
+            .query_row([best.num], |row| Ok(Candidate::read(row)))??;
+        self.take(tx, candidate).map(Some)
+    }
+}
+
+/// Lets the jobs compete whose time has come.
+fn promote(tx: &Tx<'_>) -> Result<(), QueueError> {
+    let now = tx.now.as_millis();
+    // Nearly always there are none; the update would build a table of them to find that out.
+    let mut due = tx
+        .connection
+        .prepare_cached(include_str!("../sql/claim_is_due.sql"))?;
+    if due.exists([now])? {
+        tx.execute(include_str!("../sql/claim_promote.sql"), [now])?;
+    }
+    Ok(())
+}
+
+/// The best job of each free lane, then the best of those. Walks lanes, not jobs: a deep backlog behind a busy lane
+/// costs one step. One recursive query could walk them, too, but SQLite sets up a B-tree for each execution of one,
+/// at more than the cost of everything else in a claim.
+fn best(tx: &Tx<'_>) -> Result<Option<Head>, QueueError> {
+    let mut best = tx
+        .connection
+        .prepare_cached(include_str!("../sql/claim_no_lane.sql"))?
+        .query_row([], |row| Head::read(row, 0))
+        .optional()?;
+    let mut lanes = tx
+        .connection
+        .prepare_cached(include_str!("../sql/claim_lane.sql"))?;
+    let mut from = String::new();
+    let mut step = |from: &str| {
+        lanes
+            .query_row([from], |row| {
+                Ok((row.get(0)?, row.get::<_, bool>(1)?, Head::read(row, 2)?))
+            })
+            .optional()
+    };
+    while let Some((lane, is_busy, head)) = step(&from)? {
+        from = lane;
+        // No text is between a lane and this one.
+        from.push('\0');
+        if !is_busy && best.is_none_or(|best| head.goes_before(best)) {
+            best = Some(head);
+        }
+    }
+    Ok(best)
+}
+
+/// The job at the head of its lane, as far as it competes with those of other lanes.
+#[derive(Debug, Clone, Copy)]
+struct Head {
+    num: i64,
+    priority: i64,
+    run_at: i64,
+}
+
+impl Head {
+    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        Ok(Self {
+            num: row.get(first)?,
+            priority: row.get(first + 1)?,
+            run_at: row.get(first + 2)?,
+        })
+    }
+
+    /// Highest priority, longest due, first recorded.
+    fn goes_before(self, other: Self) -> bool {
+        let rank = |head: Self| (Reverse(head.priority), head.run_at, head.num);
+        rank(self) < rank(other)
     }
 }
 

@@ -6,6 +6,7 @@ conformance!(
     jobs_without_a_lane_run_beside_each_other,
     a_backlog_behind_a_busy_lane_hides_nothing,
     higher_priority_first_then_first_come,
+    the_best_job_of_all_free_lanes_comes_first,
     a_job_of_the_future_waits_for_its_time,
     a_future_job_of_high_priority_does_not_hold_up_the_present,
     every_claim_has_its_own_number,
@@ -79,6 +80,39 @@ async fn higher_priority_first_then_first_come(world: World) {
     }
     let order: Vec<_> = [1, 3, 0, 2, 4].map(|n: usize| submitted[n].clone()).into();
     assert_eq!(claimed, order);
+}
+
+async fn the_best_job_of_all_free_lanes_comes_first(world: World) {
+    // (lane, priority), in the order of their coming. Lanes whose names begin alike are different lanes.
+    let jobs = [
+        (Some("b"), 1),
+        (Some("a"), 0),
+        (None, 0),
+        (Some(""), 2),
+        (Some("a!"), 2),
+        (Some("a"), 3),
+        (None, 3),
+        (Some("b"), 3),
+        (Some("ä"), -1),
+        (Some(""), 4),
+    ];
+    let mut submitted = Vec::new();
+    for (lane, priority) in jobs {
+        let lane = lane.map(ToOwned::to_owned);
+        let job = NewJob {
+            lane,
+            priority,
+            ..job()
+        };
+        submitted.push(world.submit(job).await);
+        world.clock.advance(Duration::from_millis(1));
+    }
+    let mut claimed = Vec::new();
+    while let Some(job) = world.claim("w").await {
+        claimed.push(submitted.iter().position(|id| *id == job.id).unwrap());
+    }
+    // Then every lane is busy: what is left waits behind a better job of its own.
+    assert_eq!(claimed, [9, 5, 6, 7, 4, 2, 8]);
 }
 
 async fn a_job_of_the_future_waits_for_its_time(world: World) {

@@ -37,7 +37,7 @@ fn write(value: &Value, text: &mut String) {
                 if n > 0 {
                     text.push(',');
                 }
-                write_scalar(&Value::String(key.clone()), text);
+                write_string(key, text);
                 text.push(':');
                 write(value, text);
             }
@@ -57,6 +57,12 @@ fn write(value: &Value, text: &mut String) {
             write_scalar(scalar, text);
         }
     }
+}
+
+/// A JSON string, quoted and escaped.
+pub(crate) fn write_string(value: &str, text: &mut String) {
+    // Writing a string as JSON cannot fail.
+    text.push_str(&serde_json::to_string(value).unwrap_or_default());
 }
 
 fn write_scalar(value: &Value, text: &mut String) {

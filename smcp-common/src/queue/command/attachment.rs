@@ -24,6 +24,11 @@ impl Command for SetAttachments {
             include_str!("../sql/attachments_set.sql"),
             params![self.agent, tools.to_string(), now],
         )?;
-        tx.audit("tools.attached", &self.agent, None, json!({"tools": tools}))
+        tx.audit(
+            "tools.attached",
+            &self.agent,
+            None,
+            &json!({"tools": tools}),
+        )
     }
 }

@@ -55,7 +55,7 @@ impl Command for Cancel {
             "job.cancel_requested",
             &self.by,
             Some(self.job.as_str()),
-            data,
+            &data,
         )?;
         Ok(after.name())
     }

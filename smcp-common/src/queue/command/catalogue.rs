@@ -32,7 +32,7 @@ impl Command for CatalogueWant {
             "plugins.scan_requested",
             &self.by,
             None,
-            json!({ "scan": wanted }),
+            &json!({ "scan": wanted }),
         )?;
         Ok(wanted)
     }

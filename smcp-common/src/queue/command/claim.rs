@@ -178,7 +178,7 @@ impl Claim {
             "job.claimed",
             &format!("worker:{}", self.worker),
             Some(job.id.as_str()),
-            data,
+            &data,
         )?;
         Ok(job)
     }

@@ -17,6 +17,6 @@ impl Command for Deny {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
         let data = json!({"code": self.code, "tool": self.tool});
-        tx.audit("call.denied", &self.agent, None, data)
+        tx.audit("call.denied", &self.agent, None, &data)
     }
 }

@@ -142,7 +142,7 @@ impl Held {
             "outcome": ending.outcome,
             "state": name,
         });
-        tx.audit("job.attempted", ending.by, Some(self.id.as_str()), data)?;
+        tx.audit("job.attempted", ending.by, Some(self.id.as_str()), &data)?;
         Ok(after)
     }
 }

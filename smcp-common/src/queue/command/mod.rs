@@ -76,19 +76,20 @@ impl Tx<'_> {
         kind: &str,
         agent: &str,
         job: Option<&str>,
-        data: Value,
+        data: &Value,
     ) -> Result<(), QueueError> {
         let (last, previous) = match self.marks.tip {
             Some(tip) => tip,
             None => self.last_record()?,
         };
+        let data = crate::canonical::to_string(data);
         let record = Record {
             seq: last + 1,
             at: self.now,
-            kind: kind.into(),
-            agent: agent.into(),
-            job: job.map(Into::into),
-            data,
+            kind,
+            agent,
+            job,
+            data: &data,
         };
         let hash = record.hash(&previous);
         self.execute(
@@ -99,7 +100,7 @@ impl Tx<'_> {
                 record.kind,
                 record.agent,
                 record.job,
-                crate::canonical::to_string(&record.data),
+                record.data,
                 hash
             ],
         )?;

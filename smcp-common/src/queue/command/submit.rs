@@ -33,7 +33,7 @@ impl Command for Submit {
             "source": job.source.as_str(),
             "tool": job.tool,
         });
-        tx.audit("job.queued", &job.agent, Some(job.id.as_str()), data)?;
+        tx.audit("job.queued", &job.agent, Some(job.id.as_str()), &data)?;
         Ok(Submitted {
             id: job.id.clone(),
             existing: false,

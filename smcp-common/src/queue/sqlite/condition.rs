@@ -78,16 +78,13 @@ fn audit(connection: &Connection) -> rusqlite::Result<(i64, Option<i64>)> {
     let mut statement = connection.prepare(include_str!("../sql/audit_records.sql"))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        // A record whose details are no JSON any more has been changed, and fails as one with other details would.
-        let data =
-            serde_json::from_str(row.get_ref(5)?.as_str().unwrap_or_default()).unwrap_or_default();
         let record = Record {
             seq: row.get(0)?,
             at: Timestamp::from_millis(row.get(1)?),
-            kind: row.get(2)?,
-            agent: row.get(3)?,
-            job: row.get(4)?,
-            data,
+            kind: row.get_ref(2)?.as_str()?,
+            agent: row.get_ref(3)?.as_str()?,
+            job: row.get_ref(4)?.as_str_or_null()?,
+            data: row.get_ref(5)?.as_str()?,
         };
         if let Err(broken) = verifier.take(&record, &row.get::<_, Hash>(6)?) {
             return Ok((verifier.records(), Some(broken)));

@@ -14,6 +14,9 @@ const APPLICATION_ID: i64 = 0x534d_4350;
 /// The schema, one entry a version; `user_version` says how many have been applied.
 const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_jobs.sql")];
 
+/// The write-ahead log is copied back when it has so many pages: 32 MB.
+const CHECKPOINT_PAGES: u32 = 8_000;
+
 /// How hard a commit is pushed to the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Durability {
@@ -34,6 +37,8 @@ pub(super) fn open_writer(
     identify(&connection, path)?;
     prepare(&connection, busy)
         .and_then(|()| {
+            // In larger steps than SQLite's own, in which a page that many commits have changed is written back once.
+            connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(
                 None,

@@ -76,6 +76,7 @@ async fn an_unchanged_catalogue_keeps_its_version(world: World) {
 }
 
 async fn a_scanner_that_is_no_more_leaves_its_scan(world: World) {
+    world.queue.want_scan("ada").await.unwrap();
     world.queue.take_scan("stopping").await.unwrap().unwrap();
     world.queue.release_all("another").await.unwrap();
     assert_eq!(world.queue.take_scan("dying").await.unwrap(), None);

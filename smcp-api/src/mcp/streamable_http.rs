@@ -50,6 +50,7 @@ where
     Router::new()
         .route_service("/mcp", service)
         .layer(middleware::from_fn(require_message))
+        .layer(middleware::from_fn(confirm_deletion))
         .layer(middleware::from_fn_with_state(limits, body::limit))
         .layer(middleware::from_fn_with_state(
             owners,
@@ -75,6 +76,16 @@ async fn require_message(request: Request, next: Next) -> Response {
             (StatusCode::BAD_REQUEST, body).into_response()
         }
     }
+}
+
+/// Answers 204 to a DELETE that ended a session; of rmcp's 202 the Python client warns as of a failure.
+async fn confirm_deletion(request: Request, next: Next) -> Response {
+    let is_deletion = request.method() == Method::DELETE;
+    let response = next.run(request).await;
+    if is_deletion && response.status() == StatusCode::ACCEPTED {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    response
 }
 
 fn check_message(body: &Bytes) -> Result<(), (i32, String)> {

@@ -58,7 +58,7 @@ async fn another_agents_session_does_not_exist() {
     let ended = as_agent(Call::new("DELETE", "/mcp"), "ann")
         .to(server.address)
         .await;
-    assert_eq!(ended.status, 202);
+    assert_eq!(ended.status, 204);
     assert_eq!(
         as_agent(Call::mcp(LIST), "ann")
             .to(server.address)

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
-use serde_json::json;
+use serde::Serialize;
 
 use super::{Command, Tx};
 use crate::clock::Timestamp;
@@ -151,6 +151,13 @@ impl Candidate {
     }
 }
 
+/// The details of a claim.
+#[derive(Debug, Serialize)]
+struct Began<'c> {
+    attempt: u32,
+    worker: &'c str,
+}
+
 impl Claim {
     fn take(&self, tx: &mut Tx<'_>, candidate: Candidate) -> Result<Claimed, QueueError> {
         let Candidate {
@@ -172,7 +179,10 @@ impl Claim {
             include_str!("../sql/attempt_insert.sql"),
             params![num, job.attempt, self.worker, now],
         )?;
-        let data = json!({"attempt": job.attempt, "worker": self.worker});
+        let data = Began {
+            attempt: job.attempt,
+            worker: &self.worker,
+        };
         tx.event(num, EventKind::Started, &data)?;
         tx.audit(
             "job.claimed",

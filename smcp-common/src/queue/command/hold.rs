@@ -2,6 +2,7 @@
 //! The one place that writes the state that follows an attempt.
 
 use rusqlite::{OptionalExtension, Row, params};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Command, Tx};
@@ -29,6 +30,21 @@ pub(super) struct Ending<'e> {
     pub(super) failure: Option<Failure>,
     /// Who says so, for the audit record.
     pub(super) by: &'e str,
+}
+
+/// The news of a job's end.
+#[derive(Debug, Serialize)]
+struct Finished {
+    state: StateName,
+}
+
+/// The details of an attempt's end.
+#[derive(Debug, Serialize)]
+struct Attempted<'e> {
+    attempt: u32,
+    code: Option<String>,
+    outcome: &'e str,
+    state: StateName,
 }
 
 impl Held {
@@ -128,7 +144,7 @@ impl Held {
             ],
         )?;
         if name.is_final() {
-            tx.event(self.num, EventKind::Finished, &json!({"state": name}))?;
+            tx.event(self.num, EventKind::Finished, &Finished { state: name })?;
         } else {
             tx.event(
                 self.num,
@@ -136,12 +152,12 @@ impl Held {
                 &json!({"attempt": self.attempt, "reason": ending.outcome}),
             )?;
         }
-        let data = json!({
-            "attempt": self.attempt,
-            "code": verdict.map(|failure| failure.code),
-            "outcome": ending.outcome,
-            "state": name,
-        });
+        let data = Attempted {
+            attempt: self.attempt,
+            code: verdict.map(|failure| failure.code),
+            outcome: ending.outcome,
+            state: name,
+        };
         tx.audit("job.attempted", ending.by, Some(self.id.as_str()), &data)?;
         Ok(after)
     }

@@ -13,7 +13,7 @@ mod submit;
 mod worker;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde_json::Value;
+use serde::Serialize;
 
 pub(super) use attachment::SetAttachments;
 pub(super) use cancel::Cancel;
@@ -28,6 +28,7 @@ pub(super) use worker::{ForgetWorkers, RegisterWorker, SeeWorker};
 
 use super::QueueError;
 use crate::audit::{GENESIS, Hash, Record};
+use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::EventKind;
 
@@ -61,28 +62,38 @@ pub(super) struct Marks {
 
 impl Tx<'_> {
     /// Records news of a job, for everybody who watches it.
-    fn event(&mut self, job: i64, kind: EventKind, data: &Value) -> Result<(), QueueError> {
+    fn event(
+        &mut self,
+        job: i64,
+        kind: EventKind,
+        data: &impl Serialize,
+    ) -> Result<(), QueueError> {
+        let data = json("job_events", kind.as_str(), data)?;
         self.marks.rings = true;
         self.execute(
             include_str!("../sql/event_insert.sql"),
-            params![job, self.now.as_millis(), kind.as_str(), data.to_string()],
+            params![job, self.now.as_millis(), kind.as_str(), data],
         )?;
         Ok(())
     }
 
-    /// Appends a record to the audit chain.
+    /// Appends a record to the audit chain. `data` has its keys in order, which makes its JSON canonical.
     fn audit(
         &mut self,
         kind: &str,
         agent: &str,
         job: Option<&str>,
-        data: &Value,
+        data: &impl Serialize,
     ) -> Result<(), QueueError> {
+        let data = json("audit", kind, data)?;
+        debug_assert!(
+            serde_json::from_str(&data).is_ok_and(|value| canonical::to_string(&value) == data),
+            "not canonical: {data}"
+        );
         let (last, previous) = match self.marks.tip {
             Some(tip) => tip,
             None => self.last_record()?,
         };
-        let data = crate::canonical::to_string(data);
         let record = Record {
             seq: last + 1,
             at: self.now,
@@ -97,10 +108,10 @@ impl Tx<'_> {
             params![
                 record.seq,
                 record.at.as_millis(),
-                record.kind,
-                record.agent,
-                record.job,
-                record.data,
+                kind,
+                agent,
+                job,
+                data,
                 hash
             ],
         )?;
@@ -120,4 +131,14 @@ impl Tx<'_> {
     fn execute(&self, sql: &str, parameters: impl rusqlite::Params) -> Result<usize, QueueError> {
         Ok(self.connection.prepare_cached(sql)?.execute(parameters)?)
     }
+}
+
+/// The text of what a row has to say. The values are ours, made of text and numbers: it does not fail.
+pub(super) fn json(
+    table: &'static str,
+    row: &str,
+    value: &impl Serialize,
+) -> Result<String, QueueError> {
+    serde_json::to_string(value)
+        .map_err(|error| super::row::corrupt(table, row, &error.to_string()))
 }

@@ -1,10 +1,11 @@
 //! ③ The job row: recorded with its first news and its audit record, or found under its idempotency key.
 
 use rusqlite::{OptionalExtension, params};
-use serde_json::{Value, json};
+use serde::Serialize;
 
-use super::{Command, Tx};
+use super::{Command, Tx, json};
 use crate::canonical;
+use crate::clock::Timestamp;
 use crate::job::{EventKind, JobId, NewJob};
 use crate::queue::{QueueError, Submitted};
 
@@ -16,7 +17,8 @@ impl Command for Submit {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Submitted, QueueError> {
         let job = &self.0;
-        let digest = digest(job);
+        // The tool is covered, too: one key, one deed.
+        let digest = canonical::digest(&job.tool, &job.arguments);
         if let Some(key) = &job.idempotency_key
             && let Some(existing) = find_key(tx, job, key, &digest)?
         {
@@ -24,15 +26,16 @@ impl Command for Submit {
         }
         insert(tx, job, &digest)?;
         let num = tx.connection.last_insert_rowid();
-        tx.event(num, EventKind::Queued, &json!({"run_at": job.run_at}))?;
-        let data = json!({
-            "arguments": canonical::hex(&digest),
-            "lane": job.lane,
-            "rules": job.rules,
-            "run_at": job.run_at,
-            "source": job.source.as_str(),
-            "tool": job.tool,
-        });
+        let run_at = job.run_at;
+        tx.event(num, EventKind::Queued, &Queued { run_at })?;
+        let data = Recorded {
+            arguments: canonical::hex(&digest),
+            lane: job.lane.as_deref(),
+            rules: &job.rules,
+            run_at,
+            source: job.source.as_str(),
+            tool: &job.tool,
+        };
         tx.audit("job.queued", &job.agent, Some(job.id.as_str()), &data)?;
         Ok(Submitted {
             id: job.id.clone(),
@@ -41,9 +44,21 @@ impl Command for Submit {
     }
 }
 
-/// The tool is covered too: one key, one deed.
-fn digest(job: &NewJob) -> [u8; 32] {
-    canonical::digest(&json!([job.tool, Value::Object(job.arguments.clone())]))
+/// The news of a new job.
+#[derive(Debug, Serialize)]
+struct Queued {
+    run_at: Option<Timestamp>,
+}
+
+/// The details of a new job; of its arguments only the digest.
+#[derive(Debug, Serialize)]
+struct Recorded<'j> {
+    arguments: String,
+    lane: Option<&'j str>,
+    rules: &'j [String],
+    run_at: Option<Timestamp>,
+    source: &'j str,
+    tool: &'j str,
 }
 
 fn find_key(
@@ -75,11 +90,7 @@ fn find_key(
 
 fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError> {
     let run_at = job.run_at.unwrap_or(tx.now);
-    let arguments = serde_json::to_string(&job.arguments).map_err(|error| QueueError::Corrupt {
-        table: "jobs",
-        row: job.id.to_string(),
-        what: error.to_string(),
-    })?;
+    let arguments = json("jobs", job.id.as_str(), &job.arguments)?;
     tx.execute(
         include_str!("../sql/submit_insert_job.sql"),
         params![

@@ -6,6 +6,7 @@ mod condition;
 mod connection;
 mod writer;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -81,7 +82,9 @@ impl Store {
             Commit::Grouped => BUSY,
             Commit::Inline => BUSY_INLINE,
         };
+        let turn = turn(&path).map_err(io)?;
         let connection = connection::open_writer(&path, options.durability, BUSY)?;
+        drop(turn);
         if options.check {
             connection::check(&connection, &path)?;
         }
@@ -183,4 +186,17 @@ impl Store {
             readers.push(connection);
         }
     }
+}
+
+/// Waits until no other process opens a database in that directory, and keeps it so until the answer is dropped.
+///
+/// Two connections that turn a new file into one with a write-ahead log refuse each other at once, whatever the
+/// timeout: SQLite takes it for a deadlock.
+fn turn(path: &Path) -> std::io::Result<File> {
+    let directory = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let directory = File::open(directory.unwrap_or(Path::new(".")))?;
+    directory.lock()?;
+    Ok(directory)
 }

@@ -80,7 +80,9 @@ fn drain(mut committer: Committer, inbox: &mpsc::Receiver<Box<dyn Pending>>) {
         batch.extend(inbox.try_iter().take(BATCH - 1));
         let mut committed = committer.commit(|tx| together(tx, &mut batch));
         if batch.len() > 1 && batch.iter().any(|letter| letter.failed()) {
-            batch.iter_mut().for_each(|letter| letter.forget());
+            for letter in &mut batch {
+                letter.forget();
+            }
             committed = committer.commit(|tx| apart(tx, &mut batch));
         }
         for letter in batch {

@@ -24,6 +24,8 @@ pub struct Config {
     pub http: Http,
     /// Who may connect.
     pub auth: Auth,
+    /// How long callers wait.
+    pub calls: Calls,
     /// What the workers run.
     pub plugins: Plugins,
     /// Which tools agents start with.
@@ -45,10 +47,29 @@ pub struct Http {
     pub port: u16,
     /// Larger request bodies are refused.
     pub max_body_bytes: usize,
+    /// Larger request heads are refused.
+    pub max_head_bytes: usize,
+    /// Sessions that may be open at a time, on each transport.
+    pub max_sessions: u32,
+    /// Event streams that one session may have open at a time.
+    pub max_streams_per_session: u32,
     /// Host names accepted beside loopback names and IP addresses.
     pub allowed_hosts: Vec<String>,
     /// Origins accepted beside loopback ones.
     pub allowed_origins: Vec<String>,
+}
+
+/// How long the caller of a tool waits for its job. Whoever has waited for so long is told the job's id; the job goes on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Calls {
+    /// A client that knows MCP Tasks gets a task after so long.
+    pub task_after: Duration,
+    /// A client that has asked for no progress.
+    pub wait: Duration,
+    /// A client that has asked for progress, whose time limit therefore starts again with each sign of life.
+    pub wait_with_progress: Duration,
+    /// Between two signs of life to a client that has asked for progress.
+    pub heartbeat: Duration,
 }
 
 /// Settings of authentication.
@@ -172,6 +193,24 @@ impl Config {
                     .or(file.http.port)
                     .unwrap_or(8000),
                 max_body_bytes: file.http.max_body_bytes.unwrap_or(4 * 1024 * 1024),
+                max_head_bytes: at_least(
+                    "http.max_head_bytes",
+                    file.http.max_head_bytes.unwrap_or(64 * 1024),
+                    8 * 1024,
+                    "a number of bytes, at least 8192",
+                )?,
+                max_sessions: at_least(
+                    "http.max_sessions",
+                    file.http.max_sessions.unwrap_or(10_000),
+                    1,
+                    "a number, at least 1",
+                )?,
+                max_streams_per_session: at_least(
+                    "http.max_streams_per_session",
+                    file.http.max_streams_per_session.unwrap_or(100),
+                    1,
+                    "a number, at least 1",
+                )?,
                 allowed_hosts: env
                     .list("SMCP_ALLOWED_HOSTS", ',')
                     .or(file.http.allowed_hosts)
@@ -187,6 +226,7 @@ impl Config {
                 allow_loopback: !flags.require_auth
                     && env.switch("MCP_AUTH_ALLOW_LOOPBACK")?.unwrap_or(true),
             },
+            calls: calls(&file.calls)?,
             plugins: Plugins {
                 directories: plugin_directories(env, flags, file.plugins.directories),
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
@@ -339,6 +379,46 @@ fn plugin_timeout(
         expected,
     })?;
     Ok(Some(timeout.max(Duration::from_millis(1))))
+}
+
+fn calls(file: &file::Calls) -> Result<Calls, ConfigError> {
+    let seconds = |key, given: Option<f64>, default: f64| {
+        let seconds = given.unwrap_or(default);
+        match Duration::try_from_secs_f64(seconds) {
+            Ok(duration) if !duration.is_zero() => Ok(duration),
+            Ok(_) | Err(_) => Err(ConfigError::Value {
+                key,
+                value: seconds.to_string(),
+                expected: "a number of seconds above 0",
+            }),
+        }
+    };
+    Ok(Calls {
+        task_after: seconds("calls.task_after_s", file.task_after_s, 1.0)?,
+        wait: seconds("calls.wait_s", file.wait_s, 50.0)?,
+        wait_with_progress: seconds(
+            "calls.wait_with_progress_s",
+            file.wait_with_progress_s,
+            1_800.0,
+        )?,
+        heartbeat: seconds("calls.heartbeat_s", file.heartbeat_s, 10.0)?,
+    })
+}
+
+fn at_least<N: PartialOrd + ToString>(
+    key: &'static str,
+    value: N,
+    least: N,
+    expected: &'static str,
+) -> Result<N, ConfigError> {
+    if value >= least {
+        return Ok(value);
+    }
+    Err(ConfigError::Value {
+        key,
+        value: value.to_string(),
+        expected,
+    })
 }
 
 fn workers(env: &Environment, flags: &Flags, file: Option<u16>) -> Result<u16, ConfigError> {

@@ -1,4 +1,4 @@
--- Jobs, their attempts, news and output; workers; the audit chain; the catalogue of tools.
+-- Jobs, their attempts, news and output; workers; the audit chain; the catalogue of tools; sessions.
 -- Times are integer milliseconds UTC. Invariants are CHECKs and indexes, so that no code path can forget them.
 -- No CHECK has IN with more than two values: SQLite makes a table of them for each statement, at more than its cost.
 
@@ -130,4 +130,25 @@ CREATE TABLE attachments (
   agent      TEXT    PRIMARY KEY,
   tools      TEXT    NOT NULL,
   updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- MCP sessions, so that any API process can go on with them, also after a restart. `parameters` is what the client
+-- said at its `initialize`.
+CREATE TABLE sessions (
+  id         TEXT    PRIMARY KEY,
+  agent      TEXT    NOT NULL,
+  parameters TEXT    NOT NULL,
+  created_at INTEGER NOT NULL,
+  seen_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_seen ON sessions (seen_at);
+
+-- What became of a request in a session: a job, or an answer that asking again would not give again.
+CREATE TABLE session_calls (
+  session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+  request TEXT NOT NULL,
+  job     TEXT,
+  answer  TEXT,
+  PRIMARY KEY (session, request),
+  CHECK ((job IS NULL) <> (answer IS NULL))
 ) STRICT, WITHOUT ROWID;

@@ -7,6 +7,7 @@ use serde::Deserialize;
 pub(super) struct File {
     pub(super) database: Option<String>,
     pub(super) http: Http,
+    pub(super) calls: Calls,
     pub(super) plugins: Plugins,
     pub(super) workers: Workers,
     pub(super) log: Log,
@@ -18,8 +19,20 @@ pub(super) struct Http {
     pub(super) host: Option<String>,
     pub(super) port: Option<u16>,
     pub(super) max_body_bytes: Option<usize>,
+    pub(super) max_head_bytes: Option<usize>,
+    pub(super) max_sessions: Option<u32>,
+    pub(super) max_streams_per_session: Option<u32>,
     pub(super) allowed_hosts: Option<Vec<String>>,
     pub(super) allowed_origins: Option<Vec<String>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Calls {
+    pub(super) task_after_s: Option<f64>,
+    pub(super) wait_s: Option<f64>,
+    pub(super) wait_with_progress_s: Option<f64>,
+    pub(super) heartbeat_s: Option<f64>,
 }
 
 #[derive(Debug, Default, Deserialize)]

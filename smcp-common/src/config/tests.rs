@@ -89,8 +89,10 @@ fn what_is_wrong_is_named() {
       |
     2 | prot = 1
       | ^^^^
-    unknown field `prot`, expected one of `host`, `port`, `max_body_bytes`, `allowed_hosts`, `allowed_origins`
+    unknown field `prot`, expected one of `host`, `port`, `max_body_bytes`, `max_head_bytes`, `max_sessions`, `max_streams_per_session`, `allowed_hosts`, `allowed_origins`
     ");
+    insta::assert_snapshot!(said("[calls]\nwait_s = -1\n", &[]), @"calls.wait_s is '-1', but must be a number of seconds above 0");
+    insta::assert_snapshot!(said("[http]\nmax_head_bytes = 10\n", &[]), @"http.max_head_bytes is '10', but must be a number of bytes, at least 8192");
     let homeless = Config::load(None, &Environment::default(), &Flags::default());
     assert_eq!(homeless, Err(ConfigError::NoDataDirectory));
 }

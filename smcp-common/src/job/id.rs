@@ -17,9 +17,13 @@ pub struct JobId(String);
 pub struct InvalidJobId(String);
 
 impl JobId {
-    /// An id nobody has used: 48 bits of time, 74 random bits (RFC 9562, section 5.7).
+    /// An id nobody has used: 48 bits of time, 74 random bits (RFC 9562, section 5.7). All of these are drawn anew,
+    /// where the library would count within a millisecond: from one id, no other can be guessed.
     pub fn random() -> Self {
-        Self(Uuid::now_v7().to_string())
+        let mut bytes = Uuid::new_v4().into_bytes();
+        bytes[..6].copy_from_slice(&Uuid::now_v7().as_bytes()[..6]);
+        let id = uuid::Builder::from_bytes(bytes).with_version(uuid::Version::SortRand);
+        Self(id.into_uuid().to_string())
     }
 
     /// The text form.

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Annotations, Lane, Output, Problem, Tool, ToolName};
+use super::{Annotations, Lane, OnDisconnect, Output, Problem, Tool, ToolName};
 use crate::job::Effect;
 
 /// The commands in a help text: the first words of the lines that are indented by two spaces under
@@ -48,6 +48,7 @@ pub fn tools(plugin: &str, help_text: &str) -> (Vec<Tool>, Vec<Problem>) {
                 effect: Effect::Once,
                 lane: Lane::Plugin,
                 retry: None,
+                on_disconnect: OnDisconnect::Detach,
                 output: Output::Text,
                 output_schema: None,
             }),

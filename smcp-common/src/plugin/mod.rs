@@ -20,7 +20,7 @@ pub use manifest::{Manifest, Problem};
 pub use name::{NameError, ToolName};
 pub use parameter::{FlagStyle, Kind, Parameter};
 pub use retry::{Retry, RetryOn};
-pub use tool::{Annotations, Output, Tool};
+pub use tool::{Annotations, OnDisconnect, Output, Tool};
 
 /// A plugin as the catalogue stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -34,6 +34,9 @@ pub struct Tool {
     /// How it is retried; `None` leaves it to the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// What happens to its job when the caller goes away.
+    #[serde(default)]
+    pub on_disconnect: OnDisconnect,
     /// How its standard output is read.
     pub output: Output,
     /// The JSON Schema of its structured output.
@@ -103,6 +106,31 @@ impl Annotations {
             Effect::Once => {}
         }
         self
+    }
+}
+
+/// What happens to a job whose caller goes away for good: closes the stream of a request that cannot be resumed, or ends
+/// its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnDisconnect {
+    /// It goes on, and its result is kept.
+    #[default]
+    Detach,
+    /// It is stopped.
+    Cancel,
+}
+
+impl OnDisconnect {
+    /// Every choice, in the order of the contract.
+    pub const ALL: [Self; 2] = [Self::Detach, Self::Cancel];
+
+    /// The name in manifests.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Detach => "detach",
+            Self::Cancel => "cancel",
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::command as c;
-use super::{Queue, QueueError, row};
+use super::{Queue, QueueError, SessionCall, row};
 use crate::clock::Timestamp;
 use crate::job::{Job, JobEvent, JobId, NewJob, StateName};
 
@@ -51,7 +51,20 @@ impl Queue {
     /// # Errors
     /// [`QueueError::IdempotencyConflict`] where the key names another deed; database errors.
     pub async fn submit(&self, job: NewJob) -> Result<Submitted, QueueError> {
-        self.store.write(c::Submit(job)).await
+        self.store.write(c::Submit { job, call: None }).await
+    }
+
+    /// The same for a request in a session, which finds the job again by [`Queue::became`].
+    ///
+    /// # Errors
+    /// As [`Queue::submit`].
+    pub async fn submit_for(
+        &self,
+        job: NewJob,
+        call: SessionCall,
+    ) -> Result<Submitted, QueueError> {
+        let call = Some(call);
+        self.store.write(c::Submit { job, call }).await
     }
 
     /// ② Records that a call was not allowed, and why.

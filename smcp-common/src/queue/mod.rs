@@ -4,7 +4,7 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`), workers at work (`attempts`), workers as such
-//! (`workers`), and the catalogue of tools (`catalogue`).
+//! (`workers`), the catalogue of tools (`catalogue`), and MCP sessions (`sessions`).
 
 mod attempts;
 mod bell;
@@ -13,6 +13,7 @@ mod command;
 mod error;
 mod jobs;
 mod row;
+mod sessions;
 mod sqlite;
 mod workers;
 
@@ -29,6 +30,7 @@ pub use self::bell::Wake;
 pub use self::catalogue::Catalogue;
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, Filter, Submitted};
+pub use self::sessions::{Became, Session, SessionCall};
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
 pub use self::workers::WorkerInfo;
 

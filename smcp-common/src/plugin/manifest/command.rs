@@ -9,7 +9,7 @@ use crate::job::Effect;
 use crate::plugin::name::is_name_character;
 use crate::plugin::parameter::canonical;
 use crate::plugin::{
-    Annotations, Lane, Output, Parameter, Retry, RetryOn, Template, Tool, ToolName,
+    Annotations, Lane, OnDisconnect, Output, Parameter, Retry, RetryOn, Template, Tool, ToolName,
 };
 
 /// A command as declared: a tool that does not know its plugin yet.
@@ -23,6 +23,7 @@ pub(super) struct Command {
     effect: Effect,
     lane: Lane,
     retry: Option<Retry>,
+    on_disconnect: OnDisconnect,
     output: Output,
     output_schema: Option<Value>,
 }
@@ -44,6 +45,9 @@ impl Command {
         let timeout_ms = timeout(&mut fields);
         let lane = lane(&mut fields, &parameters);
         let retry = retry(&mut fields);
+        let on_disconnect = fields
+            .one_of("on_disconnect", &OnDisconnect::ALL, OnDisconnect::as_str)
+            .unwrap_or_default();
         let (output, output_schema) = output(&mut fields);
         Some(Self {
             name: name?,
@@ -54,6 +58,7 @@ impl Command {
             effect,
             lane,
             retry,
+            on_disconnect,
             output,
             output_schema,
         })
@@ -75,13 +80,14 @@ impl Command {
             effect: self.effect,
             lane: self.lane,
             retry: self.retry,
+            on_disconnect: self.on_disconnect,
             output: self.output,
             output_schema: self.output_schema,
         }
     }
 }
 
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "name",
     "description",
     "parameters",
@@ -91,6 +97,7 @@ pub(super) const KEYS: [&str; 11] = [
     "lane",
     "parallel",
     "effect",
+    "on_disconnect",
     "output",
     "output_schema",
 ];

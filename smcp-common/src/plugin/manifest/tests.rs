@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::job::Effect;
-use crate::plugin::{FlagStyle, Kind, Lane, Output, Parameter, Retry, RetryOn};
+use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter, Retry, RetryOn};
 
 /// The tool of a manifest whose only command is `command`.
 pub(in crate::plugin) fn tool_of(command: &Value) -> Tool {
@@ -144,6 +144,7 @@ fn the_additions_are_checked_in_the_same_way() {
         "retry": {"max_attempts": 0, "initial_ms": 1.5, "factor": 0.5, "max_ms": 10, "retry_on": ["error", "luck"]},
         "lane": "deploy:{nope}",
         "effect": "twice",
+        "on_disconnect": "hang_up",
         "output": "xml",
         "output_schema": {"type": "array"},
         "parameters": [{
@@ -167,6 +168,7 @@ fn the_additions_are_checked_in_the_same_way() {
     commands[0].retry.factor must be between 1 and 100
     commands[0].retry.max_ms must not be less than initial_ms, which is 1000
     commands[0].retry.retry_on[1] 'luck' is not one of error|timeout|worker_lost
+    commands[0].on_disconnect 'hang_up' is not one of detach|cancel
     commands[0].output 'xml' is not one of text|json|mcp
     commands[0].output_schema must have the type "object" at its root
     "#);
@@ -190,6 +192,7 @@ fn a_full_command_is_read_whole() {
         "retry": {"max_attempts": 5, "max_ms": 60_000, "retry_on": ["timeout", "worker_lost"]},
         "lane": "deploy:{app_name}",
         "effect": "idempotent",
+        "on_disconnect": "cancel",
         "output_schema": {"type": "object"},
     }));
     assert_eq!(
@@ -203,6 +206,7 @@ fn a_full_command_is_read_whole() {
     assert_eq!(tool.parameters[1].default, Some(json!(2)));
     assert_eq!(tool.timeout_ms, Some(1_500));
     assert_eq!(tool.effect, Effect::Idempotent);
+    assert_eq!(tool.on_disconnect, OnDisconnect::Cancel);
     assert_eq!(tool.annotations.idempotent_hint, Some(true));
     assert_eq!(
         tool.lane,
@@ -229,6 +233,7 @@ fn a_bare_command_is_a_careful_tool() {
         (tool.effect, tool.lane, tool.output, tool.open),
         (Effect::Once, Lane::Plugin, Output::Text, false)
     );
+    assert_eq!(tool.on_disconnect, OnDisconnect::Detach);
     assert_eq!(
         (tool.timeout_ms, tool.retry, tool.output_schema),
         (None, None, None)
@@ -402,7 +407,7 @@ fn the_published_schema_and_the_parser_know_the_same() {
             );
         }
     }
-    let choices: [(&str, Vec<&str>); 4] = [
+    let choices: [(&str, Vec<&str>); 5] = [
         (
             "/$defs/parameter/properties/type",
             Kind::ALL.map(Kind::as_str).to_vec(),
@@ -410,6 +415,10 @@ fn the_published_schema_and_the_parser_know_the_same() {
         (
             "/$defs/command/properties/effect",
             command::EFFECTS.map(Effect::as_str).to_vec(),
+        ),
+        (
+            "/$defs/command/properties/on_disconnect",
+            OnDisconnect::ALL.map(OnDisconnect::as_str).to_vec(),
         ),
         (
             "/$defs/command/properties/output",

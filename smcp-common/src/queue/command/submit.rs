@@ -3,45 +3,57 @@
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
+use super::session::note;
 use super::{Command, Tx, json};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::{EventKind, JobId, NewJob};
-use crate::queue::{QueueError, Submitted};
+use crate::queue::{QueueError, SessionCall, Submitted};
 
 #[derive(Debug)]
-pub(in crate::queue) struct Submit(pub(in crate::queue) NewJob);
+pub(in crate::queue) struct Submit {
+    pub(in crate::queue) job: NewJob,
+    /// The request that asks for it, where one in a session does.
+    pub(in crate::queue) call: Option<SessionCall>,
+}
 
 impl Command for Submit {
     type Answer = Submitted;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Submitted, QueueError> {
-        let job = &self.0;
-        // The tool is covered, too: one key, one deed.
-        let digest = canonical::digest(&job.tool, &job.arguments);
-        if let Some(key) = &job.idempotency_key
-            && let Some(existing) = find_key(tx, job, key, &digest)?
-        {
-            return Ok(existing);
+        let submitted = record(tx, &self.job)?;
+        if let Some(call) = &self.call {
+            note(tx, call, Some(submitted.id.as_str()), None)?;
         }
-        insert(tx, job, &digest)?;
-        let num = tx.connection.last_insert_rowid();
-        let run_at = job.run_at;
-        tx.event(num, EventKind::Queued, &Queued { run_at })?;
-        let data = Recorded {
-            arguments: canonical::hex(&digest),
-            lane: job.lane.as_deref(),
-            rules: &job.rules,
-            run_at,
-            source: job.source.as_str(),
-            tool: &job.tool,
-        };
-        tx.audit("job.queued", &job.agent, Some(job.id.as_str()), &data)?;
-        Ok(Submitted {
-            id: job.id.clone(),
-            existing: false,
-        })
+        Ok(submitted)
     }
+}
+
+fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueError> {
+    // The tool is covered, too: one key, one deed.
+    let digest = canonical::digest(&job.tool, &job.arguments);
+    if let Some(key) = &job.idempotency_key
+        && let Some(existing) = find_key(tx, job, key, &digest)?
+    {
+        return Ok(existing);
+    }
+    insert(tx, job, &digest)?;
+    let num = tx.connection.last_insert_rowid();
+    let run_at = job.run_at;
+    tx.event(num, EventKind::Queued, &Queued { run_at })?;
+    let data = Recorded {
+        arguments: canonical::hex(&digest),
+        lane: job.lane.as_deref(),
+        rules: &job.rules,
+        run_at,
+        source: job.source.as_str(),
+        tool: &job.tool,
+    };
+    tx.audit("job.queued", &job.agent, Some(job.id.as_str()), &data)?;
+    Ok(Submitted {
+        id: job.id.clone(),
+        existing: false,
+    })
 }
 
 /// The news of a new job.

@@ -1,0 +1,1 @@
+SELECT agent, parameters FROM sessions WHERE id = ?1

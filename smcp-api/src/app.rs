@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use smcp_common::clock::Timestamp;
+use smcp_common::config::Calls;
 use smcp_common::queue::Queue;
+use tokio_util::sync::CancellationToken;
 
 use crate::profiles::Profiles;
 use crate::tools::ToolTable;
@@ -23,6 +25,10 @@ pub struct App {
     pub watch: Watch,
     /// The time limit of tools that declare none.
     pub default_timeout: Option<Duration>,
+    /// How long callers wait.
+    pub calls: Calls,
+    /// Cancelled when this process is to stop: whoever waits for a job is told how to go on without it.
+    pub drain: CancellationToken,
     /// When this process started.
     pub started_at: Timestamp,
     /// What it has done since.

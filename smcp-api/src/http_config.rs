@@ -40,6 +40,12 @@ impl Default for HttpConfig {
 pub struct Limits {
     /// Largest request body, in bytes.
     pub max_body_bytes: usize,
+    /// Largest request head, in bytes.
+    pub max_head_bytes: usize,
+    /// Sessions that may be open at a time, on each transport.
+    pub max_sessions: u32,
+    /// Event streams that one session may have open at a time.
+    pub max_streams_per_session: u32,
     /// Longest time from connecting to a complete request head, and between two requests on one connection.
     pub head_timeout: Duration,
     /// Longest time for a request body to arrive.
@@ -56,6 +62,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_body_bytes: 4 * 1024 * 1024,
+            max_head_bytes: 64 * 1024,
+            max_sessions: 10_000,
+            max_streams_per_session: 100,
             head_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),

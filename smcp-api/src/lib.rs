@@ -35,6 +35,7 @@ use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::{Config, Secret};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
+use tokio_util::sync::CancellationToken;
 
 use self::app::{App, Counters};
 use self::auth::{ApiKey, AuthConfig, LEGACY, OPERATOR};
@@ -105,16 +106,38 @@ pub async fn run(
     let key_file = config.operator_key_file();
     let operator_key = operator_key::read_or_make(&key_file)
         .map_err(files("cannot make the operator's key", &key_file))?;
+    let http = http_config(&config, &operator_key);
+    // Before the database is touched: a second API on this port must not do anything.
+    let bound = serve::bind(&http).await?;
+
+    let app = open(&config, shutdown.drain.clone())?;
+    let readiness = Readiness::new({
+        let app = Arc::clone(&app);
+        move || std::future::ready(not_ready(&app))
+    });
+    let handler = {
+        let app = Arc::clone(&app);
+        move || Handler::new(Arc::clone(&app))
+    };
+    let router = router::router(&http, &app, handler, readiness)?;
+    announce(bound.address());
+    tracing::info!(address = %bound.address(), "API started");
+    bound.serve(router, shutdown.drain).await;
+    tracing::info!("API stopped");
+    Ok(())
+}
+
+/// Opens the queue, and makes what all calls share; `drain` tells them that this process is to stop.
+///
+/// # Errors
+/// [`ApiError`] when the profiles or the database cannot be used.
+pub fn open(config: &Config, drain: CancellationToken) -> Result<Arc<App>, ApiError> {
     let settings = &config.profiles;
     let profiles = Profiles::load(
         settings.path.as_deref(),
         settings.attach.as_deref(),
         settings.admin_prefix.as_deref(),
     )?;
-    let http = http_config(&config, &operator_key);
-    // Before the database is touched: a second API on this port must not do anything.
-    let bound = serve::bind(&http).await?;
-
     let clock = Arc::new(SystemClock);
     let options = Options {
         path: config.database.clone(),
@@ -124,26 +147,17 @@ pub async fn run(
         check: true,
     };
     let queue = Queue::open(&options, clock.clone())?;
-    let app = Arc::new(App {
+    Ok(Arc::new(App {
         watch: Watch::start(queue.clone())?,
         tools: ToolTable::default(),
         profiles,
         default_timeout: config.plugins.timeout,
+        calls: config.calls,
+        drain,
         started_at: clock.now(),
         counters: Counters::default(),
         queue,
-    });
-    let readiness = Readiness::new({
-        let app = Arc::clone(&app);
-        move || std::future::ready(not_ready(&app))
-    });
-    let handler = move || Handler::new(Arc::clone(&app));
-    let router = router::router(&http, handler, readiness, &shutdown.drain)?;
-    announce(bound.address());
-    tracing::info!(address = %bound.address(), "API started");
-    bound.serve(router, shutdown.drain).await;
-    tracing::info!("API stopped");
-    Ok(())
+    }))
 }
 
 fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
@@ -166,6 +180,9 @@ fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
         },
         limits: Limits {
             max_body_bytes: config.http.max_body_bytes,
+            max_head_bytes: config.http.max_head_bytes,
+            max_sessions: config.http.max_sessions,
+            max_streams_per_session: config.http.max_streams_per_session,
             ..Limits::default()
         },
     }

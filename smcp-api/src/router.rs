@@ -8,8 +8,8 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use rmcp::ServerHandler;
-use tokio_util::sync::CancellationToken;
 
+use crate::app::App;
 use crate::auth::{self, Gate};
 use crate::caller::Transport;
 use crate::health::{self, Readiness};
@@ -21,16 +21,15 @@ use crate::problem::Problem;
 
 /// Builds the router: who may reach it and who is calling are settled before a route sees the request.
 ///
-/// `handler` makes the MCP handler of each session, `readiness` answers `/readyz`, and `shutdown` ends every open
-/// stream. The router needs the [`Peer`](crate::serve::Peer) that [`serve`](crate::serve) puts into each request.
+/// `handler` makes the MCP handler of each session, and `readiness` answers `/readyz`. The router needs the [`Peer`](crate::serve::Peer) that [`serve`](crate::serve) puts into each request.
 ///
 /// # Errors
 /// [`BadEntry`] when `allowed_hosts` or `allowed_origins` cannot be read.
 pub fn router<H, F>(
     config: &HttpConfig,
+    app: &Arc<App>,
     handler: F,
     readiness: Readiness,
-    shutdown: &CancellationToken,
 ) -> Result<Router, BadEntry>
 where
     F: Fn() -> H + Clone + Send + Sync + 'static,
@@ -56,7 +55,7 @@ where
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(readiness);
 
-    let mcp = streamable_http::route(handler.clone(), *limits, shutdown.clone())
+    let mcp = streamable_http::route(app, handler.clone(), *limits)
         .layer(gate(Transport::StreamableHttp));
 
     let sse = Router::new()
@@ -67,7 +66,7 @@ where
         .route("/messages", post(legacy_sse::post::<F>))
         .route("/messages/", post(legacy_sse::post::<F>))
         .method_not_allowed_fallback(method_not_allowed)
-        .with_state(LegacySse::new(handler, *limits, shutdown.clone()))
+        .with_state(LegacySse::new(handler, *limits, app.drain.clone()))
         .layer(gate(Transport::Sse));
 
     let elsewhere = Router::new()

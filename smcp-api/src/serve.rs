@@ -171,7 +171,8 @@ async fn converse(
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout);
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.max_head_bytes);
     let io = TokioIo::new(WriteTimeout::new(stream, limits.write_timeout));
     let mut connection = pin!(builder.serve_connection(io, TowerToHyperService::new(service)));
     let ended = tokio::select! {

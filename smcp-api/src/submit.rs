@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, NewJob, Source};
+use smcp_common::plugin::OnDisconnect;
+use smcp_common::queue::SessionCall;
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -34,6 +36,8 @@ pub struct Request {
     pub run_at: Option<Timestamp>,
     /// −100 to 100.
     pub priority: i32,
+    /// The request in a session that asks, by which the job is found again.
+    pub call: Option<SessionCall>,
 }
 
 /// A recorded job, watched since before it existed.
@@ -45,6 +49,8 @@ pub struct Ticket {
     pub existing: bool,
     /// Its news.
     pub news: Subscription,
+    /// What happens to it when its caller goes away.
+    pub on_disconnect: OnDisconnect,
 }
 
 /// Records a job for what is asked; it is durable when this returns.
@@ -95,7 +101,10 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         arguments,
     };
     let id = job.id.clone();
-    let submitted = app.queue.submit(job).await?;
+    let submitted = match request.call {
+        Some(call) => app.queue.submit_for(job, call).await?,
+        None => app.queue.submit(job).await?,
+    };
     let news = if submitted.id == id {
         news
     } else {
@@ -106,6 +115,7 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         job: submitted.id,
         existing: submitted.existing,
         news,
+        on_disconnect: tool.tool.on_disconnect,
     })
 }
 

@@ -156,6 +156,13 @@ async fn run_wait(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
             subscription.news().await;
         }
     };
+    let ended = async {
+        tokio::select! {
+            job = ended => job,
+            // Rather an answer that says "not yet" than none.
+            () = app.drain.cancelled() => find(app, caller, id.as_str()),
+        }
+    };
     let timeout = Duration::try_from_secs_f64(timeout_s).unwrap_or_default();
     let job = match tokio::time::timeout(timeout, ended).await {
         Ok(job) => job?,

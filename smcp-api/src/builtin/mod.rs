@@ -73,6 +73,21 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     all
 });
 
+impl Builtin {
+    /// Its name.
+    pub const fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// True where calling it again does nothing more than calling it once.
+    pub fn may_repeat(&self) -> bool {
+        match self.changes {
+            Changes::Nothing | Changes::Once => true,
+            Changes::Each => false,
+        }
+    }
+}
+
 /// The built-in tool of that name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|tool| tool.name == name)

@@ -72,6 +72,7 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         idempotency_key,
         run_at,
         priority,
+        call: None,
     };
     let ticket = record(app, caller, request).await?;
     let state = app.queue.job(&ticket.job)?.map(|job| job.state);

@@ -5,16 +5,21 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::model::{
-    CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam,
-    CustomRequest, CustomResult, ErrorCode, Implementation, ListToolsResult,
-    PaginatedRequestParams, RequestId, ServerCapabilities, ServerConfig, Tool,
+    CallToolRequestParams, CallToolResponse, CancelTaskParams, CancelledNotificationParam,
+    CustomRequest, CustomResult, ErrorCode, Extensions, GetTaskParams, GetTaskResult,
+    Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProgressNotificationParam,
+    ProgressToken, RequestId, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use smcp_common::job::{JobId, Source};
+use smcp_common::plugin::OnDisconnect;
 
-use super::{listing, progress};
+use super::follow::{Follower, Told};
+use super::hand_over::hand_over;
+use super::meter::Step;
+use super::{listing, task};
 use crate::answer;
 use crate::app::App;
 use crate::builtin;
@@ -61,32 +66,33 @@ impl Handler {
         caller: &Caller,
         params: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, Refusal> {
+    ) -> Result<CallToolResponse, Refusal> {
         let arguments = params.arguments.unwrap_or_default();
         if let Some(tool) = builtin::find(&params.name) {
-            return builtin::call(&self.app, caller, tool, arguments)
-                .await
-                .map(answer::value);
+            let answer = builtin::call(&self.app, caller, tool, arguments).await?;
+            return Ok(answer::value(answer).into());
         }
         let request = Request {
             id: JobId::random(),
             tool: params.name.into_owned(),
             arguments,
             source: Source::Call,
-            idempotency_key: idempotency_key(context)?,
+            idempotency_key: idempotency_key(&context.meta.0, &context.extensions)?,
             run_at: None,
             priority: 0,
+            call: None,
         };
         self.run(caller, request, context).await
     }
 
-    /// Records the job, follows it, and answers when it ends.
+    /// Records the job, follows it, and answers when it ends or the caller has waited long enough.
     async fn run(
         &self,
         caller: &Caller,
         request: Request,
         context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResult, Refusal> {
+    ) -> Result<CallToolResponse, Refusal> {
+        let since = self.app.queue.clock().now();
         let call = Call {
             job: request.id.clone(),
             caller: caller.agent.clone(),
@@ -101,20 +107,61 @@ impl Handler {
             }
         };
         self.recorded(&context.id, &ticket).await?;
-        let mut reporter = progress::Reporter::new(&self.app, &ticket, context);
+        let (job, on_disconnect) = (ticket.job, ticket.on_disconnect);
+        let token = context.meta.get_progress_token();
+        let takes_tasks = takes_tasks(context);
+        let limit = match (takes_tasks, &token) {
+            (true, _) => self.app.calls.task_after,
+            (false, Some(_)) => self.app.calls.wait_with_progress,
+            (false, None) => self.app.calls.wait,
+        };
+        let app = Arc::clone(&self.app);
+        let wait = (since, limit);
+        let mut follower = Follower::new(app, job.clone(), ticket.news, 0, token.is_some(), wait);
         tokio::select! {
-            ended = reporter.follow() => {
+            // First, since our own end is an answer, and may look like the client's.
+            biased;
+            told = tell(&mut follower, token, context) => {
                 self.calls().remove(&context.id);
-                ended?;
-                let answered = answer::answer(&self.app, &ticket.job).await?;
-                answered.ok_or_else(|| Refusal::new("internal_error", "The job's end has not been recorded."))
+                match told? {
+                    Told::Ended(result) => Ok((*result).into()),
+                    Told::Waited if takes_tasks => {
+                        Ok(CallToolResponse::Task(task::created(&self.app, &job).await?))
+                    }
+                    Told::Waited | Told::Stopping | Told::Progress(..) | Told::Alive(_) => {
+                        Ok(hand_over(&self.app, &job)?.into())
+                    }
+                }
             }
             // The client has gone, or has taken the call back, which `on_cancelled` deals with and needs the entry
-            // for. Nobody reads this answer; the job goes on.
+            // for. Nobody reads this answer.
             () = context.ct.cancelled() => {
-                Err(Refusal::new("disconnected", format!("The job {} goes on.", ticket.job)))
+                self.gone(&job, caller, on_disconnect).await?;
+                Err(Refusal::new("disconnected", format!("The caller of job {job} has gone.")))
             }
         }
+    }
+
+    /// Losing its caller stops a job only where the tool asks for that; our own end is no such loss.
+    async fn gone(
+        &self,
+        job: &JobId,
+        caller: &Caller,
+        on_disconnect: OnDisconnect,
+    ) -> Result<(), Refusal> {
+        if self.app.drain.is_cancelled() {
+            return Ok(());
+        }
+        match on_disconnect {
+            OnDisconnect::Detach => {
+                tracing::info!(job.id = %job, "the caller has gone; the job goes on")
+            }
+            OnDisconnect::Cancel => {
+                let reason = Some("its caller has gone");
+                self.app.queue.cancel(job, &caller.agent, reason).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Notes which job the call has become, and stops it where the client has taken the call back meanwhile.
@@ -144,7 +191,12 @@ const TAKEN_BACK: &str = "the client cancelled its call";
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let mut info = ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_tasks()
+                .build(),
+        );
         info.server_info = Implementation::new(SERVER_NAME, env!("CARGO_PKG_VERSION"));
         info.server_info.title = Some("SMCP".to_owned());
         info.instructions = Some(INSTRUCTIONS.to_owned());
@@ -172,14 +224,39 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller(&context)?;
         let is_job = builtin::find(&params.name).is_none();
-        let result = self
-            .call(caller, params, &context)
-            .await
-            .unwrap_or_else(|refusal| answer::refused(&refusal));
-        if is_job {
-            self.app.counters.answered(result.is_error == Some(true));
+        match self.call(caller, params, &context).await {
+            Ok(answer) => Ok(answer),
+            Err(refusal) => {
+                if is_job {
+                    self.app.counters.answered(true);
+                }
+                Ok(answer::refused(&refusal).into())
+            }
         }
-        Ok(result.into())
+    }
+
+    async fn get_task(
+        &self,
+        params: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        task::get(&self.app, caller(&context)?, &params.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        params: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        task::update(&self.app, caller(&context)?, &params.task_id)
+    }
+
+    async fn cancel_task(
+        &self,
+        params: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        task::cancel(&self.app, caller(&context)?, &params.task_id).await
     }
 
     async fn on_cancelled(
@@ -241,10 +318,49 @@ fn internal(refusal: &Refusal) -> ErrorData {
     ErrorData::internal_error(refusal.message.clone(), None)
 }
 
+/// Tells the caller how its job gets on, until there is something to answer with.
+async fn tell(
+    follower: &mut Follower,
+    token: Option<ProgressToken>,
+    context: &RequestContext<RoleServer>,
+) -> Result<Told, Refusal> {
+    loop {
+        match (follower.next().await?, &token) {
+            (Told::Progress(_, step) | Told::Alive(step), Some(token)) => {
+                let params = notification(token.clone(), step);
+                if let Err(error) = context.peer.notify_progress(params).await {
+                    // The client has gone; the job goes on, and the answer will find nobody either.
+                    let error: &dyn std::error::Error = &error;
+                    tracing::debug!(error, "progress could not be sent");
+                }
+            }
+            (Told::Progress(..) | Told::Alive(_), None) => {}
+            (end @ (Told::Ended(_) | Told::Waited | Told::Stopping), _) => return Ok(end),
+        }
+    }
+}
+
+/// A step of progress as the client reads it.
+pub(super) fn notification(token: ProgressToken, step: Step) -> ProgressNotificationParam {
+    let mut params = ProgressNotificationParam::new(token, step.progress);
+    (params.total, params.message) = (step.total, step.message);
+    params
+}
+
+/// Whether this request may be answered with a task: the extension belongs to requests without a session.
+fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .meta
+        .client_capabilities()
+        .is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
 /// The key in the request's `_meta`, or else in the header `Idempotency-Key`.
-fn idempotency_key(context: &RequestContext<RoleServer>) -> Result<Option<String>, Refusal> {
-    let meta: &Map<String, Value> = &context.meta.0.0;
-    match meta.get(KEY_META) {
+pub(super) fn idempotency_key(
+    meta: &MetaObject,
+    extensions: &Extensions,
+) -> Result<Option<String>, Refusal> {
+    match meta.0.get(KEY_META) {
         Some(Value::String(key)) => return Ok(Some(key.clone())),
         Some(_) => {
             return Err(Refusal::invalid_arguments(format!(
@@ -253,7 +369,7 @@ fn idempotency_key(context: &RequestContext<RoleServer>) -> Result<Option<String
         }
         None => {}
     }
-    let parts = context.extensions.get::<axum::http::request::Parts>();
+    let parts = extensions.get::<axum::http::request::Parts>();
     let Some(header) = parts.and_then(|parts| parts.headers.get("idempotency-key")) else {
         return Ok(None);
     };

@@ -26,8 +26,8 @@ pub(super) const CAPACITY: usize = 64;
 pub(super) struct Sessions(Arc<Mutex<HashMap<String, Session>>>);
 
 impl Sessions {
-    /// Opens a session that belongs to `agent`.
-    pub(super) fn open(&self, agent: &str) -> (Registration, Pipe) {
+    /// Opens a session that belongs to `agent`, unless `limit` are open.
+    pub(super) fn open(&self, agent: &str, limit: u32) -> Option<(Registration, Pipe)> {
         // 128 bits from the system's secure generator: to know the id is to have been told it.
         let id = format!("{:032x}", rand::random::<u128>());
         let (inbox, received) = mpsc::channel(CAPACITY);
@@ -37,13 +37,18 @@ impl Sessions {
             inbox,
             outbox: outbox.downgrade(),
         };
-        self.lock().insert(id.clone(), session);
+        let mut open = self.lock();
+        if open.len() >= limit as usize {
+            return None;
+        }
+        open.insert(id.clone(), session);
+        drop(open);
         let registration = Registration {
             sessions: self.clone(),
             id,
             outgoing,
         };
-        (registration, Pipe { received, outbox })
+        Some((registration, Pipe { received, outbox }))
     }
 
     /// Hands `messages` from `agent` to session `id`, all of them or none.
@@ -170,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_serves_only_its_agent_and_only_while_it_is_open() {
         let sessions = Sessions::default();
-        let (registration, mut pipe) = sessions.open("ann");
+        let (registration, mut pipe) = sessions.open("ann", 1).unwrap();
         let id = registration.id().to_owned();
         assert_eq!(id.len(), 32);
         let bob = sessions.deliver(&id, "bob", pings(1), NO_WAIT).await;
@@ -178,6 +183,8 @@ mod tests {
         let ann = sessions.deliver(&id, "ann", pings(1), NO_WAIT).await;
         assert_eq!(ann, Ok(()));
         assert!(pipe.received.recv().await.is_some());
+
+        assert!(sessions.open("bob", 1).is_none(), "one is the limit here");
 
         drop(registration);
         let late = sessions.deliver(&id, "ann", pings(1), NO_WAIT).await;
@@ -188,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn a_full_inbox_takes_nothing_of_a_batch() {
         let sessions = Sessions::default();
-        let (registration, mut pipe) = sessions.open("ann");
+        let (registration, mut pipe) = sessions.open("ann", 1).unwrap();
         let id = registration.id().to_owned();
         let most = sessions
             .deliver(&id, "ann", pings(CAPACITY - 1), NO_WAIT)
@@ -206,7 +213,7 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_does_not_read_may_not_send() {
         let sessions = Sessions::default();
-        let (registration, pipe) = sessions.open("ann");
+        let (registration, pipe) = sessions.open("ann", 1).unwrap();
         let id = registration.id().to_owned();
         for _ in 0..CAPACITY {
             let unread = JsonRpcMessage::error(ErrorData::internal_error("unread", None), None);

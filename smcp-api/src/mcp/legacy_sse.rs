@@ -30,6 +30,9 @@ use crate::http_config::Limits;
 /// Interval of SSE comments on a silent stream, below the idle limits of usual proxies.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// How long a client is asked to wait before it comes back to a server that has stopped.
+pub(super) const RETRY: Duration = Duration::from_secs(1);
+
 /// State of the transport: how to make a handler, and the open sessions.
 #[derive(Debug, Clone)]
 pub struct LegacySse<F> {
@@ -54,7 +57,7 @@ impl<F> LegacySse<F> {
 /// `GET /sse`: opens a session and streams what the server says in it.
 ///
 /// # Errors
-/// [`SseError::Caller`] when no layer has said who is calling.
+/// [`SseError::TooManySessions`]; [`SseError::Caller`] when no layer has said who is calling.
 pub async fn open<H, F>(
     State(transport): State<LegacySse<F>>,
     request: Request,
@@ -65,15 +68,20 @@ where
 {
     let (parts, _) = request.into_parts();
     let caller = caller(&parts)?;
-    let (registration, pipe) = transport.sessions.open(&caller.agent);
+    let limit = transport.limits.max_sessions;
+    let opened = transport.sessions.open(&caller.agent, limit);
+    let (registration, pipe) = opened.ok_or(SseError::TooManySessions(limit))?;
     tracing::info!(caller.agent, "SSE session opened");
     let shutdown = transport.shutdown.child_token();
     tokio::spawn(converse((transport.handler)(), pipe, shutdown));
 
     let address = format!("/messages/?session_id={}", registration.id());
     let endpoint = Event::default().event("endpoint").data(address);
-    // On shutdown the protocol ends the stream, after a last moment for the answers that are due.
-    let events = stream::iter([Ok(endpoint)]).chain(messages(registration));
+    // On shutdown the protocol ends the stream, once the answers that are due have been given.
+    let last_word = stream::once(farewell(transport.shutdown)).filter_map(std::future::ready);
+    let events = stream::iter([Ok(endpoint)])
+        .chain(messages(registration))
+        .chain(last_word);
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
     // Some proxies hold a response back until it is complete, unless told not to.
     let unbuffered = [("cache-control", "no-store"), ("x-accel-buffering", "no")];
@@ -149,6 +157,9 @@ pub enum SseError {
     /// The body holds more messages than a session has room for.
     #[error("Could not parse message: a batch holds at most {CAPACITY} messages")]
     LargeBatch,
+    /// Nobody may open another session now.
+    #[error("{0} sessions are open, which is the limit (http.max_sessions); come again later")]
+    TooManySessions(u32),
     /// No layer has said who is calling.
     #[error(transparent)]
     Caller(#[from] UnknownCaller),
@@ -162,7 +173,9 @@ impl IntoResponse for SseError {
                 StatusCode::BAD_REQUEST
             }
             Self::Session(DeliveryError::NoSession) => StatusCode::NOT_FOUND,
-            Self::Session(DeliveryError::Busy) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Session(DeliveryError::Busy) | Self::TooManySessions(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Caller(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         (status, self.to_string()).into_response()
@@ -188,6 +201,13 @@ fn messages(registration: Registration) -> impl futures::Stream<Item = Result<Ev
         let message = registration.next().await?;
         Some((event(&message), registration))
     })
+}
+
+/// Tells the client when to come back, where it is us who end the stream.
+async fn farewell(shutdown: CancellationToken) -> Option<Result<Event, axum::Error>> {
+    shutdown
+        .is_cancelled()
+        .then(|| Ok(Event::default().retry(RETRY)))
 }
 
 fn event(message: &Outgoing) -> Result<Event, axum::Error> {

@@ -1,13 +1,17 @@
 //! MCP: the server itself, and the two HTTP transports that carry it.
 
+mod follow;
+mod hand_over;
 pub mod handler;
 mod legacy_session;
 pub mod legacy_sse;
 mod listing;
 mod message;
-mod progress;
-mod session_owner;
+mod meter;
+mod session;
 pub mod streamable_http;
+mod task;
 
+pub use hand_over::PENDING_META;
 pub use legacy_session::DeliveryError;
 pub use message::MessageError;

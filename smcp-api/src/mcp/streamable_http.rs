@@ -1,7 +1,6 @@
 //! The Streamable HTTP transport at `/mcp`, which rmcp speaks, with our rules around it.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
@@ -10,42 +9,33 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, middleware};
 use rmcp::ServerHandler;
-use rmcp::transport::streamable_http_server::session::local::LocalSessionManager;
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
-use tokio_util::sync::CancellationToken;
 
 use super::legacy_sse::KEEP_ALIVE;
 use super::message::{self, MessageError};
-use super::session_owner::{self, OwnedSessions};
+use super::session::{self, Sessions, Store};
+use crate::app::App;
 use crate::body;
 use crate::http_config::Limits;
 
-/// How long a session without any message is kept.
-///
-/// rmcp counts neither pings nor a call in progress as life, so this must exceed the longest silent call by far;
-/// it only clears away what clients left behind.
-const SESSION_IDLE: Duration = Duration::from_hours(24);
-
 /// Builds the route `/mcp`; `handler` makes a handler for each session and must be cheap, since rmcp also calls it
 /// for single requests.
-pub fn route<H, F>(handler: F, limits: Limits, shutdown: CancellationToken) -> Router
+pub fn route<H, F>(app: &Arc<App>, handler: F, limits: Limits) -> Router
 where
     F: Fn() -> H + Send + Sync + 'static,
     H: ServerHandler,
 {
-    let mut local = LocalSessionManager::default();
-    local.session_config.keep_alive = Some(SESSION_IDLE);
-    let sessions = Arc::new(OwnedSessions::new(local));
-    let owners = sessions.owners();
-    // Host and Origin are checked for every route in `origin`; a second opinion here could only contradict it.
-    let config = StreamableHttpServerConfig::default()
+    let sessions = Arc::new(Sessions::new(Arc::clone(app), limits));
+    // Host and Origin are checked for every route in `origin`; a second opinion here could only contradict it. The
+    // streams end by themselves when the process is to stop, each with a last word, so that rmcp is not told.
+    let mut config = StreamableHttpServerConfig::default()
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_sse_keep_alive(Some(KEEP_ALIVE))
         .with_legacy_session_mode(true)
-        .with_max_request_body_bytes(limits.max_body_bytes)
-        .with_cancellation_token(shutdown);
+        .with_max_request_body_bytes(limits.max_body_bytes);
+    config.session_store = Some(Arc::new(Store(Arc::clone(app))));
     let service = StreamableHttpService::new(move || Ok(handler()), sessions, config);
     Router::new()
         .route_service("/mcp", service)
@@ -53,8 +43,8 @@ where
         .layer(middleware::from_fn(confirm_deletion))
         .layer(middleware::from_fn_with_state(limits, body::limit))
         .layer(middleware::from_fn_with_state(
-            owners,
-            session_owner::require_owner,
+            Arc::clone(app),
+            session::admit,
         ))
 }
 

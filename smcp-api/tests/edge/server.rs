@@ -16,6 +16,8 @@ use smcp_api::health::{NotReady, Readiness};
 use smcp_api::http_config::{HttpConfig, Limits};
 use smcp_api::router::router;
 use smcp_api::serve;
+use smcp_common::config::{Config, Environment, Flags};
+use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +28,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) shutdown: CancellationToken,
     pub(crate) task: JoinHandle<()>,
+    _data: TempDir,
 }
 
 impl Server {
@@ -46,12 +49,20 @@ impl Server {
     async fn serve(config: HttpConfig, obstacles: Vec<NotReady>) -> Self {
         let shutdown = CancellationToken::new();
         let readiness = Readiness::new(move || std::future::ready(obstacles.clone()));
-        let router = router(&config, || Probe, readiness, &shutdown).unwrap();
+        let data = tempfile::tempdir().unwrap();
+        let flags = Flags {
+            data_dir: Some(data.path().to_owned()),
+            ..Flags::default()
+        };
+        let settings = Config::load(None, &Environment::default(), &flags).unwrap();
+        let app = smcp_api::open(&settings, shutdown.clone()).unwrap();
+        let router = router(&config, &app, || Probe, readiness).unwrap();
         let bound = serve::bind(&config).await.unwrap();
         Self {
             address: bound.address(),
             shutdown: shutdown.clone(),
             task: tokio::spawn(bound.serve(router, shutdown)),
+            _data: data,
         }
     }
 }

@@ -159,6 +159,20 @@ impl Queue {
         })
     }
 
+    /// The newest news of a job.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn newest_event(&self, job: &JobId) -> Result<Option<JobEvent>, QueueError> {
+        self.store.read(|connection| {
+            connection
+                .prepare_cached(include_str!("sql/event_newest.sql"))?
+                .query_row([job.as_str()], |row| Ok(row::event(job, row)))
+                .optional()?
+                .transpose()
+        })
+    }
+
     /// Which jobs have news after number `after`, with the numbers; at most 1,000.
     ///
     /// # Errors

@@ -1,102 +1,38 @@
-//! ⑨ Following a job to its end for the caller of a tool, who gets its progress and its log as they come.
+//! Progress as MCP wants it: a number that grows with everything that is said, whatever the plugin counts.
 
-use rmcp::RoleServer;
-use rmcp::model::{ProgressNotificationParam, ProgressToken};
-use rmcp::service::RequestContext;
 use serde_json::Value;
 use smcp_common::job::{EventKind, JobEvent};
 
-use crate::app::App;
-use crate::refusal::Refusal;
-use crate::submit::Ticket;
-
-/// Events that are read at once.
-const PAGE: u32 = 200;
-
-/// Follows one job.
-#[derive(Debug)]
-pub(super) struct Reporter<'a> {
-    app: &'a App,
-    ticket: &'a Ticket,
-    context: &'a RequestContext<RoleServer>,
-    token: Option<ProgressToken>,
-    meter: Meter,
-    seen: i64,
-}
-
-impl<'a> Reporter<'a> {
-    pub(super) fn new(
-        app: &'a App,
-        ticket: &'a Ticket,
-        context: &'a RequestContext<RoleServer>,
-    ) -> Self {
-        let token = context.meta.get_progress_token();
-        Self {
-            app,
-            ticket,
-            context,
-            token,
-            meter: Meter::default(),
-            seen: 0,
-        }
-    }
-
-    /// Returns when the job has ended.
-    pub(super) async fn follow(&mut self) -> Result<(), Refusal> {
-        loop {
-            let events = self.app.queue.events(&self.ticket.job, self.seen, PAGE)?;
-            let (last, full) = (
-                events.last().map(|event| event.seq),
-                events.len() == PAGE as usize,
-            );
-            for event in events {
-                if event.kind == EventKind::Finished {
-                    return Ok(());
-                }
-                self.report(&event).await;
-            }
-            self.seen = last.unwrap_or(self.seen);
-            if !full {
-                self.ticket.news.news().await;
-            }
-        }
-    }
-
-    async fn report(&mut self, event: &JobEvent) {
-        let Some(token) = &self.token else { return };
-        let Some(step) = self.meter.step(event) else {
-            return;
-        };
-        let mut params = ProgressNotificationParam::new(token.clone(), step.progress);
-        (params.total, params.message) = (step.total, step.message);
-        if let Err(error) = self.context.peer.notify_progress(params).await {
-            // The client has gone; the job goes on, and the answer will find nobody either.
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "progress could not be sent"
-            );
-        }
-    }
-}
+/// By which part of itself a count grows for a message between two counts of the plugin.
+const MESSAGE: f64 = 1e-9;
+/// By which part of itself it grows for a sign of life; there may be a million of them between two messages.
+const SIGN_OF_LIFE: f64 = 1e-15;
 
 /// Turns news into progress that always grows, as MCP demands, whatever the plugin counts.
+///
+/// What it says of an event depends on the events before it alone, not on when they were read: every process that
+/// follows a job tells the same.
 #[derive(Debug, Default)]
-struct Meter {
+pub(super) struct Meter {
     progress: Option<f64>,
     total: Option<f64>,
     /// The plugin counts by itself.
     counted: bool,
+    /// Signs of life since the last event.
+    signs: u32,
 }
 
-#[derive(Debug, PartialEq)]
-struct Step {
-    progress: f64,
-    total: Option<f64>,
-    message: Option<String>,
+/// One step of progress.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Step {
+    pub(super) progress: f64,
+    pub(super) total: Option<f64>,
+    pub(super) message: Option<String>,
 }
 
 impl Meter {
-    fn step(&mut self, event: &JobEvent) -> Option<Step> {
+    /// What an event means to whoever waits; most mean nothing.
+    pub(super) fn step(&mut self, event: &JobEvent) -> Option<Step> {
         if !matches!(
             event.kind,
             EventKind::Progress | EventKind::Log | EventKind::Requeued
@@ -120,16 +56,27 @@ impl Meter {
             (None, Some(counted)) => counted,
             (None, None) => 0.0,
             (Some(before), Some(counted)) if counted > before => counted,
-            // A message between two counts: as little more as a number can be.
-            (Some(before), _) if self.counted => before.next_up(),
+            (Some(before), _) if self.counted => before + before.abs().max(1.0) * MESSAGE,
             (Some(before), _) => before + 1.0,
         };
         self.progress = Some(progress);
+        self.signs = 0;
         Some(Step {
             progress,
             total: self.total,
             message,
         })
+    }
+
+    /// Says that nothing has happened, which is less than anything that may happen next.
+    pub(super) fn sign_of_life(&mut self, message: String) -> Step {
+        self.signs = self.signs.saturating_add(1);
+        let before = self.progress.unwrap_or(-1.0);
+        Step {
+            progress: before + before.abs().max(1.0) * SIGN_OF_LIFE * f64::from(self.signs),
+            total: self.total,
+            message: Some(message),
+        }
     }
 }
 
@@ -191,6 +138,30 @@ mod tests {
             "{said:?}"
         );
         assert!(said[3].progress < 2.001);
+    }
+
+    #[test]
+    fn signs_of_life_grow_and_stay_below_what_comes_next() {
+        let event = |kind, data| JobEvent {
+            seq: 1,
+            job: JobId::random(),
+            at: Timestamp::from_millis(0),
+            kind,
+            data,
+        };
+        let counts = [0.0, 1.0, 0.001, 12_345_678.0];
+        let starts = counts.map(|count| event(EventKind::Progress, json!({"progress": count})));
+        let line = || event(EventKind::Log, json!({"message": "x"}));
+        for start in starts.iter().map(Some).chain([None]) {
+            let mut meter = Meter::default();
+            let mut last = start.map_or(f64::MIN, |start| meter.step(start).unwrap().progress);
+            for n in 0..10_000 {
+                let sign = meter.sign_of_life(String::new()).progress;
+                assert!(sign > last, "{n} signs of life after {start:?}");
+                last = sign;
+            }
+            assert!(meter.step(&line()).unwrap().progress > last, "{start:?}");
+        }
     }
 
     #[test]

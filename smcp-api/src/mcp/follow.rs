@@ -1,0 +1,142 @@
+//! ⑧ Following a job to its end on behalf of a caller, as long as the caller can be expected to wait.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rmcp::model::CallToolResult;
+use smcp_common::clock::Timestamp;
+use smcp_common::job::{EventKind, JobEvent, JobId};
+use tokio::time::{Instant, sleep_until};
+
+use super::meter::{Meter, Step};
+use crate::answer::answer;
+use crate::app::App;
+use crate::refusal::Refusal;
+use crate::watch::Subscription;
+
+/// Events that are read at once.
+const PAGE: u32 = 200;
+
+/// What a caller is to be told next.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// Something has happened, by the job's event of that number.
+    Progress(i64, Step),
+    /// Nothing has happened, and it goes on.
+    Alive(Step),
+    /// The job has ended: the answer.
+    Ended(Box<CallToolResult>),
+    /// The caller has waited for as long as was agreed.
+    Waited,
+    /// This process is about to stop.
+    Stopping,
+}
+
+/// Follows one job for one caller. It holds a page of events at the most, and reads on only when it is asked: a slow
+/// caller costs nothing.
+#[derive(Debug)]
+pub(super) struct Follower {
+    app: Arc<App>,
+    job: JobId,
+    news: Subscription,
+    meter: Meter,
+    unread: VecDeque<JobEvent>,
+    /// The last event that was read.
+    seen: i64,
+    /// What happened up to this event is known to the caller.
+    known: i64,
+    /// Only a caller that has asked for progress is told of it.
+    wants_progress: bool,
+    until: Instant,
+    sign_at: Instant,
+}
+
+impl Follower {
+    /// Follows `job` after its event number `known` for a caller who has been waiting `since` then, for `limit`.
+    pub(super) fn new(
+        app: Arc<App>,
+        job: JobId,
+        news: Subscription,
+        known: i64,
+        wants_progress: bool,
+        (since, limit): (Timestamp, Duration),
+    ) -> Self {
+        let now = Instant::now();
+        let waited = app.queue.clock().now().since(since);
+        Self {
+            job,
+            news,
+            meter: Meter::default(),
+            unread: VecDeque::new(),
+            seen: 0,
+            known,
+            wants_progress,
+            until: now + limit.saturating_sub(waited),
+            sign_at: now + app.calls.heartbeat,
+            app,
+        }
+    }
+
+    /// Waits for what the caller is to be told next.
+    ///
+    /// # Errors
+    /// The refusal to answer with.
+    pub(super) async fn next(&mut self) -> Result<Told, Refusal> {
+        loop {
+            while let Some(event) = self.unread.pop_front() {
+                if event.kind == EventKind::Finished {
+                    return self.end().await;
+                }
+                if let Some(step) = self.meter.step(&event)
+                    && self.wants_progress
+                    && event.seq > self.known
+                {
+                    self.sign_at = Instant::now() + self.app.calls.heartbeat;
+                    return Ok(Told::Progress(event.seq, step));
+                }
+            }
+            if self.read()? {
+                continue;
+            }
+            let sign = async {
+                if self.wants_progress {
+                    sleep_until(self.sign_at).await;
+                } else {
+                    std::future::pending::<()>().await;
+                }
+            };
+            tokio::select! {
+                biased;
+                () = self.news.news() => {}
+                () = self.app.drain.cancelled() => return Ok(Told::Stopping),
+                () = sleep_until(self.until) => return Ok(Told::Waited),
+                () = sign => {
+                    self.sign_at = Instant::now() + self.app.calls.heartbeat;
+                    let message = format!("The job {} goes on.", self.job);
+                    return Ok(Told::Alive(self.meter.sign_of_life(message)));
+                }
+            }
+        }
+    }
+
+    /// Reads the next events; false where there are none yet.
+    fn read(&mut self) -> Result<bool, Refusal> {
+        let events = self.app.queue.events(&self.job, self.seen, PAGE)?;
+        let Some(last) = events.last() else {
+            return Ok(false);
+        };
+        self.seen = last.seq;
+        self.unread.extend(events);
+        Ok(true)
+    }
+
+    async fn end(&self) -> Result<Told, Refusal> {
+        let answer = answer(&self.app, &self.job).await?;
+        let answer = answer.ok_or_else(|| {
+            Refusal::new("internal_error", "The job's end has not been recorded.")
+        })?;
+        self.app.counters.answered(answer.is_error == Some(true));
+        Ok(Told::Ended(Box::new(answer)))
+    }
+}

@@ -1,0 +1,400 @@
+//! ①–③ and ⑨ for a session: a `tools/call` becomes a stream of events, which ends with the answer and can be resumed.
+//!
+//! Here and not in the handler, since what a client has heard is counted in the events of its job: any API process can
+//! tell the rest.
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream};
+use rmcp::ErrorData;
+use rmcp::model::{
+    CallToolRequest, CallToolRequestParams, ErrorCode, ProgressToken, RequestId, RequestMetaObject,
+};
+use serde_json::{Map, Value};
+use smcp_common::clock::Timestamp;
+use smcp_common::job::{JobId, Source};
+use smcp_common::queue::{Became, SessionCall};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::cursor::Cursor;
+use super::events::{self, Events, Following};
+use super::open::{OpenSession, Slot};
+use crate::answer;
+use crate::app::App;
+use crate::auth::OPERATOR;
+use crate::builtin::{self, Builtin};
+use crate::caller::{Caller, Transport};
+use crate::mcp::follow::Follower;
+use crate::mcp::handler::idempotency_key;
+use crate::refusal::Refusal;
+use crate::submit::{Request, submit};
+use crate::watch::Subscription;
+
+/// Answers the calls of all sessions.
+#[derive(Debug, Clone)]
+pub(super) struct Calls {
+    pub(super) app: Arc<App>,
+}
+
+impl Calls {
+    /// Whether a call of this tool is answered here. Of others the handler says that they do not exist.
+    pub(super) fn knows(&self, tool: &str) -> bool {
+        builtin::find(tool).is_some()
+            || self
+                .app
+                .tools
+                .current(&self.app.queue)
+                .is_ok_and(|tools| tools.find(tool).is_some())
+    }
+
+    /// The answer to a call of a tool, as a stream.
+    ///
+    /// What the stream of a plugin's tool begins with is a receipt: whoever has it can come back for the answer, as the
+    /// job has been recorded.
+    pub(super) async fn answer(
+        &self,
+        session: &Arc<OpenSession>,
+        slot: Slot,
+        id: RequestId,
+        request: CallToolRequest,
+    ) -> Events {
+        let caller = match Caller::of(&request.extensions) {
+            Ok(caller) => caller.clone(),
+            Err(error) => {
+                let error = ErrorData::internal_error(error.to_string(), None);
+                return events::single(events::failure(id, error));
+            }
+        };
+        match builtin::find(&request.params.name) {
+            Some(tool) => {
+                let arguments = request.params.arguments.unwrap_or_default();
+                if tool.may_repeat() {
+                    self.again(session, slot, id, caller, tool, arguments, true)
+                } else {
+                    self.keep(session, slot, id, caller, tool, arguments)
+                }
+            }
+            None => self.job(session, slot, id, caller, request).await,
+        }
+    }
+
+    /// The rest of a stream that was interrupted.
+    pub(super) async fn resume(
+        &self,
+        session: &Arc<OpenSession>,
+        slot: Slot,
+        cursor: Cursor,
+    ) -> Events {
+        match cursor {
+            Cursor::End => events::nothing(),
+            Cursor::Catalogue(known) => {
+                events::of_session(self.app.clone(), session.clone(), slot, Some(known))
+            }
+            Cursor::Again {
+                request,
+                tool,
+                arguments,
+            } => match builtin::find(&tool).filter(|tool| tool.may_repeat()) {
+                Some(tool) => {
+                    let caller = caller(session);
+                    self.again(session, slot, request, caller, tool, arguments, false)
+                }
+                None => events::single(events::failure(request, lost())),
+            },
+            Cursor::Kept { request } => self.kept(session, slot, request).await,
+            Cursor::Job {
+                request,
+                job,
+                seen,
+                token,
+                since,
+            } => match self.app.queue.job(&job) {
+                Ok(Some(found)) if may_follow(session, &found.agent) => {
+                    let place = Place {
+                        request,
+                        job,
+                        seen,
+                        token,
+                        since,
+                    };
+                    self.rest(session, slot, place, None)
+                }
+                Ok(_) => {
+                    let refusal = Refusal::no_such_job(job.as_str());
+                    let answer = answer::refused(&refusal);
+                    events::single(events::response(session, request, answer))
+                }
+                Err(error) => events::single(events::broken(request, &error.into())),
+            },
+        }
+    }
+
+    async fn job(
+        &self,
+        session: &Arc<OpenSession>,
+        slot: Slot,
+        id: RequestId,
+        caller: Caller,
+        request: CallToolRequest,
+    ) -> Events {
+        let since = self.app.queue.clock().now();
+        let none = RequestMetaObject::default();
+        let meta = request.extensions.get().unwrap_or(&none);
+        let token = meta.get_progress_token();
+        let key = idempotency_key(&meta.0, &request.extensions);
+        let slot = slot.of_call(id.clone());
+        let taken_back = session.begin_call(&id);
+        let recorded = async {
+            let CallToolRequestParams {
+                name, arguments, ..
+            } = request.params;
+            let request = Request {
+                id: JobId::random(),
+                tool: name.into_owned(),
+                arguments: arguments.unwrap_or_default(),
+                source: Source::Call,
+                idempotency_key: key?,
+                run_at: None,
+                priority: 0,
+                call: Some(session.call(&id)),
+            };
+            let ticket = submit(&self.app, &caller, request).await?;
+            if taken_back.is_cancelled() {
+                // Taken back before it was recorded, when there was nothing yet to take back.
+                let queue = &self.app.queue;
+                queue.cancel(&ticket.job, &caller.agent, None).await?;
+            }
+            Ok::<_, Refusal>(ticket)
+        };
+        match recorded.await {
+            Ok(ticket) => {
+                let place = Place {
+                    request: id,
+                    job: ticket.job,
+                    seen: 0,
+                    token,
+                    since,
+                };
+                self.rest(session, slot, place, Some(ticket.news))
+            }
+            Err(refusal) => {
+                self.app.counters.answered(true);
+                let answer = answer::refused(&refusal);
+                events::single(events::response(session, id, answer))
+            }
+        }
+    }
+
+    /// What is still to be told of a call; all of it, with a receipt first, where it has just been recorded.
+    fn rest(
+        &self,
+        session: &Arc<OpenSession>,
+        slot: Slot,
+        place: Place,
+        news: Option<Subscription>,
+    ) -> Events {
+        let Place {
+            request,
+            job,
+            seen,
+            token,
+            since,
+        } = place;
+        let limit = match token {
+            Some(_) => self.app.calls.wait_with_progress,
+            None => self.app.calls.wait,
+        };
+        let is_new = news.is_some();
+        let news = news.unwrap_or_else(|| self.app.watch.subscribe(&job));
+        let follower = Follower::new(
+            Arc::clone(&self.app),
+            job.clone(),
+            news,
+            seen,
+            token.is_some(),
+            (since, limit),
+        );
+        let (slot, taken_back) = match session.open_call(&request) {
+            Some(taken_back) => (slot, taken_back),
+            None => (slot.of_call(request.clone()), session.begin_call(&request)),
+        };
+        let following = Following {
+            app: Arc::clone(&self.app),
+            session: Arc::clone(session),
+            follower,
+            request,
+            job,
+            token,
+            since,
+            taken_back,
+            _slot: slot,
+        };
+        if is_new {
+            let receipt = events::receipt(&following.cursor(seen));
+            Box::pin(stream::iter([receipt]).chain(following.events()))
+        } else {
+            following.events()
+        }
+    }
+
+    /// A built-in tool that may be called again, which is what a client does that comes back.
+    #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
+    fn again(
+        &self,
+        session: &Arc<OpenSession>,
+        slot: Slot,
+        id: RequestId,
+        caller: Caller,
+        tool: &'static Builtin,
+        arguments: Map<String, Value>,
+        is_new: bool,
+    ) -> Events {
+        let small =
+            serde_json::to_string(&arguments).is_ok_and(|json| json.len() <= Cursor::MAX_ARGUMENTS);
+        let receipt = (is_new && small).then(|| {
+            events::receipt(&Cursor::Again {
+                request: id.clone(),
+                tool: tool.name().to_owned(),
+                arguments: arguments.clone(),
+            })
+        });
+        let (app, for_session) = (Arc::clone(&self.app), Arc::clone(session));
+        let called = tokio::spawn(async move {
+            match builtin::call(&app, &caller, tool, arguments).await {
+                Ok(value) => answer::value(value),
+                Err(refusal) => answer::refused(&refusal),
+            }
+        });
+        // Nobody waits any more where the client has gone.
+        let called = AbortOnDropHandle::new(called);
+        let answered = async move {
+            Some(match called.await {
+                Ok(answer) => events::response(&for_session, id, answer),
+                Err(_) => events::failure(id, lost()),
+            })
+        };
+        let answered =
+            events::eventually(Arc::clone(&self.app), Arc::clone(session), slot, answered);
+        Box::pin(stream::iter(receipt).chain(answered))
+    }
+
+    /// A built-in tool that must not be called again: its answer is kept before it is told.
+    fn keep(
+        &self,
+        session: &Arc<OpenSession>,
+        slot: Slot,
+        id: RequestId,
+        caller: Caller,
+        tool: &'static Builtin,
+        arguments: Map<String, Value>,
+    ) -> Events {
+        let receipt = events::receipt(&Cursor::Kept {
+            request: id.clone(),
+        });
+        let keeping = session.begin_keeping(&id);
+        let call = session.call(&id);
+        let app = Arc::clone(&self.app);
+        // On its own, so that it is carried out and kept also where the client goes away meanwhile.
+        let answered = tokio::spawn(async move {
+            let _done = keeping;
+            let answer = match builtin::call(&app, &caller, tool, arguments).await {
+                Ok(value) => answer::value(value),
+                Err(refusal) => answer::refused(&refusal),
+            };
+            let json = serde_json::to_string(&answer).unwrap_or_default();
+            match app.queue.keep_answer(call, json).await {
+                Ok(()) => answer,
+                Err(error) => answer::refused(&error.into()),
+            }
+        });
+        let for_session = Arc::clone(session);
+        let answered = async move {
+            Some(match answered.await {
+                Ok(answer) => events::response(&for_session, id, answer),
+                Err(_) => events::failure(id, lost()),
+            })
+        };
+        let answered =
+            events::eventually(Arc::clone(&self.app), Arc::clone(session), slot, answered);
+        Box::pin(stream::iter([receipt]).chain(answered))
+    }
+
+    async fn kept(&self, session: &Arc<OpenSession>, slot: Slot, id: RequestId) -> Events {
+        let _open = slot;
+        session.kept(&id).await;
+        let message = match self.app.queue.became(&session.call(&id)) {
+            Ok(Some(Became::Answer(json))) => match serde_json::from_str(&json) {
+                Ok(answer) => events::response(session, id, answer),
+                Err(_) => events::failure(id, lost()),
+            },
+            Ok(Some(Became::Job(_)) | None) => events::failure(id, lost()),
+            Err(error) => events::broken(id, &error.into()),
+        };
+        events::single(message)
+    }
+
+    /// Stops the job of a call that the client takes back, and ends its stream. False where there is no such call.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(super) async fn take_back(
+        &self,
+        session: &OpenSession,
+        request: &RequestId,
+        reason: Option<&str>,
+    ) -> Result<bool, Refusal> {
+        let open = session.open_call(request);
+        if let Some(taken_back) = &open {
+            taken_back.cancel();
+        }
+        let call: SessionCall = session.call(request);
+        let Some(Became::Job(job)) = self.app.queue.became(&call)? else {
+            return Ok(open.is_some());
+        };
+        let reason = reason.or(Some("the client cancelled its call"));
+        let queue = &self.app.queue;
+        queue.cancel(&job, session.agent(), reason).await?;
+        Ok(true)
+    }
+}
+
+/// Where a client is in the answer to a call.
+struct Place {
+    request: RequestId,
+    job: JobId,
+    seen: i64,
+    token: Option<ProgressToken>,
+    since: Timestamp,
+}
+
+/// Too many streams of one session.
+pub(super) fn too_many_streams(limit: u32) -> ErrorData {
+    ErrorData::new(
+        ErrorCode(-32000),
+        format!(
+            "this session waits for {limit} answers already, which is the limit (http.max_streams_per_session); \
+             jobs__submit records a job without waiting for it"
+        ),
+        None,
+    )
+}
+
+fn lost() -> ErrorData {
+    ErrorData::internal_error(
+        "the answer has been lost with the process that was to give it; nothing tells whether the request was \
+         carried out, so look before you send it again",
+        None,
+    )
+}
+
+fn caller(session: &OpenSession) -> Caller {
+    Caller {
+        agent: session.agent().to_owned(),
+        transport: Transport::StreamableHttp,
+        address: None,
+    }
+}
+
+fn may_follow(session: &OpenSession, agent: &str) -> bool {
+    session.agent() == agent || session.agent() == OPERATOR
+}

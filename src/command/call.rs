@@ -4,9 +4,11 @@ use std::io::{self, Read as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use rmcp::model::{ProgressNotificationParam, Tool};
+use rmcp::model::{CallToolResult, ProgressNotificationParam, Tool};
 use serde_json::{Map, Value, json};
+use smcp_api::mcp::PENDING_META;
 use smcp_common::config::Environment;
+use smcp_common::job::JobId;
 
 use super::with_client;
 use crate::arguments;
@@ -38,7 +40,10 @@ async fn call(
 ) -> anyhow::Result<ExitCode> {
     let mut progress = Progress::on_stderr(&Environment::of_process());
     let mut last = None::<f64>;
-    let show = |news: ProgressNotificationParam| {
+    // With a key of its own the call can be made again where the API asks us to wait on; the job stays the same.
+    let key = options.key.clone();
+    let key = key.unwrap_or_else(|| JobId::random().as_str().to_owned());
+    let mut show = |news: ProgressNotificationParam| {
         // A line that the plugin wrote to its standard error counts as next to nothing.
         let is_log =
             news.total.is_none() || last.is_some_and(|last| news.progress <= last.next_up());
@@ -48,9 +53,15 @@ async fn call(
             message => progress.report(news.progress, news.total, message.as_deref()),
         }
     };
-    let result = client
-        .call(&options.tool, arguments, options.key.as_deref(), show)
-        .await?;
+    let result = loop {
+        let arguments = arguments.clone();
+        let answer = client
+            .call(&options.tool, arguments, Some(&key), &mut show)
+            .await?;
+        if !is_pending(&answer) {
+            break answer;
+        }
+    };
     drop(progress);
     let failed = result.is_error == Some(true);
     if options.connection.json {
@@ -65,6 +76,12 @@ async fn call(
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Whether the answer is that the job goes on.
+fn is_pending(answer: &CallToolResult) -> bool {
+    let meta = answer.meta.as_ref();
+    meta.is_some_and(|meta| meta.0.get(PENDING_META) == Some(&Value::Bool(true)))
 }
 
 async fn submit(

@@ -58,6 +58,7 @@ pub(crate) const TRANSPORTS: [Transport; 2] = [Transport::Sse, Transport::Stream
 #[derive(Debug)]
 pub(crate) struct Session {
     endpoint: String,
+    key: Option<String>,
     way_back: WayBack,
     requests: u64,
 }
@@ -74,6 +75,12 @@ enum WayBack {
 impl Session {
     /// Opens a session of the caller without a key.
     pub(crate) async fn open(world: &World, transport: Transport) -> Self {
+        Self::open_as(world, transport, None).await
+    }
+
+    /// Opens a session of whoever has this key.
+    pub(crate) async fn open_as(world: &World, transport: Transport, key: Option<&str>) -> Self {
+        let key = key.map(ToOwned::to_owned);
         let params = json!({
             "protocolVersion": if transport == Transport::Sse { "2024-11-05" } else { "2025-06-18" },
             "capabilities": {},
@@ -84,12 +91,14 @@ impl Session {
                 let mut events = Events::open(&format!("{}/sse", world.url())).await;
                 Self {
                     endpoint: format!("{}{}", world.url(), events.next().await),
+                    key,
                     way_back: WayBack::Stream(events),
                     requests: 0,
                 }
             }
             Transport::StreamableHttp => Self {
                 endpoint: format!("{}/mcp", world.url()),
+                key,
                 way_back: WayBack::Post {
                     session: String::new(),
                 },
@@ -103,11 +112,31 @@ impl Session {
         session
     }
 
+    /// Its id, over Streamable HTTP.
+    pub(crate) fn id(&self) -> &str {
+        match &self.way_back {
+            WayBack::Post { session } => session,
+            WayBack::Stream(_) => panic!("the id is in the address to post to"),
+        }
+    }
+
     /// A POST to this session, to be completed.
     pub(crate) fn request(&self) -> RequestBuilder {
-        let request = request(Method::POST, &self.endpoint)
+        self.post_to(&self.endpoint)
+    }
+
+    /// The same by another way to `/mcp`.
+    pub(crate) fn request_to(&self, url: &str) -> RequestBuilder {
+        self.post_to(&format!("{url}/mcp"))
+    }
+
+    fn post_to(&self, address: &str) -> RequestBuilder {
+        let mut request = request(Method::POST, address)
             .header("content-type", "application/json")
             .header("accept", "application/json, text/event-stream");
+        if let Some(key) = &self.key {
+            request = request.bearer_auth(key);
+        }
         match &self.way_back {
             WayBack::Post { session } if !session.is_empty() => {
                 request.header("mcp-session-id", session)
@@ -148,6 +177,30 @@ impl Session {
             .await;
         assert!(answer["error"].is_null(), "{answer}");
         answer["result"].take()
+    }
+}
+
+/// A request of revision 2026-07-28, which has no sessions; `name` is what its `params` are about.
+pub(crate) fn modern(
+    world: &World,
+    method: &str,
+    name: Option<&str>,
+    mut params: Value,
+    capabilities: &Value,
+) -> RequestBuilder {
+    let meta = &mut params["_meta"];
+    meta["io.modelcontextprotocol/protocolVersion"] = json!("2026-07-28");
+    meta["io.modelcontextprotocol/clientCapabilities"] = capabilities.clone();
+    let body = json!({"jsonrpc": "2.0", "id": 77, "method": method, "params": params});
+    let request = request(Method::POST, &format!("{}/mcp", world.url()))
+        .header("content-type", "application/json")
+        .header("accept", "application/json, text/event-stream")
+        .header("mcp-protocol-version", "2026-07-28")
+        .header("mcp-method", method)
+        .body(body.to_string());
+    match name {
+        Some(name) => request.header("mcp-name", name),
+        None => request,
     }
 }
 

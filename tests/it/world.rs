@@ -143,6 +143,12 @@ impl World {
         role
     }
 
+    /// Starts another API beside the first; from now on this one is meant.
+    pub(crate) fn second_api(&mut self) -> Role {
+        self.address = None;
+        self.api()
+    }
+
     /// Starts a worker.
     pub(crate) fn worker(&self) -> Role {
         self.role(&["worker"])

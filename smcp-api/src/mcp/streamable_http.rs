@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::Request;
-use axum::http::{Method, StatusCode};
+use axum::extract::{Request, State};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, Router, middleware};
 use rmcp::ServerHandler;
+use rmcp::model::{ClientRequest, JsonRpcMessage, JsonRpcRequest};
 use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use serde_json::json;
 
 use super::legacy_sse::KEEP_ALIVE;
-use super::message::{self, MessageError};
-use super::session::{self, Sessions, Store};
+use super::message::{self, Incoming, MessageError};
+use super::session::{self, SessionError, Sessions, Store};
 use crate::app::App;
 use crate::body;
 use crate::http_config::Limits;
@@ -39,7 +41,10 @@ where
     let service = StreamableHttpService::new(move || Ok(handler()), sessions, config);
     Router::new()
         .route_service("/mcp", service)
-        .layer(middleware::from_fn(require_message))
+        .layer(middleware::from_fn_with_state(
+            (Arc::clone(app), limits.max_sessions),
+            require_message,
+        ))
         .layer(middleware::from_fn(confirm_deletion))
         .layer(middleware::from_fn_with_state(limits, body::limit))
         .layer(middleware::from_fn_with_state(
@@ -48,8 +53,13 @@ where
         ))
 }
 
-/// Answers a POST that holds no message with 400 and a JSON-RPC error; rmcp would answer 415 and name no reason.
-async fn require_message(request: Request, next: Next) -> Response {
+/// Answers a POST that holds no message with 400 and a JSON-RPC error; rmcp would answer 415 and name no reason. Where no
+/// session can be opened, `initialize` is answered with 503, for which rmcp would say 500.
+async fn require_message(
+    State((app, max_sessions)): State<(Arc<App>, u32)>,
+    request: Request,
+    next: Next,
+) -> Response {
     if request.method() != Method::POST {
         return next.run(request).await;
     }
@@ -58,14 +68,32 @@ async fn require_message(request: Request, next: Next) -> Response {
     let Ok(body) = axum::body::to_bytes(body, usize::MAX).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
-    match check_message(&body) {
-        Ok(()) => next.run(Request::from_parts(parts, Body::from(body))).await,
-        Err((code, message)) => {
-            let error = json!({ "code": code, "message": message });
-            let body = Json(json!({ "jsonrpc": "2.0", "id": null, "error": error }));
-            (StatusCode::BAD_REQUEST, body).into_response()
-        }
+    let message = match read_message(&body) {
+        Ok(message) => message,
+        Err((code, message)) => return refuse(StatusCode::BAD_REQUEST, code, &message),
+    };
+    let opens_session = matches!(
+        message,
+        JsonRpcMessage::Request(JsonRpcRequest {
+            request: ClientRequest::InitializeRequest(_),
+            ..
+        })
+    );
+    // A database that cannot be read is found again, and told, by whoever opens the session.
+    if opens_session && app.queue.sessions_are_full(max_sessions).unwrap_or(false) {
+        let error = SessionError::TooMany(max_sessions);
+        let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, BUSY, &error.to_string());
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("60"));
+        return response;
     }
+    next.run(Request::from_parts(parts, Body::from(body))).await
+}
+
+fn refuse(status: StatusCode, code: i32, message: &str) -> Response {
+    let error = json!({ "code": code, "message": message });
+    let body = Json(json!({ "jsonrpc": "2.0", "id": null, "error": error }));
+    (status, body).into_response()
 }
 
 /// Answers 204 to a DELETE that ended a session; of rmcp's 202 the Python client warns as of a failure.
@@ -78,11 +106,14 @@ async fn confirm_deletion(request: Request, next: Next) -> Response {
     response
 }
 
-fn check_message(body: &Bytes) -> Result<(), (i32, String)> {
+/// What JSON-RPC leaves to servers: come again later.
+const BUSY: i32 = -32000;
+
+fn read_message(body: &Bytes) -> Result<Incoming, (i32, String)> {
     const PARSE_ERROR: i32 = -32700;
     const INVALID_REQUEST: i32 = -32600;
     match message::parse(body) {
-        Ok(_) => Ok(()),
+        Ok(message) => Ok(message),
         Err(error @ MessageError::Syntax(_)) => Err((PARSE_ERROR, error.to_string())),
         Err(_) if message::is_array(body) => {
             let message = "batches are not taken here: send each message in a POST of its own";

@@ -8,7 +8,7 @@ use super::command as c;
 use super::{Queue, QueueError, row};
 use crate::job::JobId;
 
-/// A session that cannot be opened although it has been silent for less than this keeps its place.
+/// A session that has been silent for less than this keeps its place where others want to be opened.
 const IDLE: Duration = Duration::from_mins(10);
 
 /// A session, as it was opened.
@@ -59,6 +59,19 @@ impl Queue {
                 idle: IDLE,
             })
             .await
+    }
+
+    /// Whether a session can not be opened now, since `limit` are open and in use.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn sessions_are_full(&self, limit: u32) -> Result<bool, QueueError> {
+        let silent_since = c::before(self.clock.now(), IDLE);
+        self.store.read(|connection| {
+            Ok(connection
+                .prepare_cached(include_str!("sql/session_full.sql"))?
+                .query_row(params![limit, silent_since], |row| row.get(0))?)
+        })
     }
 
     /// The session of that id, if it is open.

@@ -119,7 +119,8 @@ pub(super) fn note(
     Ok(())
 }
 
-fn before(now: Timestamp, duration: Duration) -> i64 {
+/// The instant that long ago, in milliseconds.
+pub(in crate::queue) fn before(now: Timestamp, duration: Duration) -> i64 {
     now.as_millis()
         .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

@@ -96,9 +96,12 @@ async fn where_there_are_too_many_a_silent_session_gives_way(world: World) {
     assert!(open(&world, "a").await);
     world.clock.advance(Duration::from_secs(1));
     assert!(open(&world, "b").await);
+    let full = |world: &World| world.queue.sessions_are_full(2).unwrap();
+    assert!(full(&world));
     assert!(!open(&world, "c").await, "both have just been opened");
     world.clock.advance(Duration::from_mins(11));
     world.queue.see_sessions(vec!["a".into()]).await.unwrap();
+    assert!(!full(&world));
     assert!(open(&world, "c").await);
     assert_eq!(world.queue.session("b").unwrap(), None);
     assert!(world.queue.session("a").unwrap().is_some());

@@ -24,6 +24,13 @@ CONTRACT = {
         {"name": "nap", "effect": "read_only", "parameters": [SECONDS, GATE, JOURNAL, LABEL]},
         {"name": "once-nap", "effect": "once", "parameters": [SECONDS, GATE, JOURNAL, LABEL]},
         {
+            "name": "held-nap",
+            "effect": "read_only",
+            "on_disconnect": "cancel",
+            "output_schema": {"type": "object"},
+            "parameters": [SECONDS, GATE, JOURNAL, LABEL],
+        },
+        {
             "name": "steps",
             "effect": "read_only",
             "parameters": [{"name": "count", "type": "integer", "required": True, "minimum": 0}, SECONDS, JOURNAL, LABEL],
@@ -49,7 +56,7 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(prog=PLUGIN)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("nap", "once-nap", "steps"):
+    for name in ("nap", "once-nap", "held-nap", "steps"):
         command = commands.add_parser(name)
         command.add_argument("--seconds", type=float, required=True)
         command.add_argument("--journal")

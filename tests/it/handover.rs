@@ -73,20 +73,18 @@ async fn the_command_line_waits_on() {
 async fn a_long_call_becomes_a_task_for_a_client_that_knows_them() {
     let (world, _roles) = impatient();
     let gate = world.path("gate");
-    let nap = |seconds: u32| json!({"name": "sleepy__nap", "arguments": {"seconds": seconds, "gate": gate}});
-    let call = |seconds, capabilities: &Value| {
+    let nap = json!({"name": "sleepy__nap", "arguments": {"seconds": 60, "gate": gate}});
+    let call = |capabilities: &Value| {
+        let params = nap.clone();
         modern(
             &world,
             "tools/call",
             Some("sleepy__nap"),
-            nap(seconds),
+            params,
             capabilities,
         )
     };
-    let quick = send(call(0, &tasks())).await.json();
-    assert_eq!(quick["result"]["resultType"], "complete", "{quick}");
-
-    let created = send(call(60, &tasks())).await.json();
+    let created = send(call(&tasks())).await.json();
     let task = &created["result"];
     assert_eq!(
         (&task["resultType"], &task["status"]),
@@ -126,7 +124,7 @@ async fn a_long_call_becomes_a_task_for_a_client_that_knows_them() {
     assert!(result["content"][0]["text"].is_string());
 
     fs::remove_file(&gate).unwrap();
-    let created = send(call(60, &tasks())).await.json();
+    let created = send(call(&tasks())).await.json();
     let id = created["result"]["taskId"].as_str().unwrap();
     let cancelled = ask("tasks/cancel", id, &tasks()).await;
     assert_eq!(cancelled["result"]["resultType"], "complete");
@@ -136,11 +134,23 @@ async fn a_long_call_becomes_a_task_for_a_client_that_knows_them() {
     let again = ask("tasks/cancel", id, &tasks()).await;
     assert!(again["error"].is_null(), "{again}");
 
-    let job = send(call(60, &json!({}))).await.json();
+    let job = send(call(&json!({}))).await.json();
     let job = &job["result"];
     assert_eq!(job["_meta"]["smcp/pending"], true, "without tasks: {job}");
     fs::write(&gate, "").unwrap();
     ended(&world);
+}
+
+#[tokio::test]
+async fn a_short_call_is_answered_at_once_although_its_client_knows_tasks() {
+    let world = World::new();
+    fs::write(world.path("smcp.toml"), "[calls]\ntask_after_s = 60\n").unwrap();
+    let (world, _roles) = world.started();
+    let params = json!({"name": "sleepy__nap", "arguments": {"seconds": 0}});
+    let call = modern(&world, "tools/call", Some("sleepy__nap"), params, &tasks());
+    let answer = send(call).await.json();
+    assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+    assert_eq!(answer["result"]["isError"], false, "{answer}");
 }
 
 #[tokio::test]
@@ -182,6 +192,7 @@ async fn a_caller_that_leaves_stops_only_what_wants_to_be_stopped() {
         .await
         .unwrap();
         call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
         if expected == "succeeded" {
             fs::write(&gate, "").unwrap();
         }

@@ -4,8 +4,9 @@ use std::io::{self, Read as _};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use rmcp::model::{ProgressNotificationParam, Tool};
+use rmcp::model::{CallToolResult, ProgressNotificationParam, Tool};
 use serde_json::{Map, Value, json};
+use smcp_api::answer::{EXCERPT_META, JOB_META};
 use smcp_common::config::Environment;
 
 use super::with_client;
@@ -13,7 +14,7 @@ use crate::arguments;
 use crate::cli::Call;
 use crate::client::{Client, ToolError, text};
 use crate::failure::BadUsage;
-use crate::terminal::{Progress, print, print_json};
+use crate::terminal::{Progress, print, print_json, print_raw};
 
 /// Calls a tool.
 pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
@@ -55,6 +56,8 @@ async fn call(
     let failed = result.is_error == Some(true);
     if options.connection.json {
         print_json(&result)?;
+    } else if let Some(job) = cut_output(&result) {
+        return whole_output(client, job).await;
     } else if failed {
         bail!(ToolError::of(&result));
     } else {

@@ -6,6 +6,8 @@ pub mod legacy_sse;
 mod listing;
 mod message;
 mod progress;
+pub(crate) mod resource;
+mod revision;
 mod session_owner;
 pub mod streamable_http;
 

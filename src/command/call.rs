@@ -70,6 +70,30 @@ async fn call(
     })
 }
 
+/// The job whose output did not fit the answer, where that is so.
+fn cut_output(result: &CallToolResult) -> Option<&str> {
+    let meta = &result.meta.as_ref()?.0;
+    meta.get(EXCERPT_META)?;
+    meta.get(JOB_META)?.as_str()
+}
+
+/// Prints all of what an answer has an excerpt of, so that a file to which it goes is complete.
+async fn whole_output(client: &mut Client, job: &str) -> anyhow::Result<ExitCode> {
+    let mut ends_line = true;
+    let last = super::jobs::pages(client, job, |printed| {
+        ends_line = printed.ends_with('\n');
+        print_raw(printed)
+    })
+    .await?;
+    if !ends_line {
+        print_raw("\n")?;
+    }
+    if last["truncated"] == true {
+        bail!("the tool printed more than has been kept: this was the beginning");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn submit(
     client: &mut Client,
     options: &Call,

@@ -19,7 +19,7 @@ pub struct ToolTable(Mutex<Arc<Tools>>);
 #[derive(Debug, Default)]
 pub struct Tools {
     version: i64,
-    tools: BTreeMap<String, PluginTool>,
+    by_name: BTreeMap<String, PluginTool>,
     problems: Vec<(String, String)>,
 }
 
@@ -59,18 +59,18 @@ impl Tools {
             .plugins
             .into_iter()
             .flat_map(|plugin| plugin.tools);
-        let (mut tools, mut problems) = (BTreeMap::new(), Vec::new());
+        let (mut by_name, mut problems) = (BTreeMap::new(), Vec::new());
         for tool in all {
             let (name, plugin) = (tool.name.to_string(), tool.plugin.clone());
             let (tool, found) = PluginTool::new(tool);
             if let Some(tool) = tool {
-                tools.insert(name, tool);
+                by_name.insert(name, tool);
             }
             problems.extend(found.into_iter().map(|problem| (plugin.clone(), problem)));
         }
         Ok(Self {
             version: catalogue.version,
-            tools,
+            by_name,
             problems,
         })
     }
@@ -83,29 +83,29 @@ impl Tools {
 
     /// The tool of that name; `plugin.command`, as older clients write it, means `plugin__command`.
     pub fn find(&self, name: &str) -> Option<&PluginTool> {
-        self.tools
+        self.by_name
             .get(name)
-            .or_else(|| self.tools.get(&name.replacen('.', "__", 1)))
+            .or_else(|| self.by_name.get(&name.replacen('.', "__", 1)))
     }
 
     /// All tools, by name.
     pub fn all(&self) -> impl Iterator<Item = &PluginTool> {
-        self.tools.values()
+        self.by_name.values()
     }
 
     /// The names of all tools, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tools.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// Whether there is a tool of exactly that name.
     pub fn has(&self, name: &str) -> bool {
-        self.tools.contains_key(name)
+        self.by_name.contains_key(name)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.tools.len()
+        self.by_name.len()
     }
 }
 
@@ -113,9 +113,8 @@ impl PluginTool {
     /// The tool, unless its arguments could not be checked; and what is wrong with its schemas.
     fn new(tool: Tool) -> (Option<Self>, Vec<String>) {
         let mut problems = Vec::new();
-        let input_schema = match tool.input_schema() {
-            Value::Object(schema) => schema,
-            _ => Map::new(),
+        let Value::Object(input_schema) = tool.input_schema() else {
+            return (None, problems);
         };
         let validator = jsonschema::validator_for(&Value::Object(input_schema.clone()))
             .map_err(|error| {

@@ -55,6 +55,34 @@ async fn every_kind_of_content_arrives() {
     }
 }
 
+#[test]
+fn the_python_client_which_checks_everything_takes_every_answer() {
+    let (world, _roles) = World::running();
+    let calls = json!([
+        {"list": true},
+        {"call": "content__blocks"},
+        {"call": "content__counted", "arguments": {"printed": "{\"words\": 3}"}},
+        {"call": "content__counted", "arguments": {"printed": "{\"words\": null}"}},
+        {"call": "content__as-json", "arguments": {"printed": "[1]"}},
+        {"call": "content__long-words", "arguments": {"bytes": 2_000_000}},
+    ]);
+    for transport in ["sse", "http"] {
+        let answers = world.python(transport, &calls);
+        let [_, _, blocks, counted, wrong, array, large] = answers.try_into().unwrap();
+        assert_eq!(
+            (&blocks["is_error"], &blocks["text"]),
+            (&json!(false), &json!("words"))
+        );
+        assert_eq!(counted["structured"], json!({"words": 3}));
+        assert_eq!(wrong["structured"]["error"]["code"], "invalid_output");
+        assert_eq!(
+            (&array["text"], &array["structured"]),
+            (&json!("[1]"), &json!(null))
+        );
+        assert_eq!(large["structured"]["error"]["code"], "output_too_large");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_result_is_passed_on_or_refused_with_what_is_wrong() {
     let (world, _roles) = World::running();
@@ -217,9 +245,8 @@ async fn a_long_output_is_an_excerpt_with_a_link_that_is_read_by_range() {
     const BYTES: usize = 300 * 1024;
     let (world, _roles) = World::new().with("MCP_API_KEY", "secret").started();
     let client = world.client().await;
-    let printed: String = (0..BYTES / 16)
-        .map(|line| format!("é{line:013}\n"))
-        .collect();
+    let lines = (0..BYTES / 16).map(|line| format!("é{line:013}\n"));
+    let printed = lines.collect::<Vec<_>>().concat();
     assert_eq!(printed.len(), BYTES);
 
     let answer = client

@@ -98,9 +98,8 @@ impl Excerpt {
             let lost = format!("What was printed after the first {total} bytes has not been kept.");
             // At the very end where nothing else is left out.
             if note.is_empty() {
-                return format!("{}{}\n[{lost}]", head, tail)
-                    .trim_start()
-                    .to_owned();
+                let whole = format!("{head}{tail}");
+                return format!("{}\n[{lost}]", whole.trim());
             }
             note = format!("{note} {lost}");
         }

@@ -69,8 +69,7 @@ pub(super) fn read(text: &str) -> Result<CallToolResult, String> {
         name_error(&mut result);
     }
     if let Some(given) = root.optional("_meta", "an object", Value::as_object)? {
-        let mut meta = MetaObject::new();
-        meta.0 = given.clone();
+        let mut meta = MetaObject(given.clone());
         meta.0.retain(|key, _| !is_reserved(key));
         result.meta = Some(meta);
     }

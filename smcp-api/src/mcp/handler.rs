@@ -250,6 +250,13 @@ impl ServerHandler for Handler {
             "tools/list" => {
                 ErrorData::invalid_params("tools/list takes params {\"cursor\"?: string}", None)
             }
+            "resources/read" => {
+                ErrorData::invalid_params("resources/read takes params {\"uri\": string}", None)
+            }
+            method @ ("resources/list" | "resources/templates/list") => ErrorData::invalid_params(
+                format!("{method} takes params {{\"cursor\"?: string}}"),
+                None,
+            ),
             method => {
                 let method: String = method.chars().take(80).collect();
                 ErrorData::new(

@@ -27,7 +27,11 @@ pub(super) fn for_revision(
                     let note = format!("[audio, {}: {raw}]", audio.mime_type);
                     *block = ContentBlock::text(note);
                 }
-                _ => {}
+                ContentBlock::Text(_)
+                | ContentBlock::Image(_)
+                | ContentBlock::Audio(_)
+                | ContentBlock::Resource(_)
+                | _ => {}
             }
         }
     }

@@ -32,6 +32,7 @@ class Discovery(unittest.TestCase):
             "sleepy": 3,
             "sleepy2": 3,
             "awkward": 15,
+            "content": 11,
             "shellcli": 2,
             "broken": 2,
         }.items():

@@ -1,18 +1,26 @@
 //! ⑨ The answer: what a tool call returns for a job that has ended, made of its row and its output.
 
-use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
+mod excerpt;
+mod tool_result;
+
+use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Value, json};
 use smcp_common::job::{Failure, Job, JobId, StateName, code};
 use smcp_common::plugin::Output;
 
 use crate::app::App;
+use crate::output_schema::OutputSchema;
 use crate::refusal::Refusal;
 
-/// As much of a long output is in the answer itself; `jobs__output` reads the rest.
-const INLINE_BYTES: usize = 1024 * 1024;
+/// A text up to this size is in the answer as a whole; of a longer one, the head and the tail.
+pub const INLINE_TEXT_BYTES: usize = 64 * 1024;
+/// The same for documents, JSON or MCP, which are nothing if they are not whole.
+const INLINE_DOCUMENT_BYTES: usize = 1024 * 1024;
 
 /// The name under which answers carry their job's id.
 pub const JOB_META: &str = "smcp/job";
+/// The name under which answers say that they have an excerpt of the output, and which bytes it leaves out.
+pub const EXCERPT_META: &str = "smcp/excerpt";
 
 /// The answer to a call whose job has ended; `None` while it has not.
 ///
@@ -31,7 +39,8 @@ pub async fn answer(app: &App, id: &JobId) -> Result<Option<CallToolResult>, Ref
     } else {
         failure(&job)
     };
-    result.meta = Some(job_meta(id));
+    let meta = result.meta.get_or_insert_default();
+    meta.0.insert(JOB_META.to_owned(), Value::from(id.as_str()));
     Ok(Some(result))
 }
 
@@ -51,66 +60,96 @@ pub fn value(value: Value) -> CallToolResult {
     result
 }
 
-fn job_meta(id: &JobId) -> MetaObject {
-    let mut meta = MetaObject::new();
-    meta.0.insert(JOB_META.to_owned(), Value::from(id.as_str()));
-    meta
-}
-
 async fn success(app: &App, job: &Job) -> Result<CallToolResult, Refusal> {
-    let output = app.queue.output(&job.id, 0, INLINE_BYTES).await?;
-    let whole = job.output_bytes <= output.len() as u64 && !job.output_truncated;
+    let tools = app.tools.current(&app.queue)?;
+    let tool = tools.find(&job.tool);
+    let form = tool.map_or(Output::Text, |tool| tool.tool.output);
+    let schema = tool.and_then(|tool| tool.output_schema.as_ref());
+    let inline_bytes = match form {
+        Output::Text => INLINE_TEXT_BYTES,
+        Output::Json | Output::Mcp => INLINE_DOCUMENT_BYTES,
+    };
+    if job.output_truncated || job.output_bytes > inline_bytes as u64 {
+        return cut(app, job, form, schema).await;
+    }
+    let output = app.queue.output(&job.id, 0, inline_bytes).await?;
     let text = String::from_utf8_lossy(&output);
     let text = text.trim();
-    if !whole {
-        return Ok(CallToolResult::success(vec![ContentBlock::text(excerpt(
-            job, text,
-        ))]));
-    }
-    let form = app
-        .tools
-        .current(&app.queue)?
-        .find(&job.tool)
-        .map_or(Output::Text, |tool| tool.tool.output);
-    Ok(match form {
-        Output::Text => CallToolResult::success(vec![ContentBlock::text(text)]),
-        Output::Json => structured(job, text),
-        Output::Mcp => {
-            serde_json::from_str(text).unwrap_or_else(|_| broken_promise(job, "an MCP tool result"))
-        }
-    })
+    let read = match form {
+        Output::Text => return Ok(CallToolResult::success(vec![ContentBlock::text(text)])),
+        Output::Json => json_result(text),
+        Output::Mcp => tool_result::read(text)
+            .map_err(|wrong| format!("did not print an MCP tool result, as it declares: {wrong}")),
+    };
+    Ok(read
+        .and_then(|result| fitting(result, schema))
+        .unwrap_or_else(|wrong| broken_promise(job, &wrong)))
 }
 
-fn structured(job: &Job, text: &str) -> CallToolResult {
-    let Ok(value) = serde_json::from_str::<Value>(text) else {
-        return broken_promise(job, "JSON");
-    };
+fn json_result(text: &str) -> Result<CallToolResult, String> {
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| format!("did not print JSON, as it declares: {error}"))?;
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(value);
-    result
+    Ok(result)
 }
 
-fn broken_promise(job: &Job, promised: &str) -> CallToolResult {
+/// The result, if its structured content is what the tool declares. Errors need not be.
+fn fitting(
+    result: CallToolResult,
+    schema: Option<&OutputSchema>,
+) -> Result<CallToolResult, String> {
+    let Some(schema) = schema.filter(|_| result.is_error != Some(true)) else {
+        return Ok(result);
+    };
+    let Some(structured) = &result.structured_content else {
+        return Err("printed no structuredContent, though it declares an output_schema".to_owned());
+    };
+    let problems = schema.problems(structured);
+    if problems.is_empty() {
+        return Ok(result);
+    }
+    Err(format!(
+        "what it printed does not match its output_schema: {}",
+        problems.join("; ")
+    ))
+}
+
+/// The answer where the output does not fit one. A document that is cut is none any more; a client that was promised
+/// structured content would refuse an answer without, unless it is an error.
+async fn cut(
+    app: &App,
+    job: &Job,
+    form: Output,
+    schema: Option<&OutputSchema>,
+) -> Result<CallToolResult, Refusal> {
+    let reason = match form {
+        Output::Text => String::new(),
+        Output::Json | Output::Mcp => format!(
+            "It is shown as text, since up to {INLINE_DOCUMENT_BYTES} bytes can be answered as {}. ",
+            form.as_str()
+        ),
+    };
+    let mut result = excerpt::answer(app, job, &reason).await?;
+    if schema.is_some() {
+        let message = format!(
+            "{} ran and ended well, but its output of {} bytes is too large to be answered as structured content; \
+             jobs__output with id {} reads it.",
+            job.tool, job.output_bytes, job.id
+        );
+        result.is_error = Some(true);
+        result.structured_content = Some(Refusal::new("output_too_large", message).to_json());
+    }
+    Ok(result)
+}
+
+fn broken_promise(job: &Job, wrong: &str) -> CallToolResult {
+    let wrong = wrong.trim_end_matches('.');
     let message = format!(
-        "{} ran and ended well, but did not print {promised}, as it declares; jobs__output with id {} shows what it printed.",
+        "{} ran and ended well, but {wrong}. jobs__output with id {} shows what it printed.",
         job.tool, job.id
     );
     refused(&Refusal::new("invalid_output", message))
-}
-
-fn excerpt(job: &Job, head: &str) -> String {
-    let (total, lost) = (
-        job.output_bytes,
-        if job.output_truncated {
-            ", and what came after that was not kept"
-        } else {
-            ""
-        },
-    );
-    format!(
-        "{head}\n[The output is cut here: it has {total} bytes{lost}. jobs__output with id {} reads the rest.]",
-        job.id
-    )
 }
 
 fn failure(job: &Job) -> CallToolResult {

@@ -17,6 +17,8 @@ pub mod http_config;
 pub mod mcp;
 pub mod operator_key;
 pub mod origin;
+pub mod output_range;
+pub mod output_schema;
 pub mod policy;
 pub mod problem;
 pub mod profiles;

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use smcp_common::plugin::{Tool, normalise};
 use smcp_common::queue::{Queue, QueueError};
 
+use crate::output_schema::OutputSchema;
 use crate::refusal::Refusal;
 
 /// The tools, read again when the catalogue has changed.
@@ -18,7 +19,8 @@ pub struct ToolTable(Mutex<Arc<Tools>>);
 #[derive(Debug, Default)]
 pub struct Tools {
     version: i64,
-    tools: BTreeMap<String, PluginTool>,
+    by_name: BTreeMap<String, PluginTool>,
+    problems: Vec<(String, String)>,
 }
 
 /// A plugin's tool that can be called.
@@ -28,6 +30,8 @@ pub struct PluginTool {
     pub tool: Tool,
     /// What its arguments must look like.
     pub input_schema: Map<String, Value>,
+    /// What its structured output must look like; `None` where it declares nothing that can be used.
+    pub output_schema: Option<OutputSchema>,
     validator: Validator,
 }
 
@@ -55,60 +59,97 @@ impl Tools {
             .plugins
             .into_iter()
             .flat_map(|plugin| plugin.tools);
-        let tools = all
-            .filter_map(|tool| Some((tool.name.to_string(), PluginTool::new(tool)?)))
-            .collect();
+        let (mut by_name, mut problems) = (BTreeMap::new(), Vec::new());
+        for tool in all {
+            let (name, plugin) = (tool.name.to_string(), tool.plugin.clone());
+            let (tool, found) = PluginTool::new(tool);
+            if let Some(tool) = tool {
+                by_name.insert(name, tool);
+            }
+            problems.extend(found.into_iter().map(|problem| (plugin.clone(), problem)));
+        }
         Ok(Self {
             version: catalogue.version,
-            tools,
+            by_name,
+            problems,
         })
+    }
+
+    /// What is wrong with the schemas of a plugin's tools.
+    pub fn problems<'t>(&'t self, plugin: &'t str) -> impl Iterator<Item = &'t str> {
+        let of_plugin = self.problems.iter().filter(move |(of, _)| of == plugin);
+        of_plugin.map(|(_, problem)| problem.as_str())
     }
 
     /// The tool of that name; `plugin.command`, as older clients write it, means `plugin__command`.
     pub fn find(&self, name: &str) -> Option<&PluginTool> {
-        self.tools
+        self.by_name
             .get(name)
-            .or_else(|| self.tools.get(&name.replacen('.', "__", 1)))
+            .or_else(|| self.by_name.get(&name.replacen('.', "__", 1)))
     }
 
     /// All tools, by name.
     pub fn all(&self) -> impl Iterator<Item = &PluginTool> {
-        self.tools.values()
+        self.by_name.values()
     }
 
     /// The names of all tools, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tools.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// Whether there is a tool of exactly that name.
     pub fn has(&self, name: &str) -> bool {
-        self.tools.contains_key(name)
+        self.by_name.contains_key(name)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.tools.len()
+        self.by_name.len()
     }
 }
 
 impl PluginTool {
-    fn new(tool: Tool) -> Option<Self> {
+    /// The tool, unless its arguments could not be checked; and what is wrong with its schemas.
+    fn new(tool: Tool) -> (Option<Self>, Vec<String>) {
+        let mut problems = Vec::new();
         let Value::Object(input_schema) = tool.input_schema() else {
-            return None;
+            return (None, problems);
         };
-        match jsonschema::validator_for(&Value::Object(input_schema.clone())) {
-            Ok(validator) => Some(Self {
-                tool,
-                input_schema,
-                validator,
-            }),
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::warn!(tool.name = %tool.name, error, "a tool is left out: its input schema cannot be used");
-                None
-            }
+        let validator = jsonschema::validator_for(&Value::Object(input_schema.clone()))
+            .map_err(|error| {
+                format!(
+                    "{} is left out: its input schema cannot be used: {error}",
+                    tool.name
+                )
+            })
+            .map_err(|problem| problems.push(problem))
+            .ok();
+        let output_schema = tool
+            .output_schema
+            .as_ref()
+            .map(OutputSchema::new)
+            .transpose();
+        let output_schema = output_schema
+            .map_err(|error| {
+                format!(
+                    "{} is served without its output_schema, which cannot be used: {error}",
+                    tool.name
+                )
+            })
+            .map_err(|problem| problems.push(problem))
+            .ok()
+            .flatten();
+        for problem in &problems {
+            tracing::warn!(tool.name = %tool.name, problem, "a schema of a tool cannot be used");
         }
+        let served = validator.map(|validator| Self {
+            tool,
+            input_schema,
+            output_schema,
+            validator,
+        });
+        (served, problems)
     }
 
     /// Exactly the arguments that will run: spelled as declared, defaults filled in, nulls dropped.
@@ -117,7 +158,11 @@ impl PluginTool {
     /// `invalid_arguments`, which names each argument and what was expected.
     pub fn arguments(&self, given: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
         let arguments = normalise(&self.tool, given);
-        let problems = problems(&self.validator, &Value::Object(arguments.clone()));
+        let problems = problems(
+            &self.validator,
+            &Value::Object(arguments.clone()),
+            "argument",
+        );
         if problems.is_empty() {
             return Ok(arguments);
         }
@@ -129,8 +174,8 @@ impl PluginTool {
     }
 }
 
-/// What is wrong with `instance`, one finding an argument; values are not repeated, as they may be secrets.
-pub(crate) fn problems(validator: &Validator, instance: &Value) -> Vec<String> {
+/// What is wrong with `instance`, one finding a `part` of it; values are not repeated, as they may be secrets.
+pub(crate) fn problems(validator: &Validator, instance: &Value, part: &str) -> Vec<String> {
     let word = |error: jsonschema::ValidationError<'_>| {
         let place = error.instance_path().to_string();
         let place = place.trim_start_matches('/').replace('/', ".");
@@ -138,7 +183,7 @@ pub(crate) fn problems(validator: &Validator, instance: &Value) -> Vec<String> {
         if place.is_empty() {
             said
         } else {
-            format!("argument '{place}': {said}")
+            format!("{part} '{place}': {said}")
         }
     };
     validator.iter_errors(instance).take(10).map(word).collect()

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use rmcp::model::{CallToolResult, ProgressNotificationParam, Tool};
 use serde_json::{Map, Value, json};
+use smcp_api::answer::{EXCERPT_META, JOB_META};
 use smcp_api::mcp::PENDING_META;
 use smcp_common::config::Environment;
 use smcp_common::job::JobId;
@@ -15,7 +16,7 @@ use crate::arguments;
 use crate::cli::Call;
 use crate::client::{Client, ToolError, text};
 use crate::failure::BadUsage;
-use crate::terminal::{Progress, print, print_json};
+use crate::terminal::{Progress, print, print_json, print_raw};
 
 /// Calls a tool.
 pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
@@ -66,6 +67,8 @@ async fn call(
     let failed = result.is_error == Some(true);
     if options.connection.json {
         print_json(&result)?;
+    } else if let Some(job) = cut_output(&result) {
+        return whole_output(client, job).await;
     } else if failed {
         bail!(ToolError::of(&result));
     } else {
@@ -82,6 +85,30 @@ async fn call(
 fn is_pending(answer: &CallToolResult) -> bool {
     let meta = answer.meta.as_ref();
     meta.is_some_and(|meta| meta.0.get(PENDING_META) == Some(&Value::Bool(true)))
+}
+
+/// The job whose output did not fit the answer, where that is so.
+fn cut_output(result: &CallToolResult) -> Option<&str> {
+    let meta = &result.meta.as_ref()?.0;
+    meta.get(EXCERPT_META)?;
+    meta.get(JOB_META)?.as_str()
+}
+
+/// Prints all of what an answer has an excerpt of, so that a file to which it goes is complete.
+async fn whole_output(client: &mut Client, job: &str) -> anyhow::Result<ExitCode> {
+    let mut ends_line = true;
+    let last = super::jobs::pages(client, job, |printed| {
+        ends_line = printed.ends_with('\n');
+        print_raw(printed)
+    })
+    .await?;
+    if !ends_line {
+        print_raw("\n")?;
+    }
+    if last["truncated"] == true {
+        bail!("the tool printed more than has been kept: this was the beginning");
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn submit(

@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::Environment;
-use smcp_common::job::JobId;
 
 use self::record::Job;
 use super::with_client;
@@ -135,21 +134,16 @@ async fn wait(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode>
 }
 
 async fn output(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode> {
-    let (mut offset, mut text) = (0, String::new());
-    let mut last = loop {
-        let page = page(client, &options.id, offset).await?;
-        let next = page["next_offset"].as_u64().unwrap_or(offset);
-        let printed = page["text"].as_str().unwrap_or_default();
+    let mut text = String::new();
+    let mut last = pages(client, options.id.as_str(), |printed| {
         if options.connection.json {
             text.push_str(printed);
+            Ok(())
         } else {
-            print_raw(printed)?;
+            print_raw(printed)
         }
-        if next <= offset || next >= page["total_bytes"].as_u64().unwrap_or(0) {
-            break page;
-        }
-        offset = next;
-    };
+    })
+    .await?;
     if options.connection.json {
         last["offset"] = json!(0);
         last["text"] = json!(text);
@@ -158,7 +152,25 @@ async fn output(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCod
     Ok(ExitCode::SUCCESS)
 }
 
-async fn page(client: &mut Client, id: &JobId, offset: u64) -> anyhow::Result<Value> {
+/// Reads the whole output of a job, piece by piece, and answers what was said with the last piece.
+pub(super) async fn pages(
+    client: &mut Client,
+    id: &str,
+    mut take: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<Value> {
+    let mut offset = 0;
+    loop {
+        let page = page(client, id, offset).await?;
+        let next = page["next_offset"].as_u64().unwrap_or(offset);
+        take(page["text"].as_str().unwrap_or_default())?;
+        if next <= offset || next >= page["total_bytes"].as_u64().unwrap_or(0) {
+            return Ok(page);
+        }
+        offset = next;
+    }
+}
+
+async fn page(client: &mut Client, id: &str, offset: u64) -> anyhow::Result<Value> {
     client
         .ask(
             "jobs__output",

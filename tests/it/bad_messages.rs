@@ -70,6 +70,13 @@ async fn unknown_methods_and_tools_are_named() {
             );
         }
 
+        let refused = session.ask("resources/read", json!({"uri": 7})).await;
+        assert_eq!(refused["error"]["code"], INVALID_PARAMS, "{refused}");
+        assert_eq!(
+            refused["error"]["message"],
+            "resources/read takes params {\"uri\": string}"
+        );
+
         for (tool, advice) in [
             ("demo_math__divine", "there are: demo_math__calculate"),
             (

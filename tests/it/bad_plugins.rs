@@ -27,11 +27,10 @@ async fn a_gigabyte_of_output_is_capped_and_fills_no_memory() {
         "the answer has {} bytes",
         text.len()
     );
-    let note = format!(
-        "[The output is cut here: it has 16777216 bytes, and what came after that was not kept. \
-         jobs__output with id {id} reads the rest.]"
+    assert!(
+        text.contains("What was printed after the first 16777216 bytes has not been kept.]"),
+        "{text}"
     );
-    assert!(text.ends_with(&note), "{}", &text[text.len() - 300..]);
     let last = client
         .json(
             "jobs__output",

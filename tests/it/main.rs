@@ -20,6 +20,7 @@ mod bad_start;
 mod chaos;
 mod cli;
 mod clients;
+mod content;
 mod crash;
 mod governor;
 mod handover;

@@ -191,7 +191,7 @@ async fn run_cancel(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
 }
 
 /// The job, if there is one that the caller may follow. To others it does not exist.
-pub(super) fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, Refusal> {
+pub(crate) fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, Refusal> {
     let parsed: JobId = id
         .parse()
         .map_err(|error| Refusal::invalid_arguments(format!("{error}.")))?;

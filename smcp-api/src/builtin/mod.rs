@@ -7,6 +7,8 @@ mod plugins;
 mod sanctum;
 mod submit;
 
+pub(crate) use self::jobs::find as find_job;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -143,7 +145,7 @@ pub async fn call(
             format!("the schema of {} cannot be used", tool.name),
         ));
     };
-    let problems = problems(validator, &arguments);
+    let problems = problems(validator, &arguments, "argument");
     if !problems.is_empty() {
         let properties = tool.input_schema["properties"].as_object();
         let known: Vec<_> = properties

@@ -10,10 +10,8 @@ use super::jobs::find;
 use super::{Builtin, Changes, read};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::output_range::{self, Border, DEFAULT_BYTES, MAX_BYTES};
 use crate::refusal::Refusal;
-
-/// Bytes that one call reads at most.
-const MAX_BYTES: u64 = 1024 * 1024;
 
 pub(super) fn output() -> Builtin {
     Builtin::new(
@@ -23,7 +21,7 @@ pub(super) fn output() -> Builtin {
         &json!({
             "id": {"type": "string", "description": "The job's id."},
             "offset": {"type": "integer", "minimum": 0, "default": 0, "description": "The first byte to read."},
-            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_BYTES, "default": 65536,
+            "limit": {"type": "integer", "minimum": 1, "maximum": MAX_BYTES, "default": DEFAULT_BYTES,
                       "description": "Bytes to read at most."},
             "grep": {"type": "string", "maxLength": 1000,
                      "description": "A regular expression; only lines of the read part that match it are returned."},
@@ -61,7 +59,7 @@ struct Output {
 }
 
 const fn default_bytes() -> usize {
-    64 * 1024
+    DEFAULT_BYTES
 }
 
 async fn run_output(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
@@ -78,14 +76,12 @@ async fn run_output(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
         .transpose();
     let pattern =
         pattern.map_err(|error| Refusal::invalid_arguments(format!("argument 'grep': {error}")))?;
-    let bytes = app.queue.output(&job.id, offset, limit).await?;
-    let done = job.state.is_final();
-    let is_end = done && offset + bytes.len() as u64 >= job.output_bytes;
-    let bytes = match pattern {
-        Some(_) => whole_lines(&bytes, is_end),
-        None => whole_characters(&bytes, is_end),
+    let border = match pattern {
+        Some(_) => Border::Line,
+        None => Border::Character,
     };
-    let mut text = String::from_utf8_lossy(bytes).into_owned();
+    let part = output_range::read(app, &job, offset, limit, border).await?;
+    let mut text = String::from_utf8_lossy(&part.bytes).into_owned();
     if let Some(pattern) = pattern {
         let matching = text
             .lines()
@@ -97,29 +93,11 @@ async fn run_output(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
         "id": job.id,
         "offset": offset,
         "text": text,
-        "next_offset": offset + bytes.len() as u64,
+        "next_offset": part.next_offset,
         "total_bytes": job.output_bytes,
         "truncated": job.output_truncated,
-        "done": done,
+        "done": part.done,
     }))
-}
-
-/// Without a character that is cut in two at the end: the next call reads it whole.
-fn whole_characters(bytes: &[u8], is_end: bool) -> &[u8] {
-    match std::str::from_utf8(bytes) {
-        Err(error) if !is_end && error.error_len().is_none() && error.valid_up_to() > 0 => {
-            &bytes[..error.valid_up_to()]
-        }
-        Ok(_) | Err(_) => bytes,
-    }
-}
-
-/// Without a line that is cut in two at the end: no search of either half would find what is in the whole.
-fn whole_lines(bytes: &[u8], is_end: bool) -> &[u8] {
-    match bytes.iter().rposition(|byte| *byte == b'\n') {
-        Some(newline) if !is_end => &bytes[..=newline],
-        Some(_) | None => bytes,
-    }
 }
 
 #[derive(Deserialize)]
@@ -160,29 +138,4 @@ async fn run_events(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
     let done =
         find(app, caller, &id)?.state.is_final() && app.queue.events(&job.id, last, 1)?.is_empty();
     Ok(json!({"events": events, "last": last, "done": done}))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_character_is_not_cut_in_two() {
-        let text = "aé".as_bytes();
-        assert_eq!(whole_characters(&text[..2], false), b"a");
-        assert_eq!(
-            whole_characters(&text[..2], true),
-            &text[..2],
-            "what is broken at the end stays"
-        );
-        assert_eq!(whole_characters(b"a\xffb", false), b"a\xffb");
-        assert_eq!(whole_characters(text, false), text);
-    }
-
-    #[test]
-    fn a_search_sees_whole_lines() {
-        assert_eq!(whole_lines(b"one\ntw", false), b"one\n");
-        assert_eq!(whole_lines(b"one\ntwo", true), b"one\ntwo");
-        assert_eq!(whole_lines(b"endless", false), b"endless");
-    }
 }

@@ -37,11 +37,15 @@ pub(super) fn reload() -> Builtin {
 
 fn catalogue(app: &App) -> Result<Value, Refusal> {
     let catalogue = app.queue.catalogue()?;
+    let served = app.tools.current(&app.queue)?;
     let plugins: Vec<_> = catalogue
         .plugins
         .iter()
         .map(|plugin| {
             let tools: Vec<_> = plugin.tools.iter().map(|tool| tool.name.as_str()).collect();
+            let declared = plugin.problems.iter().map(ToString::to_string);
+            let of_schemas = served.problems(&plugin.name).map(str::to_owned);
+            let problems: Vec<_> = declared.chain(of_schemas).collect();
             json!({
                 "name": plugin.name,
                 "directory": plugin.directory,
@@ -50,7 +54,7 @@ fn catalogue(app: &App) -> Result<Value, Refusal> {
                 "digest": plugin.digest,
                 "description": plugin.description,
                 "tools": tools,
-                "problems": plugin.problems,
+                "problems": problems,
             })
         })
         .collect();

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CancelledNotificationParam,
     CustomRequest, CustomResult, ErrorCode, Extensions, GetTaskParams, GetTaskResult,
-    Implementation, ListToolsResult, MetaObject, PaginatedRequestParams, ProgressNotificationParam,
-    ProgressToken, RequestId, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
+    Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
+    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ReadResourceRequestParams,
+    ReadResourceResponse, RequestId, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -19,7 +20,7 @@ use smcp_common::plugin::OnDisconnect;
 use super::follow::{Follower, Told};
 use super::hand_over::hand_over;
 use super::meter::Step;
-use super::{listing, task};
+use super::{listing, resource, revision, task};
 use crate::answer;
 use crate::app::App;
 use crate::builtin;
@@ -195,6 +196,7 @@ impl ServerHandler for Handler {
             ServerCapabilities::builder()
                 .enable_tools()
                 .enable_tasks()
+                .enable_resources()
                 .build(),
         );
         info.server_info = Implementation::new(SERVER_NAME, env!("CARGO_PKG_VERSION"));
@@ -224,15 +226,19 @@ impl ServerHandler for Handler {
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller(&context)?;
         let is_job = builtin::find(&params.name).is_none();
-        match self.call(caller, params, &context).await {
-            Ok(answer) => Ok(answer),
-            Err(refusal) => {
-                if is_job {
-                    self.app.counters.answered(true);
-                }
-                Ok(answer::refused(&refusal).into())
+        let answer = self.call(caller, params, &context).await;
+        let answer = answer.unwrap_or_else(|refusal| {
+            if is_job {
+                self.app.counters.answered(true);
             }
-        }
+            answer::refused(&refusal).into()
+        });
+        Ok(match answer {
+            CallToolResponse::Complete(result) => {
+                revision::for_revision(result, context.protocol_version().as_ref()).into()
+            }
+            other => other,
+        })
     }
 
     async fn get_task(
@@ -257,6 +263,31 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<(), ErrorData> {
         task::cancel(&self.app, caller(&context)?, &params.task_id).await
+    }
+
+    async fn list_resources(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        resource::list(&self.app, caller(&context)?).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        Ok(resource::templates())
+    }
+
+    async fn read_resource(
+        &self,
+        params: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let read = resource::read(&self.app, caller(&context)?, &params.uri).await?;
+        Ok(read.into())
     }
 
     async fn on_cancelled(
@@ -296,6 +327,13 @@ impl ServerHandler for Handler {
             "tools/list" => {
                 ErrorData::invalid_params("tools/list takes params {\"cursor\"?: string}", None)
             }
+            "resources/read" => {
+                ErrorData::invalid_params("resources/read takes params {\"uri\": string}", None)
+            }
+            method @ ("resources/list" | "resources/templates/list") => ErrorData::invalid_params(
+                format!("{method} takes params {{\"cursor\"?: string}}"),
+                None,
+            ),
             method => {
                 let method: String = method.chars().take(80).collect();
                 ErrorData::new(

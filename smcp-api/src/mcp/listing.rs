@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use rmcp::model::{Tool, ToolAnnotations};
-use serde_json::Value;
 use smcp_common::plugin::Annotations;
 
 use crate::app::App;
@@ -35,7 +34,10 @@ pub(super) fn tool(app: &App, name: &str) -> Option<Tool> {
 
 fn of_plugin(tool: &PluginTool) -> Tool {
     let PluginTool {
-        tool, input_schema, ..
+        tool,
+        input_schema,
+        output_schema,
+        ..
     } = tool;
     let mut listed = Tool::new(
         tool.name.to_string(),
@@ -43,8 +45,8 @@ fn of_plugin(tool: &PluginTool) -> Tool {
         Arc::new(input_schema.clone()),
     );
     listed.annotations = annotations(&tool.annotations);
-    if let Some(Value::Object(schema)) = &tool.output_schema {
-        listed.output_schema = Some(Arc::new(schema.clone()));
+    if let Some(schema) = output_schema {
+        listed.output_schema = Some(Arc::new(schema.listed.clone()));
     }
     listed
 }

@@ -8,6 +8,8 @@ pub mod legacy_sse;
 mod listing;
 mod message;
 mod meter;
+pub(crate) mod resource;
+mod revision;
 mod session;
 pub mod streamable_http;
 mod task;

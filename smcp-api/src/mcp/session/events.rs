@@ -23,6 +23,7 @@ use crate::mcp::follow::{Follower, Told};
 use crate::mcp::hand_over::hand_over;
 use crate::mcp::handler::notification;
 use crate::mcp::legacy_sse::RETRY;
+use crate::mcp::revision::for_revision;
 use crate::refusal::Refusal;
 
 /// Server-sent events, as rmcp writes them.
@@ -175,10 +176,11 @@ pub(super) fn of_session(
 
 /// The answer to a call, as the session's revision has it.
 pub(super) fn response(
-    _session: &OpenSession,
+    session: &OpenSession,
     request: RequestId,
     answer: CallToolResult,
 ) -> Outgoing {
+    let answer = for_revision(answer, session.version());
     let mut result = ServerResult::CallToolResult(answer);
     result.strip_result_type_for_legacy_peer();
     JsonRpcMessage::response(result, request)

@@ -405,7 +405,7 @@ fn calls(file: &file::Calls) -> Result<Calls, ConfigError> {
     })
 }
 
-fn at_least<N: PartialOrd + ToString>(
+fn at_least<N: Copy + PartialOrd + ToString>(
     key: &'static str,
     value: N,
     least: N,

@@ -1,37 +1,28 @@
 //! ① The MCP server: one handler for every transport, made anew for each session.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CancelledNotificationParam,
-    CustomRequest, CustomResult, ErrorCode, Extensions, GetTaskParams, GetTaskResult,
-    Implementation, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, MetaObject,
-    PaginatedRequestParams, ProgressNotificationParam, ProgressToken, ReadResourceRequestParams,
-    ReadResourceResponse, RequestId, ServerCapabilities, ServerConfig, Tool, UpdateTaskParams,
+    CustomRequest, CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation,
+    ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
+    UpdateTaskParams,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
-use serde_json::Value;
-use smcp_common::job::{JobId, Source};
-use smcp_common::plugin::OnDisconnect;
 
-use super::follow::{Follower, Told};
-use super::hand_over::hand_over;
-use super::meter::Step;
+use super::call::HeldCalls;
 use super::{listing, resource, revision, task};
 use crate::answer;
 use crate::app::App;
 use crate::builtin;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
-use crate::submit::{Request, Ticket, submit};
 
 /// The name that the original announced, so that clients' settings keep fitting.
 const SERVER_NAME: &str = "sanctum-letta-mcp";
-/// Where a request carries its idempotency key.
-const KEY_META: &str = "smcp/idempotency-key";
 
 const INSTRUCTIONS: &str = "Each tool call is recorded as a job and run by a worker; its answer carries the job's id \
     in _meta as smcp/job. Use jobs__submit for work that should go on without you, jobs__wait and jobs__get to follow \
@@ -41,24 +32,15 @@ const INSTRUCTIONS: &str = "Each tool call is recorded as a job and run by a wor
 #[derive(Debug, Clone)]
 pub struct Handler {
     app: Arc<App>,
-    calls: Arc<Mutex<HashMap<RequestId, Call>>>,
-}
-
-/// A call whose answer has not been sent.
-#[derive(Debug)]
-struct Call {
-    job: JobId,
-    caller: String,
-    /// The client has taken it back, perhaps before the job was recorded.
-    cancelled: bool,
+    calls: HeldCalls,
 }
 
 impl Handler {
     /// A handler for a new session.
     pub fn new(app: Arc<App>) -> Self {
         Self {
+            calls: HeldCalls::new(Arc::clone(&app)),
             app,
-            calls: Arc::default(),
         }
     }
 
@@ -68,127 +50,16 @@ impl Handler {
         params: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, Refusal> {
-        let arguments = params.arguments.unwrap_or_default();
-        if let Some(tool) = builtin::find(&params.name) {
-            let answer = builtin::call(&self.app, caller, tool, arguments).await?;
-            return Ok(answer::value(answer).into());
+        match builtin::find(&params.name) {
+            Some(tool) => {
+                let arguments = params.arguments.unwrap_or_default();
+                let answer = builtin::call(&self.app, caller, tool, arguments).await?;
+                Ok(answer::value(answer).into())
+            }
+            None => self.calls.run(caller, params, context).await,
         }
-        let request = Request {
-            id: JobId::random(),
-            tool: params.name.into_owned(),
-            arguments,
-            source: Source::Call,
-            idempotency_key: idempotency_key(&context.meta.0, &context.extensions)?,
-            run_at: None,
-            priority: 0,
-            call: None,
-        };
-        self.run(caller, request, context).await
-    }
-
-    /// Records the job, follows it, and answers when it ends or the caller has waited long enough.
-    async fn run(
-        &self,
-        caller: &Caller,
-        request: Request,
-        context: &RequestContext<RoleServer>,
-    ) -> Result<CallToolResponse, Refusal> {
-        let since = self.app.queue.clock().now();
-        let call = Call {
-            job: request.id.clone(),
-            caller: caller.agent.clone(),
-            cancelled: false,
-        };
-        self.calls().insert(context.id.clone(), call);
-        let ticket = match submit(&self.app, caller, request).await {
-            Ok(ticket) => ticket,
-            Err(refusal) => {
-                self.calls().remove(&context.id);
-                return Err(refusal);
-            }
-        };
-        self.recorded(&context.id, &ticket).await?;
-        let (job, on_disconnect) = (ticket.job, ticket.on_disconnect);
-        let token = context.meta.get_progress_token();
-        let takes_tasks = takes_tasks(context);
-        let limit = match (takes_tasks, &token) {
-            (true, _) => self.app.calls.task_after,
-            (false, Some(_)) => self.app.calls.wait_with_progress,
-            (false, None) => self.app.calls.wait,
-        };
-        let app = Arc::clone(&self.app);
-        let wait = (since, limit);
-        let mut follower = Follower::new(app, job.clone(), ticket.news, 0, token.is_some(), wait);
-        tokio::select! {
-            // First, since our own end is an answer, and may look like the client's.
-            biased;
-            told = tell(&mut follower, token, context) => {
-                self.calls().remove(&context.id);
-                match told? {
-                    Told::Ended(result) => Ok((*result).into()),
-                    Told::Waited if takes_tasks => {
-                        Ok(CallToolResponse::Task(task::created(&self.app, &job).await?))
-                    }
-                    Told::Waited | Told::Stopping | Told::Progress(..) | Told::Alive(_) => {
-                        Ok(hand_over(&self.app, &job)?.into())
-                    }
-                }
-            }
-            // The client has gone, or has taken the call back, which `on_cancelled` deals with and needs the entry
-            // for. Nobody reads this answer.
-            () = context.ct.cancelled() => {
-                self.gone(&job, caller, on_disconnect).await?;
-                Err(Refusal::new("disconnected", format!("The caller of job {job} has gone.")))
-            }
-        }
-    }
-
-    /// Losing its caller stops a job only where the tool asks for that; our own end is no such loss.
-    async fn gone(
-        &self,
-        job: &JobId,
-        caller: &Caller,
-        on_disconnect: OnDisconnect,
-    ) -> Result<(), Refusal> {
-        if self.app.drain.is_cancelled() {
-            return Ok(());
-        }
-        match on_disconnect {
-            OnDisconnect::Detach => {
-                tracing::info!(job.id = %job, "the caller has gone; the job goes on")
-            }
-            OnDisconnect::Cancel => {
-                let reason = Some("its caller has gone");
-                self.app.queue.cancel(job, &caller.agent, reason).await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Notes which job the call has become, and stops it where the client has taken the call back meanwhile.
-    async fn recorded(&self, id: &RequestId, ticket: &Ticket) -> Result<(), Refusal> {
-        let taken_back = match self.calls().get_mut(id) {
-            Some(call) => {
-                call.job = ticket.job.clone();
-                call.cancelled.then(|| call.caller.clone())
-            }
-            None => None,
-        };
-        if let Some(by) = taken_back {
-            self.app
-                .queue
-                .cancel(&ticket.job, &by, Some(TAKEN_BACK))
-                .await?;
-        }
-        Ok(())
-    }
-
-    fn calls(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Call>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-const TAKEN_BACK: &str = "the client cancelled its call";
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
@@ -233,12 +104,11 @@ impl ServerHandler for Handler {
             }
             answer::refused(&refusal).into()
         });
-        Ok(match answer {
-            CallToolResponse::Complete(result) => {
-                revision::for_revision(result, context.protocol_version().as_ref()).into()
-            }
-            other => other,
-        })
+        if let CallToolResponse::Complete(result) = answer {
+            let revision = context.protocol_version();
+            return Ok(revision::for_revision(result, revision.as_ref()).into());
+        }
+        Ok(answer)
     }
 
     async fn get_task(
@@ -295,21 +165,8 @@ impl ServerHandler for Handler {
         params: CancelledNotificationParam,
         _: NotificationContext<RoleServer>,
     ) {
-        let Some(id) = params.request_id else { return };
-        let Some((job, by)) = self.calls().get_mut(&id).map(|call| {
-            call.cancelled = true;
-            (call.job.clone(), call.caller.clone())
-        }) else {
-            return;
-        };
-        let reason = params.reason.as_deref().unwrap_or(TAKEN_BACK);
-        match self.app.queue.cancel(&job, &by, Some(reason)).await {
-            // Not recorded yet: whoever records it sees that the call was taken back.
-            Ok(_) | Err(smcp_common::queue::QueueError::NoSuchJob(_)) => {}
-            Err(error) => {
-                let error: &dyn std::error::Error = &error;
-                tracing::error!(job.id = %job, error, "a call that was taken back cannot be stopped");
-            }
+        if let Some(id) = &params.request_id {
+            self.calls.take_back(id, params.reason.as_deref()).await;
         }
     }
 
@@ -354,67 +211,4 @@ fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
 
 fn internal(refusal: &Refusal) -> ErrorData {
     ErrorData::internal_error(refusal.message.clone(), None)
-}
-
-/// Tells the caller how its job gets on, until there is something to answer with.
-async fn tell(
-    follower: &mut Follower,
-    token: Option<ProgressToken>,
-    context: &RequestContext<RoleServer>,
-) -> Result<Told, Refusal> {
-    loop {
-        match (follower.next().await?, &token) {
-            (Told::Progress(_, step) | Told::Alive(step), Some(token)) => {
-                let params = notification(token.clone(), step);
-                if let Err(error) = context.peer.notify_progress(params).await {
-                    // The client has gone; the job goes on, and the answer will find nobody either.
-                    let error: &dyn std::error::Error = &error;
-                    tracing::debug!(error, "progress could not be sent");
-                }
-            }
-            (Told::Progress(..) | Told::Alive(_), None) => {}
-            (end @ (Told::Ended(_) | Told::Waited | Told::Stopping), _) => return Ok(end),
-        }
-    }
-}
-
-/// A step of progress as the client reads it.
-pub(super) fn notification(token: ProgressToken, step: Step) -> ProgressNotificationParam {
-    let mut params = ProgressNotificationParam::new(token, step.progress);
-    (params.total, params.message) = (step.total, step.message);
-    params
-}
-
-/// Whether this request may be answered with a task: the extension belongs to requests without a session.
-fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
-    context
-        .meta
-        .client_capabilities()
-        .is_some_and(|capabilities| capabilities.supports_tasks())
-}
-
-/// The key in the request's `_meta`, or else in the header `Idempotency-Key`.
-pub(super) fn idempotency_key(
-    meta: &MetaObject,
-    extensions: &Extensions,
-) -> Result<Option<String>, Refusal> {
-    match meta.0.get(KEY_META) {
-        Some(Value::String(key)) => return Ok(Some(key.clone())),
-        Some(_) => {
-            return Err(Refusal::invalid_arguments(format!(
-                "_meta \"{KEY_META}\" must be a string."
-            )));
-        }
-        None => {}
-    }
-    let parts = extensions.get::<axum::http::request::Parts>();
-    let Some(header) = parts.and_then(|parts| parts.headers.get("idempotency-key")) else {
-        return Ok(None);
-    };
-    match header.to_str() {
-        Ok(key) => Ok(Some(key.to_owned())),
-        Err(_) => Err(Refusal::invalid_arguments(
-            "The header Idempotency-Key must be plain ASCII.",
-        )),
-    }
 }

@@ -5,6 +5,7 @@
 //! sees the end of its input, and what must outlive a lost connection has to be detached by the handler.
 //! Answers are plain text, as the official SDK gives them.
 
+use std::future::ready;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -78,7 +79,8 @@ where
     let address = format!("/messages/?session_id={}", registration.id());
     let endpoint = Event::default().event("endpoint").data(address);
     // On shutdown the protocol ends the stream, once the answers that are due have been given.
-    let last_word = stream::once(farewell(transport.shutdown)).filter_map(std::future::ready);
+    let shutdown = transport.shutdown;
+    let last_word = stream::iter([()]).filter_map(move |()| ready(farewell(&shutdown)));
     let events = stream::iter([Ok(endpoint)])
         .chain(messages(registration))
         .chain(last_word);
@@ -204,7 +206,7 @@ fn messages(registration: Registration) -> impl futures::Stream<Item = Result<Ev
 }
 
 /// Tells the client when to come back, where it is us who end the stream.
-async fn farewell(shutdown: CancellationToken) -> Option<Result<Event, axum::Error>> {
+fn farewell(shutdown: &CancellationToken) -> Option<Result<Event, axum::Error>> {
     shutdown
         .is_cancelled()
         .then(|| Ok(Event::default().retry(RETRY)))

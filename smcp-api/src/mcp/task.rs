@@ -69,7 +69,7 @@ pub(super) async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<(), E
 async fn detailed(app: &App, job: &Job) -> Result<DetailedTask, Refusal> {
     let newest = app.queue.newest_event(&job.id)?;
     let updated_at = newest.as_ref().map_or(job.created_at, |event| event.at);
-    let payload = match fate(job) {
+    let payload = match fate(job.state, job.error.as_ref().map(|error| &*error.code)) {
         Fate::Working => TaskPayload::Working,
         Fate::Cancelled => TaskPayload::Cancelled,
         Fate::Failed => TaskPayload::Failed {
@@ -106,13 +106,13 @@ enum Fate {
     Cancelled,
 }
 
-fn fate(job: &Job) -> Fate {
-    match job.state {
+fn fate(state: StateName, error: Option<&str>) -> Fate {
+    match state {
         StateName::Queued | StateName::Running => Fate::Working,
         StateName::Succeeded => Fate::Completed,
         StateName::Cancelled => Fate::Cancelled,
         StateName::OutcomeUnknown => Fate::Failed,
-        StateName::Failed => match job.error.as_ref().map(|error| error.code.as_str()) {
+        StateName::Failed => match error {
             Some(code::WORKER_LOST | code::INTERNAL) | None => Fate::Failed,
             Some(_) => Fate::Completed,
         },
@@ -153,4 +153,32 @@ fn object(value: &impl Serialize) -> JsonObject {
 
 fn internal(refusal: &Refusal) -> ErrorData {
     ErrorData::internal_error(refusal.message.clone(), None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tool_that_failed_has_completed_and_one_that_was_lost_has_failed() {
+        let rows = [
+            (StateName::Queued, None, Fate::Working),
+            (StateName::Running, None, Fate::Working),
+            (StateName::Succeeded, None, Fate::Completed),
+            (StateName::Failed, Some(code::PLUGIN_ERROR), Fate::Completed),
+            (StateName::Failed, Some(code::TIMEOUT), Fate::Completed),
+            (StateName::Failed, Some(code::WORKER_LOST), Fate::Failed),
+            (StateName::Failed, Some(code::INTERNAL), Fate::Failed),
+            (StateName::Failed, None, Fate::Failed),
+            (
+                StateName::OutcomeUnknown,
+                Some(code::OUTCOME_UNKNOWN),
+                Fate::Failed,
+            ),
+            (StateName::Cancelled, Some(code::CANCELLED), Fate::Cancelled),
+        ];
+        for (state, error, expected) in rows {
+            assert_eq!(fate(state, error), expected, "{state:?} {error:?}");
+        }
+    }
 }

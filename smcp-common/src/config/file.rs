@@ -28,6 +28,10 @@ pub(super) struct Http {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the unit is a part of each key's name"
+)]
 pub(super) struct Calls {
     pub(super) task_after_s: Option<f64>,
     pub(super) wait_s: Option<f64>,

@@ -10,22 +10,21 @@ use rmcp::ErrorData;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ErrorCode, ProgressToken, RequestId, RequestMetaObject,
 };
-use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, Source};
 use smcp_common::queue::{Became, SessionCall};
-use tokio_util::task::AbortOnDropHandle;
 
+use super::built_in::{Asked, lost};
 use super::cursor::Cursor;
 use super::events::{self, Events, Following};
 use super::open::{OpenSession, Slot};
 use crate::answer;
 use crate::app::App;
 use crate::auth::OPERATOR;
-use crate::builtin::{self, Builtin};
+use crate::builtin;
 use crate::caller::{Caller, Transport};
+use crate::mcp::call::idempotency_key;
 use crate::mcp::follow::Follower;
-use crate::mcp::handler::idempotency_key;
 use crate::refusal::Refusal;
 use crate::submit::{Request, submit};
 use crate::watch::Subscription;
@@ -68,11 +67,7 @@ impl Calls {
         match builtin::find(&request.params.name) {
             Some(tool) => {
                 let arguments = request.params.arguments.unwrap_or_default();
-                if tool.may_repeat() {
-                    self.again(session, slot, id, caller, tool, arguments, true)
-                } else {
-                    self.keep(session, slot, id, caller, tool, arguments)
-                }
+                self.asked(session, slot, id).call(caller, tool, arguments)
             }
             None => self.job(session, slot, id, caller, request).await,
         }
@@ -96,12 +91,12 @@ impl Calls {
                 arguments,
             } => match builtin::find(&tool).filter(|tool| tool.may_repeat()) {
                 Some(tool) => {
-                    let caller = caller(session);
-                    self.again(session, slot, request, caller, tool, arguments, false)
+                    let asked = self.asked(session, slot, request);
+                    asked.again(caller(session), tool, arguments)
                 }
                 None => events::single(events::failure(request, lost())),
             },
-            Cursor::Kept { request } => self.kept(session, slot, request).await,
+            Cursor::Kept { request } => self.asked(session, slot, request).kept().await,
             Cursor::Job {
                 request,
                 job,
@@ -126,6 +121,15 @@ impl Calls {
                 }
                 Err(error) => events::single(events::broken(request, &error.into())),
             },
+        }
+    }
+
+    fn asked(&self, session: &Arc<OpenSession>, slot: Slot, id: RequestId) -> Asked {
+        Asked {
+            app: Arc::clone(&self.app),
+            session: Arc::clone(session),
+            slot,
+            id,
         }
     }
 
@@ -237,102 +241,6 @@ impl Calls {
         }
     }
 
-    /// A built-in tool that may be called again, which is what a client does that comes back.
-    #[expect(clippy::too_many_arguments, reason = "what a call is made of")]
-    fn again(
-        &self,
-        session: &Arc<OpenSession>,
-        slot: Slot,
-        id: RequestId,
-        caller: Caller,
-        tool: &'static Builtin,
-        arguments: Map<String, Value>,
-        is_new: bool,
-    ) -> Events {
-        let small =
-            serde_json::to_string(&arguments).is_ok_and(|json| json.len() <= Cursor::MAX_ARGUMENTS);
-        let receipt = (is_new && small).then(|| {
-            events::receipt(&Cursor::Again {
-                request: id.clone(),
-                tool: tool.name().to_owned(),
-                arguments: arguments.clone(),
-            })
-        });
-        let (app, for_session) = (Arc::clone(&self.app), Arc::clone(session));
-        let called = tokio::spawn(async move {
-            match builtin::call(&app, &caller, tool, arguments).await {
-                Ok(value) => answer::value(value),
-                Err(refusal) => answer::refused(&refusal),
-            }
-        });
-        // Nobody waits any more where the client has gone.
-        let called = AbortOnDropHandle::new(called);
-        let answered = async move {
-            Some(match called.await {
-                Ok(answer) => events::response(&for_session, id, answer),
-                Err(_) => events::failure(id, lost()),
-            })
-        };
-        let answered =
-            events::eventually(Arc::clone(&self.app), Arc::clone(session), slot, answered);
-        Box::pin(stream::iter(receipt).chain(answered))
-    }
-
-    /// A built-in tool that must not be called again: its answer is kept before it is told.
-    fn keep(
-        &self,
-        session: &Arc<OpenSession>,
-        slot: Slot,
-        id: RequestId,
-        caller: Caller,
-        tool: &'static Builtin,
-        arguments: Map<String, Value>,
-    ) -> Events {
-        let receipt = events::receipt(&Cursor::Kept {
-            request: id.clone(),
-        });
-        let keeping = session.begin_keeping(&id);
-        let call = session.call(&id);
-        let app = Arc::clone(&self.app);
-        // On its own, so that it is carried out and kept also where the client goes away meanwhile.
-        let answered = tokio::spawn(async move {
-            let _done = keeping;
-            let answer = match builtin::call(&app, &caller, tool, arguments).await {
-                Ok(value) => answer::value(value),
-                Err(refusal) => answer::refused(&refusal),
-            };
-            let json = serde_json::to_string(&answer).unwrap_or_default();
-            match app.queue.keep_answer(call, json).await {
-                Ok(()) => answer,
-                Err(error) => answer::refused(&error.into()),
-            }
-        });
-        let for_session = Arc::clone(session);
-        let answered = async move {
-            Some(match answered.await {
-                Ok(answer) => events::response(&for_session, id, answer),
-                Err(_) => events::failure(id, lost()),
-            })
-        };
-        let answered =
-            events::eventually(Arc::clone(&self.app), Arc::clone(session), slot, answered);
-        Box::pin(stream::iter([receipt]).chain(answered))
-    }
-
-    async fn kept(&self, session: &Arc<OpenSession>, slot: Slot, id: RequestId) -> Events {
-        let _open = slot;
-        session.kept(&id).await;
-        let message = match self.app.queue.became(&session.call(&id)) {
-            Ok(Some(Became::Answer(json))) => match serde_json::from_str(&json) {
-                Ok(answer) => events::response(session, id, answer),
-                Err(_) => events::failure(id, lost()),
-            },
-            Ok(Some(Became::Job(_)) | None) => events::failure(id, lost()),
-            Err(error) => events::broken(id, &error.into()),
-        };
-        events::single(message)
-    }
-
     /// Stops the job of a call that the client takes back, and ends its stream. False where there is no such call.
     ///
     /// # Errors
@@ -375,14 +283,6 @@ pub(super) fn too_many_streams(limit: u32) -> ErrorData {
             "this session waits for {limit} answers already, which is the limit (http.max_streams_per_session); \
              jobs__submit records a job without waiting for it"
         ),
-        None,
-    )
-}
-
-fn lost() -> ErrorData {
-    ErrorData::internal_error(
-        "the answer has been lost with the process that was to give it; nothing tells whether the request was \
-         carried out, so look before you send it again",
         None,
     )
 }

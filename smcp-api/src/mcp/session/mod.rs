@@ -3,6 +3,7 @@
 //! A session is a row in the queue; what a process holds of it in memory can be made again from there, when a client
 //! shows its id to a process that does not know it. The streams of calls are derived from the events of their jobs.
 
+mod built_in;
 mod calls;
 mod cursor;
 mod events;
@@ -195,18 +196,17 @@ impl SessionManager for Sessions {
             let failure = events::failure(request.id, too_many_streams(limit));
             return Ok(events::single(failure));
         };
-        match request.request {
-            ClientRequest::CallToolRequest(call) if self.calls.knows(&call.params.name) => {
-                Ok(self.calls.answer(&session, slot, request.id, call).await)
-            }
-            other => {
-                let id = request.id;
-                let request = JsonRpcMessage::request(other, id.clone());
-                let (app, asked) = (Arc::clone(&self.app), Arc::clone(&session));
-                let answer = async move { asked.ask(id, request).await };
-                Ok(events::eventually(app, session, slot, answer))
-            }
+        let id = request.id.clone();
+        if let ClientRequest::CallToolRequest(call) = &request.request
+            && self.calls.knows(&call.params.name)
+        {
+            let call = call.clone();
+            return Ok(self.calls.answer(&session, slot, id, call).await);
         }
+        let request = JsonRpcMessage::Request(request);
+        let (app, asked) = (Arc::clone(&self.app), Arc::clone(&session));
+        let answer = async move { asked.ask(id, request).await };
+        Ok(events::eventually(app, session, slot, answer))
     }
 
     async fn accept_message(

@@ -26,7 +26,7 @@ use crate::clock::SharedClock;
 
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::bell::Wake;
-pub use self::catalogue::Catalogue;
+pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, Filter, Submitted};
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};

@@ -6,6 +6,7 @@ use std::time::Duration;
 use smcp_common::clock::Timestamp;
 use smcp_common::queue::Queue;
 
+use crate::mcp::announce::Announcer;
 use crate::profiles::Profiles;
 use crate::tools::ToolTable;
 use crate::watch::Watch;
@@ -21,6 +22,8 @@ pub struct App {
     pub profiles: Profiles,
     /// News of jobs.
     pub watch: Watch,
+    /// Changes of what callers are listed.
+    pub announcer: Announcer,
     /// The time limit of tools that declare none.
     pub default_timeout: Option<Duration>,
     /// When this process started.

@@ -40,6 +40,7 @@ use self::app::{App, Counters};
 use self::auth::{ApiKey, AuthConfig, LEGACY, OPERATOR};
 use self::health::{NotReady, Readiness};
 use self::http_config::{HttpConfig, Limits};
+use self::mcp::announce::Announcer;
 use self::mcp::handler::Handler;
 use self::profiles::{Profiles, ProfilesError};
 use self::serve::BindError;
@@ -126,6 +127,7 @@ pub async fn run(
     let queue = Queue::open(&options, clock.clone())?;
     let app = Arc::new(App {
         watch: Watch::start(queue.clone())?,
+        announcer: Announcer::start(queue.clone())?,
         tools: ToolTable::default(),
         profiles,
         default_timeout: config.plugins.timeout,

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, NewJob, Source};
+use smcp_common::queue::RetiredTool;
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -55,7 +56,7 @@ pub struct Ticket {
 pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Ticket, Refusal> {
     let tools = app.tools.current(&app.queue)?;
     let Some(tool) = tools.find(&request.tool) else {
-        return Err(unknown(&tools, &request.tool));
+        return Err(missing(app, &tools, &request.tool)?);
     };
     check_key(request.idempotency_key.as_deref())?;
     let arguments = tool.arguments(request.arguments)?;
@@ -116,6 +117,22 @@ fn check_key(key: Option<&str>) -> Result<(), Refusal> {
         ),
         Some(_) | None => Ok(()),
     }
+}
+
+/// What to say of a tool that there is not.
+fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, Refusal> {
+    let Some(retired) = app.queue.retired_tool(&name.replacen('.', "__", 1))? else {
+        return Ok(unknown(tools, name));
+    };
+    let RetiredTool { plugin, retired_at } = retired;
+    Ok(Refusal {
+        code: "tool_removed",
+        message: format!(
+            "There is no tool '{name}' any more: plugin {plugin} has not offered it since {retired_at}. tools/list names \
+             the tools that there are; plugins__list says what became of the plugin."
+        ),
+        details: Some(json!({"tool": name, "plugin": plugin, "removed_at": retired_at})),
+    })
 }
 
 fn unknown(tools: &Tools, name: &str) -> Refusal {

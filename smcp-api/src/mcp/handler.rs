@@ -2,19 +2,20 @@
 
 use std::collections::HashMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam,
     CustomRequest, CustomResult, ErrorCode, Implementation, ListToolsResult,
-    PaginatedRequestParams, RequestId, ServerCapabilities, ServerConfig, Tool,
+    PaginatedRequestParams, RequestId, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
 };
-use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Map, Value};
 use smcp_common::job::{JobId, Source};
+use tokio_util::task::AbortOnDropHandle;
 
-use super::{listing, progress};
+use super::{announce, listing, progress};
 use crate::answer;
 use crate::app::App;
 use crate::builtin;
@@ -36,6 +37,8 @@ const INSTRUCTIONS: &str = "Each tool call is recorded as a job and run by a wor
 pub struct Handler {
     app: Arc<App>,
     calls: Arc<Mutex<HashMap<RequestId, Call>>>,
+    /// Ends with the session, as the handler does.
+    announcements: Arc<OnceLock<AbortOnDropHandle<()>>>,
 }
 
 /// A call whose answer has not been sent.
@@ -53,6 +56,7 @@ impl Handler {
         Self {
             app,
             calls: Arc::default(),
+            announcements: Arc::default(),
         }
     }
 
@@ -144,7 +148,12 @@ const TAKEN_BACK: &str = "the client cancelled its call";
 
 impl ServerHandler for Handler {
     fn get_info(&self) -> ServerConfig {
-        let mut info = ServerConfig::new(ServerCapabilities::builder().enable_tools().build());
+        let mut info = ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_tool_list_changed()
+                .build(),
+        );
         info.server_info = Implementation::new(SERVER_NAME, env!("CARGO_PKG_VERSION"));
         info.server_info.title = Some("SMCP".to_owned());
         info.instructions = Some(INSTRUCTIONS.to_owned());
@@ -153,12 +162,36 @@ impl ServerHandler for Handler {
 
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        params: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = caller(&context)?;
         let tools = listing::tools(&self.app, caller).map_err(|refusal| internal(&refusal))?;
-        Ok(ListToolsResult::with_all_items(tools))
+        listing::page(tools, params.and_then(|params| params.cursor).as_deref())
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        // Whoever speaks a revision without sessions subscribes.
+        if context.peer.peer_info().is_none() {
+            return;
+        }
+        match Caller::of(&context.extensions) {
+            Ok(caller) => {
+                self.announcements
+                    .get_or_init(|| announce::to_session(&self.app, caller, context.peer));
+            }
+            Err(error) => tracing::warn!(%error, "a session cannot be told of changed tools"),
+        }
+    }
+
+    fn accepted_subscription_filter(&self, _: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(SubscriptionFilter::builder().tools_list_changed().build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let caller = caller(context.request_context())?;
+        announce::to_subscriber(&self.app, caller, &context).await;
+        Ok(())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

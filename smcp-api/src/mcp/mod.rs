@@ -1,5 +1,6 @@
 //! MCP: the server itself, and the two HTTP transports that carry it.
 
+pub mod announce;
 pub mod handler;
 mod legacy_session;
 pub mod legacy_sse;

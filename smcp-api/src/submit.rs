@@ -121,17 +121,19 @@ fn check_key(key: Option<&str>) -> Result<(), Refusal> {
 
 /// What to say of a tool that there is not.
 fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, Refusal> {
-    let Some(retired) = app.queue.retired_tool(&name.replacen('.', "__", 1))? else {
+    // As in `Tools::find`.
+    let tool = name.replacen('.', "__", 1);
+    let Some(retired) = app.queue.retired_tool(&tool)? else {
         return Ok(unknown(tools, name));
     };
     let RetiredTool { plugin, retired_at } = retired;
     Ok(Refusal {
         code: "tool_removed",
         message: format!(
-            "There is no tool '{name}' any more: plugin {plugin} has not offered it since {retired_at}. tools/list names \
+            "There is no tool '{tool}' any more: plugin {plugin} has not offered it since {retired_at}. tools/list names \
              the tools that there are; plugins__list says what became of the plugin."
         ),
-        details: Some(json!({"tool": name, "plugin": plugin, "removed_at": retired_at})),
+        details: Some(json!({"tool": tool, "plugin": plugin, "removed_at": retired_at})),
     })
 }
 

@@ -159,6 +159,6 @@ impl List {
                 return;
             }
         }
-        pending().await
+        pending::<()>().await;
     }
 }

@@ -65,7 +65,7 @@ async fn plugins_come_change_and_go_without_a_restart_and_sessions_are_told() {
         (&details["plugin"], &details["tool"]),
         (&json!("one"), &json!("one__say"))
     );
-    assert!(details["removed_at"].as_str().unwrap().ends_with('Z'));
+    assert!(details["removed_at"].is_i64(), "{details}");
     let never = client.call("one__tell", json!({})).await;
     assert_eq!(failure_of(&never).0, "unknown_tool");
 

@@ -58,7 +58,7 @@ impl Changes {
                 let error: &dyn std::error::Error = &error;
                 tracing::warn!(
                     error,
-                    "the plugin directories are not watched (sysctl fs.inotify.max_user_instances): {ADVICE}"
+                    "the plugin directories are not watched (raise the sysctl fs.inotify.max_user_instances): {ADVICE}"
                 );
                 return None;
             }

@@ -51,7 +51,9 @@ enum Role {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Unwatched {
     /// The system allows no more watches.
-    #[error("this system allows no more watches of files (sysctl fs.inotify.max_user_watches)")]
+    #[error(
+        "this system allows no more watches of files (raise the sysctl fs.inotify.max_user_watches)"
+    )]
     Limit,
     /// There are too many directories.
     #[error("they have more than {MAX_DIRECTORIES} directories")]

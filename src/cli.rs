@@ -273,7 +273,7 @@ pub(crate) enum Plugins {
         after_help = "SMCP need not be running. The exit code is 1 where something is wrong.\n\nExample:\n  smcp plugins check ./plugins/demo_math"
     )]
     Check(PluginsCheck),
-    /// Let the workers look at the plugin directories again
+    /// Let a worker look at the plugin directories now, without waiting for it to notice a change
     Reload(PluginsList),
 }
 

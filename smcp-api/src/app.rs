@@ -8,6 +8,7 @@ use smcp_common::config::Calls;
 use smcp_common::queue::Queue;
 use tokio_util::sync::CancellationToken;
 
+use crate::mcp::announce::Announcer;
 use crate::profiles::Profiles;
 use crate::tools::ToolTable;
 use crate::watch::Watch;
@@ -23,6 +24,8 @@ pub struct App {
     pub profiles: Profiles,
     /// News of jobs.
     pub watch: Watch,
+    /// Changes of what callers are listed.
+    pub announcer: Announcer,
     /// The time limit of tools that declare none.
     pub default_timeout: Option<Duration>,
     /// How long callers wait.

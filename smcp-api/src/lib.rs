@@ -43,6 +43,7 @@ use self::app::{App, Counters};
 use self::auth::{ApiKey, AuthConfig, LEGACY, OPERATOR};
 use self::health::{NotReady, Readiness};
 use self::http_config::{HttpConfig, Limits};
+use self::mcp::announce::Announcer;
 use self::mcp::handler::Handler;
 use self::profiles::{Profiles, ProfilesError};
 use self::serve::BindError;
@@ -151,6 +152,7 @@ pub fn open(config: &Config, drain: CancellationToken) -> Result<Arc<App>, ApiEr
     let queue = Queue::open(&options, clock.clone())?;
     Ok(Arc::new(App {
         watch: Watch::start(queue.clone())?,
+        announcer: Announcer::start(queue.clone())?,
         tools: ToolTable::default(),
         profiles,
         default_timeout: config.plugins.timeout,

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, NewJob, Source};
 use smcp_common::plugin::OnDisconnect;
-use smcp_common::queue::SessionCall;
+use smcp_common::queue::{RetiredTool, SessionCall};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -61,7 +61,7 @@ pub struct Ticket {
 pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Ticket, Refusal> {
     let tools = app.tools.current(&app.queue)?;
     let Some(tool) = tools.find(&request.tool) else {
-        return Err(unknown(&tools, &request.tool));
+        return Err(missing(app, &tools, &request.tool)?);
     };
     check_key(request.idempotency_key.as_deref())?;
     let arguments = tool.arguments(request.arguments)?;
@@ -126,6 +126,24 @@ fn check_key(key: Option<&str>) -> Result<(), Refusal> {
         ),
         Some(_) | None => Ok(()),
     }
+}
+
+/// What to say of a tool that there is not.
+fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, Refusal> {
+    // As in `Tools::find`.
+    let tool = name.replacen('.', "__", 1);
+    let Some(retired) = app.queue.retired_tool(&tool)? else {
+        return Ok(unknown(tools, name));
+    };
+    let RetiredTool { plugin, retired_at } = retired;
+    Ok(Refusal {
+        code: "tool_removed",
+        message: format!(
+            "There is no tool '{tool}' any more: plugin {plugin} has not offered it since {retired_at}. tools/list names \
+             the tools that there are; plugins__list says what became of the plugin."
+        ),
+        details: Some(json!({"tool": tool, "plugin": plugin, "removed_at": retired_at})),
+    })
 }
 
 fn unknown(tools: &Tools, name: &str) -> Refusal {

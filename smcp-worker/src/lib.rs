@@ -5,6 +5,8 @@
 //! supervisor of [`sandbox`], and `work` commits the end (⑦).
 
 mod attempt;
+#[cfg(target_os = "linux")]
+mod changes;
 mod lease;
 pub mod plugin;
 mod presence;
@@ -112,6 +114,11 @@ pub async fn run(
         environment.clone(),
         &config.plugins.pass_env,
     );
+    // Before the first scan, so that nothing is changed unseen.
+    #[cfg(target_os = "linux")]
+    if let Some(changes) = changes::Changes::watch(&directories).await {
+        tokio::spawn(changes.run(queue.clone(), worker.clone(), shutdown.clone()));
+    }
     let scans = tokio::spawn(scan::run(
         queue.clone(),
         worker.clone(),

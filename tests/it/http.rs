@@ -170,6 +170,14 @@ impl Session {
         }
     }
 
+    /// What the server says next of itself; only where there is a stream for it.
+    pub(crate) async fn heard(&mut self) -> Value {
+        let WayBack::Stream(events) = &mut self.way_back else {
+            panic!("this session has no stream of its own")
+        };
+        serde_json::from_str(&events.next().await).unwrap()
+    }
+
     /// Calls a tool, and reads the result.
     pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         let mut answer = self
@@ -206,14 +214,18 @@ pub(crate) fn modern(
 
 /// A stream of server-sent events.
 #[derive(Debug)]
-struct Events {
+pub(crate) struct Events {
     response: Response,
     unread: String,
 }
 
 impl Events {
     async fn open(url: &str) -> Self {
-        let response = request(Method::GET, url).send().await.unwrap();
+        Self::of(request(Method::GET, url).send().await.unwrap())
+    }
+
+    /// The stream that answers a request.
+    pub(crate) fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);
         Self {
             response,
@@ -222,20 +234,20 @@ impl Events {
     }
 
     /// The data of the next event.
-    async fn next(&mut self) -> String {
+    pub(crate) async fn next(&mut self) -> String {
+        self.next_or_end().await.expect("the stream goes on")
+    }
+
+    /// The same; `None` at the end of the stream.
+    pub(crate) async fn next_or_end(&mut self) -> Option<String> {
         loop {
             if let Some(end) = self.unread.find("\n\n") {
                 let event: String = self.unread.drain(..end + 2).collect();
                 if let Some(data) = event.lines().find_map(data) {
-                    return data.to_owned();
+                    return Some(data.to_owned());
                 }
             } else {
-                let chunk = self
-                    .response
-                    .chunk()
-                    .await
-                    .unwrap()
-                    .expect("the stream goes on");
+                let chunk = self.response.chunk().await.unwrap()?;
                 self.unread.push_str(std::str::from_utf8(&chunk).unwrap());
             }
         }

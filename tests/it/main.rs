@@ -28,6 +28,8 @@ mod http;
 mod jobs;
 mod lanes;
 mod lifecycle;
+mod listing;
+mod live;
 mod naps;
 mod output;
 mod processes;

@@ -1,14 +1,16 @@
-//! Plugins that are added, changed and removed while everything runs.
+//! `plugins__reload`: looking at the plugin directories at once, and at what is not watched.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::world::{Client, World, failure_of, text_of};
+use crate::live::write_plugin;
+use crate::world::{Client, World, failure_of, text, text_of};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_finds_what_was_added_changed_and_removed() {
+async fn a_reload_answers_with_what_is_there_now() {
     let world = World::new();
     let plugins = world.path("plugins");
     fs::create_dir(&plugins).unwrap();
@@ -18,51 +20,44 @@ async fn a_reload_finds_what_was_added_changed_and_removed() {
     let client = world.client().await;
     assert_eq!(reload(&client).await, (false, json!([])));
 
-    let write = |name: &str, command: &str, answer: &str| {
-        let directory = plugins.join(name);
-        fs::create_dir_all(&directory).unwrap();
-        let entry = directory.join("cli");
-        let contract = json!({"commands": [{"name": command, "effect": "read_only"}]});
-        fs::write(
-            &entry,
-            format!("#!/bin/sh\n[ \"$1\" = --describe ] && echo '{contract}' || echo '{answer}'\n"),
-        )
-        .unwrap();
-        fs::set_permissions(entry, fs::Permissions::from_mode(0o755)).unwrap();
-    };
-    write("one", "say", "first");
-    write("two", "say", "second");
-    assert_eq!(
-        reload(&client).await,
-        (true, json!(["one__say", "two__say"]))
-    );
+    write_plugin(&plugins, "one", "say", "first");
+    write_plugin(&plugins, "two", "say", "second");
+    assert_eq!(reload(&client).await.1, json!(["one__say", "two__say"]));
     assert_eq!(
         reload(&client).await,
         (false, json!(["one__say", "two__say"]))
     );
-    assert_eq!(text_of(&client.call("one__say", json!({})).await), "first");
 
-    write("one", "tell", "changed");
+    write_plugin(&plugins, "one", "tell", "changed");
     fs::remove_dir_all(plugins.join("two")).unwrap();
-    write("three", "say", "third");
-    assert_eq!(
-        reload(&client).await,
-        (true, json!(["one__tell", "three__say"]))
-    );
+    assert_eq!(reload(&client).await.1, json!(["one__tell"]));
     assert_eq!(
         text_of(&client.call("one__tell", json!({})).await),
         "changed"
     );
-    assert_eq!(
-        text_of(&client.call("three__say", json!({})).await),
-        "third"
-    );
-    for gone in ["one__say", "two__say"] {
-        assert_eq!(
-            failure_of(&client.call(gone, json!({})).await).0,
-            "unknown_tool"
-        );
-    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_finds_another_interpreter() {
+    let world = World::new();
+    let plugin = world.path("plugins/one");
+    fs::create_dir_all(&plugin).unwrap();
+    let says = "print('{\"commands\": [{\"name\": \"say\"}]}')";
+    fs::write(plugin.join("cli.py"), says).unwrap();
+    let plugins = world.path("plugins").display().to_string();
+    let mut world = world.with_plugins(plugins);
+    let _roles = [world.api(), world.worker()];
+    world.wait_for_tools();
+    let client = world.client().await;
+    assert_eq!(reload(&client).await, (false, json!(["one__say"])));
+
+    let asked = Command::new("python3")
+        .args(["-c", "import sys; print(sys.executable)"])
+        .output()
+        .unwrap();
+    fs::create_dir_all(plugin.join(".venv/bin")).unwrap();
+    symlink(text(&asked.stdout).trim(), plugin.join(".venv/bin/python")).unwrap();
+    assert_eq!(reload(&client).await, (true, json!(["one__say"])));
 }
 
 #[tokio::test(flavor = "multi_thread")]

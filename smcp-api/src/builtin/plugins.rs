@@ -24,7 +24,8 @@ pub(super) fn list() -> Builtin {
 pub(super) fn reload() -> Builtin {
     Builtin::new(
         "plugins__reload",
-        "Has a worker look through the plugin directories again, and lists what it found.",
+        "Has a worker look through the plugin directories now, and lists what it found. Where they can be watched, changes are \
+         noticed without it.",
         Changes::Once,
         &json!({
             "timeout_s": {"type": "number", "minimum": 1, "maximum": 120, "default": 30,

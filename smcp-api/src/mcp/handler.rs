@@ -1,20 +1,21 @@
 //! ① The MCP server: one handler for every transport, made anew for each session.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CancelTaskParams, CancelledNotificationParam,
     CustomRequest, CustomResult, ErrorCode, GetTaskParams, GetTaskResult, Implementation,
     ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
-    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
-    UpdateTaskParams,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SubscriptionFilter, Tool, UpdateTaskParams,
 };
-use rmcp::service::{NotificationContext, RequestContext};
+use rmcp::service::{NotificationContext, RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::call::HeldCalls;
-use super::{listing, resource, revision, task};
+use super::{announce, listing, resource, revision, task};
 use crate::answer;
 use crate::app::App;
 use crate::builtin;
@@ -33,6 +34,8 @@ const INSTRUCTIONS: &str = "Each tool call is recorded as a job and run by a wor
 pub struct Handler {
     app: Arc<App>,
     calls: HeldCalls,
+    /// Ends with the session, as the handler does.
+    announcements: Arc<OnceLock<AbortOnDropHandle<()>>>,
 }
 
 impl Handler {
@@ -41,6 +44,7 @@ impl Handler {
         Self {
             calls: HeldCalls::new(Arc::clone(&app)),
             app,
+            announcements: Arc::default(),
         }
     }
 
@@ -66,6 +70,7 @@ impl ServerHandler for Handler {
         let mut info = ServerConfig::new(
             ServerCapabilities::builder()
                 .enable_tools()
+                .enable_tool_list_changed()
                 .enable_tasks()
                 .enable_resources()
                 .build(),
@@ -78,12 +83,36 @@ impl ServerHandler for Handler {
 
     async fn list_tools(
         &self,
-        _: Option<PaginatedRequestParams>,
+        params: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = caller(&context)?;
         let tools = listing::tools(&self.app, caller).map_err(|refusal| internal(&refusal))?;
-        Ok(ListToolsResult::with_all_items(tools))
+        listing::page(tools, params.and_then(|params| params.cursor).as_deref())
+    }
+
+    async fn on_initialized(&self, context: NotificationContext<RoleServer>) {
+        // Whoever speaks a revision without sessions subscribes.
+        if context.peer.peer_info().is_none() {
+            return;
+        }
+        match Caller::of(&context.extensions) {
+            Ok(caller) => {
+                self.announcements
+                    .get_or_init(|| announce::to_session(&self.app, caller, context.peer));
+            }
+            Err(error) => tracing::warn!(%error, "a session cannot be told of changed tools"),
+        }
+    }
+
+    fn accepted_subscription_filter(&self, _: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        Some(SubscriptionFilter::builder().tools_list_changed().build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        let caller = caller(context.request_context())?;
+        announce::to_subscriber(&self.app, caller, &context).await;
+        Ok(())
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {

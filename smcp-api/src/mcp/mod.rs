@@ -1,5 +1,6 @@
 //! MCP: the server itself, and the two HTTP transports that carry it.
 
+pub mod announce;
 mod call;
 mod follow;
 mod hand_over;

@@ -110,6 +110,8 @@ CREATE TABLE catalogue (
   wanted        INTEGER NOT NULL,
   scanned       INTEGER NOT NULL,
   version       INTEGER NOT NULL,
+  -- Grows when an agent attaches or detaches tools.
+  choices       INTEGER NOT NULL,
   scanner       TEXT,
   scanner_until INTEGER,
   scanned_at    INTEGER,
@@ -117,12 +119,19 @@ CREATE TABLE catalogue (
   CHECK (scanned <= wanted),
   CHECK ((scanner IS NULL) = (scanner_until IS NULL))
 ) STRICT;
-INSERT INTO catalogue (id, wanted, scanned, version, problems) VALUES (1, 0, 0, 0, '[]');
+INSERT INTO catalogue (id, wanted, scanned, version, choices, problems) VALUES (1, 0, 0, 0, 0, '[]');
 
 CREATE TABLE plugins (
   name   TEXT PRIMARY KEY,
   digest TEXT NOT NULL,
   data   TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Tools that were there once, so that whoever still calls one hears what became of it.
+CREATE TABLE retired_tools (
+  name       TEXT    PRIMARY KEY,
+  plugin     TEXT    NOT NULL,
+  retired_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- The tools that an agent keeps attached (`sanctum__tools`); no row means all of them.

@@ -10,6 +10,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::task::AbortOnDropHandle;
 
+#[cfg(target_os = "linux")]
+use crate::remote;
+
 /// How a process learns of commits by others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Wake {
@@ -160,7 +163,7 @@ type Rings = inotify::EventStream<[u8; 1024]>;
 #[cfg(target_os = "linux")]
 fn rings(bell: &Path) -> Option<Rings> {
     use inotify::{Inotify, WatchMask};
-    if is_remote(bell) {
+    if remote::is_remote(bell) {
         return None;
     }
     let inotify = Inotify::init().ok()?;
@@ -172,21 +175,6 @@ fn rings(bell: &Path) -> Option<Rings> {
         )
         .ok()?;
     inotify.into_event_stream([0; 1024]).ok()
-}
-
-#[cfg(target_os = "linux")]
-fn is_remote(path: &Path) -> bool {
-    // statfs(2): NFS, SMB, CIFS, 9p, FUSE, Ceph.
-    const REMOTE: [u64; 6] = [
-        0x6969,
-        0xfe53_4d42,
-        0xff53_4d42,
-        0x0102_1997,
-        0x6573_5546,
-        0x00c3_6400,
-    ];
-    rustix::fs::statfs(path)
-        .is_ok_and(|fs| u64::try_from(fs.f_type).is_ok_and(|kind| REMOTE.contains(&kind)))
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -26,6 +26,24 @@ pub struct Catalogue {
     pub plugins: Vec<Plugin>,
 }
 
+/// What decides which tools callers are listed; it differs from before where a list may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListState {
+    /// The version of the catalogue.
+    pub version: i64,
+    /// Grows when an agent attaches or detaches tools.
+    pub choices: i64,
+}
+
+/// A tool that was there once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetiredTool {
+    /// The plugin that offered it.
+    pub plugin: String,
+    /// The scan that no longer found it.
+    pub retired_at: Timestamp,
+}
+
 impl Queue {
     /// The version of the catalogue of tools, to know whether it has to be read again.
     ///
@@ -36,6 +54,40 @@ impl Queue {
             let mut statement =
                 connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
             Ok(statement.query_row([], |row| row.get(2))?)
+        })
+    }
+
+    /// What decides which tools callers are listed, to know whether a list has to be made again.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn list_state(&self) -> Result<ListState, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            Ok(statement.query_row([], |row| {
+                Ok(ListState {
+                    version: row.get(2)?,
+                    choices: row.get(5)?,
+                })
+            })?)
+        })
+    }
+
+    /// What became of a tool that is not in the catalogue; `None` where it never was.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn retired_tool(&self, name: &str) -> Result<Option<RetiredTool>, QueueError> {
+        self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/retired_get.sql"))?;
+            let retired = statement.query_row([name], |row| {
+                Ok(RetiredTool {
+                    plugin: row.get(0)?,
+                    retired_at: Timestamp::from_millis(row.get(1)?),
+                })
+            });
+            Ok(retired.optional()?)
         })
     }
 
@@ -80,6 +132,32 @@ impl Queue {
     pub async fn want_scan(&self, by: &str) -> Result<i64, QueueError> {
         self.store
             .write(c::CatalogueWant { by: by.to_owned() })
+            .await
+    }
+
+    /// The number of the newest scan that was asked for.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn newest_scan(&self) -> Result<i64, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            Ok(statement.query_row([], |row| row.get(0))?)
+        })
+    }
+
+    /// Asks as [`Queue::want_scan`] does, unless somebody has asked since [`Queue::newest_scan`] was `newest`; answers
+    /// the number of the scan if it was asked for. Of several that have seen the same change, one asks.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn want_scan_unless(&self, by: &str, newest: i64) -> Result<Option<i64>, QueueError> {
+        self.store
+            .write(c::CatalogueWantUnless {
+                by: by.to_owned(),
+                newest,
+            })
             .await
     }
 

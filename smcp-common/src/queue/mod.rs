@@ -27,7 +27,7 @@ use crate::clock::SharedClock;
 
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::bell::Wake;
-pub use self::catalogue::Catalogue;
+pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, Filter, Submitted};
 pub use self::sessions::{Became, Session, SessionCall};

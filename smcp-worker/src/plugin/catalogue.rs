@@ -165,7 +165,7 @@ fn candidates(directory: &Path, problems: &mut Vec<String>) -> Vec<(String, Path
 }
 
 /// The file that is run. An executable in any language goes before the Python form.
-fn entry(path: &Path) -> Option<&'static str> {
+pub(super) fn entry(path: &Path) -> Option<&'static str> {
     let executable =
         |metadata: fs::Metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
     if fs::metadata(path.join("cli")).is_ok_and(executable) {

@@ -1,5 +1,6 @@
 //! A digest of a plugin's files: another digest means that the plugin has to be described again.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -26,20 +27,24 @@ pub(super) fn digest(directory: &Path, salt: &str) -> io::Result<String> {
     Ok(hex(&hasher.finalize()))
 }
 
+/// Whether a file or directory of that name, in a plugin's directory or below, is part of the plugin.
+pub(super) fn counts(name: &OsStr, is_directory: bool) -> bool {
+    let hidden = name.as_encoded_bytes().starts_with(b".");
+    let passed_over = is_directory && PASSED_OVER.iter().any(|passed| name == *passed);
+    !hidden && !passed_over
+}
+
 fn walk(root: &Path, below: &Path, hasher: &mut Sha256, files: &mut usize) -> io::Result<()> {
     let mut entries = fs::read_dir(root.join(below))?.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let (name, kind) = (entry.file_name(), entry.file_type()?);
-        let hidden = name.as_encoded_bytes().starts_with(b".");
         let path = below.join(&name);
-        if hidden {
+        if !counts(&name, kind.is_dir()) {
             continue;
         }
         if kind.is_dir() {
-            if !PASSED_OVER.iter().any(|passed| name == *passed) {
-                walk(root, &path, hasher, files)?;
-            }
+            walk(root, &path, hasher, files)?;
             continue;
         }
         *files += 1;

@@ -12,3 +12,5 @@ mod output;
 pub mod process;
 mod python;
 mod supervision;
+#[cfg(target_os = "linux")]
+pub(crate) mod territory;

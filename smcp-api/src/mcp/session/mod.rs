@@ -106,11 +106,11 @@ impl Sessions {
         Ok(session)
     }
 
-    fn hold(&self, id: &SessionId) -> Link {
+    fn hold(&self, id: &SessionId) -> (Arc<OpenSession>, Link) {
         let now = self.app.queue.clock().now();
         let (session, link) = OpenSession::new(Arc::clone(id), now);
-        lock(&self.open).insert(Arc::clone(id), session);
-        link
+        lock(&self.open).insert(Arc::clone(id), Arc::clone(&session));
+        (session, link)
     }
 }
 
@@ -121,7 +121,7 @@ impl SessionManager for Sessions {
     async fn create_session(&self) -> Result<(SessionId, Link), SessionError> {
         // 128 bits from the system's secure generator: to know the id is to have been told it.
         let id = SessionId::from(format!("{:032x}", rand::random::<u128>()));
-        let link = self.hold(&id);
+        let (_, link) = self.hold(&id);
         Ok((id, link))
     }
 
@@ -129,7 +129,10 @@ impl SessionManager for Sessions {
         if lock(&self.open).contains_key(&id) {
             return Ok(RestoreOutcome::AlreadyPresent);
         }
-        Ok(RestoreOutcome::Restored(self.hold(&id)))
+        let (session, link) = self.hold(&id);
+        // Nobody knows what has changed while nobody held it.
+        session.list_changed.notify_one();
+        Ok(RestoreOutcome::Restored(link))
     }
 
     async fn initialize_session(

@@ -24,6 +24,8 @@ impl Command for SetAttachments {
             include_str!("../sql/attachments_set.sql"),
             params![self.agent, tools.to_string(), now],
         )?;
+        tx.execute(include_str!("../sql/catalogue_choose.sql"), [])?;
+        tx.marks.rings = true;
         tx.audit(
             "tools.attached",
             &self.agent,

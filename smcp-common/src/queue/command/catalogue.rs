@@ -1,13 +1,13 @@
 //! The catalogue of tools: an API asks for a scan, one worker at a time does it and stores what it found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use super::{Command, Tx};
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, ToolName};
 use crate::queue::{QueueError, row};
 
 /// A worker that scans for longer than this is taken to have died.
@@ -27,15 +27,42 @@ impl Command for CatalogueWant {
             .connection
             .prepare_cached(include_str!("../sql/catalogue_want.sql"))?
             .query_row([], |row| row.get(0))?;
-        tx.marks.rings = true;
-        tx.audit(
-            "plugins.scan_requested",
-            &self.by,
-            None,
-            &json!({ "scan": wanted }),
-        )?;
+        asked(tx, &self.by, wanted)?;
         Ok(wanted)
     }
+}
+
+/// The same, unless somebody has asked since `newest` was the newest scan that was wanted.
+#[derive(Debug)]
+pub(in crate::queue) struct CatalogueWantUnless {
+    pub(in crate::queue) by: String,
+    pub(in crate::queue) newest: i64,
+}
+
+impl Command for CatalogueWantUnless {
+    type Answer = Option<i64>;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<i64>, QueueError> {
+        let wanted = tx
+            .connection
+            .prepare_cached(include_str!("../sql/catalogue_want_unless.sql"))?
+            .query_row([self.newest], |row| row.get(0))
+            .optional()?;
+        if let Some(wanted) = wanted {
+            asked(tx, &self.by, wanted)?;
+        }
+        Ok(wanted)
+    }
+}
+
+fn asked(tx: &mut Tx<'_>, by: &str, wanted: i64) -> Result<(), QueueError> {
+    tx.marks.rings = true;
+    tx.audit(
+        "plugins.scan_requested",
+        by,
+        None,
+        &json!({ "scan": wanted }),
+    )
 }
 
 /// Takes on the scan that is wanted, if one is and nobody is at it.
@@ -98,6 +125,9 @@ impl Command for CatalogueDone {
             || before
                 .iter()
                 .any(|(name, text)| after.get(name).map(|(_, text)| text) != Some(text));
+        if changed {
+            retire(tx, &before, &self.plugins)?;
+        }
         let problems = serde_json::Value::from(self.problems.clone()).to_string();
         let now = tx.now.as_millis();
         tx.execute(
@@ -107,4 +137,38 @@ impl Command for CatalogueDone {
         tx.marks.rings = true;
         Ok(changed)
     }
+}
+
+/// Remembers the tools that are no more, and forgets that those were gone which are back.
+fn retire(
+    tx: &Tx<'_>,
+    before: &BTreeMap<String, String>,
+    after: &[Plugin],
+) -> Result<(), QueueError> {
+    let names = |plugin: &Plugin| -> Vec<ToolName> {
+        plugin.tools.iter().map(|tool| tool.name.clone()).collect()
+    };
+    let there: BTreeSet<_> = after.iter().flat_map(names).collect();
+    let now = tx.now.as_millis();
+    // A row that cannot be read, such as one of another version of this program, offered nothing that can be told.
+    let known = before
+        .values()
+        .filter_map(|text| serde_json::from_str(text).ok());
+    let mut were_there = BTreeSet::new();
+    for plugin in known {
+        let plugin: Plugin = plugin;
+        for name in names(&plugin) {
+            if !there.contains(&name) {
+                tx.execute(
+                    include_str!("../sql/retired_insert.sql"),
+                    params![name.as_str(), plugin.name, now],
+                )?;
+            }
+            were_there.insert(name);
+        }
+    }
+    for name in there.difference(&were_there) {
+        tx.execute(include_str!("../sql/retired_delete.sql"), [name.as_str()])?;
+    }
+    Ok(())
 }

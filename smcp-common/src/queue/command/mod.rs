@@ -18,7 +18,7 @@ use serde::Serialize;
 
 pub(super) use attachment::SetAttachments;
 pub(super) use cancel::Cancel;
-pub(super) use catalogue::{CatalogueDone, CatalogueTake, CatalogueWant};
+pub(super) use catalogue::{CatalogueDone, CatalogueTake, CatalogueWant, CatalogueWantUnless};
 pub(super) use claim::{Claim, peek};
 pub(super) use denial::Deny;
 pub(super) use finish::FinishAttempt;

@@ -6,6 +6,9 @@ conformance!(
     a_scanner_that_died_is_replaced,
     a_scanner_that_is_no_more_leaves_its_scan,
     attachments_are_kept_per_agent,
+    of_many_that_see_a_change_one_asks_for_a_scan,
+    tools_that_are_gone_are_remembered_until_they_are_back,
+    what_may_change_a_list_changes_its_state,
 );
 
 fn plugin(name: &str, digest: &str) -> Plugin {
@@ -99,4 +102,61 @@ async fn attachments_are_kept_per_agent(world: World) {
     world.queue.attach("ada", tools.clone()).await.unwrap();
     assert_eq!(world.queue.attachments("ada").unwrap(), Some(tools));
     assert_eq!(world.queue.attachments("bob").unwrap(), None);
+}
+
+fn offering(name: &str, commands: &[&str]) -> Plugin {
+    let commands: Vec<_> = commands.iter().map(|name| json!({"name": name})).collect();
+    let manifest = crate::plugin::Manifest::parse(&json!({"commands": commands})).unwrap();
+    Plugin {
+        tools: manifest.into_tools(name).0,
+        ..plugin(name, "1")
+    }
+}
+
+async fn of_many_that_see_a_change_one_asks_for_a_scan(world: World) {
+    let seen = world.queue.newest_scan().unwrap();
+    let first = world.queue.want_scan_unless("w1", seen).await.unwrap();
+    assert_eq!(first, Some(seen + 1));
+    let second = world.queue.want_scan_unless("w2", seen).await.unwrap();
+    assert_eq!(second, None, "one is enough");
+    let later = world.queue.newest_scan().unwrap();
+    let next = world.queue.want_scan_unless("w2", later).await.unwrap();
+    assert_eq!(next, Some(seen + 2), "a later change is another one");
+    assert_eq!(world.broken_audit(), None);
+}
+
+async fn tools_that_are_gone_are_remembered_until_they_are_back(world: World) {
+    let retired = |name: &str| world.queue.retired_tool(name).unwrap();
+    let gone = |plugin: &str, retired_at| {
+        let plugin = plugin.to_owned();
+        Some(RetiredTool { plugin, retired_at })
+    };
+    let both = vec![offering("a", &["x", "y"]), offering("b", &["z"])];
+    scan(&world, "w", both.clone()).await;
+    assert_eq!(retired("a__x"), None);
+
+    world.clock.advance(Duration::from_secs(1));
+    scan(&world, "w", vec![offering("a", &["y"])]).await;
+    let then = START.plus(Duration::from_secs(1));
+    assert_eq!(retired("a__x"), gone("a", then), "no longer offered");
+    assert_eq!(retired("b__z"), gone("b", then), "its plugin is gone");
+    assert_eq!((retired("a__y"), retired("never__was")), (None, None));
+
+    world.clock.advance(Duration::from_secs(1));
+    scan(&world, "w", vec![offering("a", &["y", "new"])]).await;
+    assert_eq!(retired("b__z"), gone("b", then), "gone since then");
+    scan(&world, "w", both).await;
+    assert_eq!((retired("a__x"), retired("b__z")), (None, None));
+    assert_eq!(retired("a__new"), gone("a", world.queue.clock().now()));
+}
+
+async fn what_may_change_a_list_changes_its_state(world: World) {
+    let start = world.queue.list_state().unwrap();
+    scan(&world, "w", vec![plugin("a", "1")]).await;
+    let scanned = world.queue.list_state().unwrap();
+    assert_ne!(scanned, start);
+    scan(&world, "w", vec![plugin("a", "1")]).await;
+    assert_eq!(world.queue.list_state().unwrap(), scanned);
+    world.queue.attach("ada", BTreeSet::new()).await.unwrap();
+    assert_ne!(world.queue.list_state().unwrap(), scanned);
 }

@@ -1,0 +1,1 @@
+UPDATE catalogue SET choices = choices + 1

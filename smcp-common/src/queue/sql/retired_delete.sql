@@ -1,0 +1,1 @@
+DELETE FROM retired_tools WHERE name = ?1

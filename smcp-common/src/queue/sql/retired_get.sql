@@ -1,0 +1,1 @@
+SELECT plugin, retired_at FROM retired_tools WHERE name = ?1

@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::Log;
 
-const QUIET: &str = "rmcp=warn,apalis=warn,apalis_core=warn,hyper=warn,hyper_util=warn";
+/// rmcp's service reports as an error that a client which has gone cannot be answered.
+const QUIET: &str =
+    "rmcp=warn,rmcp::service=off,apalis=warn,apalis_core=warn,hyper=warn,hyper_util=warn";
 
 /// A filter that cannot be read.
 #[derive(Debug, thiserror::Error)]

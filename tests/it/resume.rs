@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::http::{Session, Transport, request, send};
 use crate::proxy::{Cut, Proxy};
-use crate::world::{World, eventually};
+use crate::world::{Client, World, eventually};
 
 /// A call of which everything is heard, and where the client is in its answer.
 #[derive(Debug, Default)]
@@ -143,6 +143,23 @@ async fn a_connection_may_break_at_every_event_of_a_call() {
             (8, 8),
             "{name}: {progress:?}"
         );
+    }
+}
+
+/// The official client of Rust, which comes back by itself.
+#[tokio::test]
+async fn a_client_that_comes_back_notices_nothing() {
+    let (world, _roles) = World::running();
+    let target = world.url().replace("http://", "");
+    for cut in [Cut::AfterEvents(1), Cut::AfterEvents(4), Cut::EveryEvent] {
+        let journal = world.path(&format!("{cut:?}"));
+        let proxy = Proxy::start(&target, cut);
+        let client = Client::at(&proxy.url()).await;
+        let steps = json!({"count": 2, "seconds": 0.05, "journal": journal});
+        let answer = client.call("sleepy__steps", steps).await;
+        assert_eq!(answer.is_error, Some(false), "{cut:?}: {answer:?}");
+        assert!(proxy.cuts() >= 1, "{cut:?}: nothing was cut");
+        assert_eq!(starts(&journal), 1, "{cut:?}");
     }
 }
 

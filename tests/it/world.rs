@@ -249,8 +249,7 @@ impl World {
 
     /// An MCP client over Streamable HTTP: rmcp's own.
     pub(crate) async fn client(&self) -> Client {
-        let transport = StreamableHttpClientTransport::from_uri(format!("{}/mcp", self.url()));
-        Client(().serve(transport).await.unwrap())
+        Client::at(&self.url()).await
     }
 
     /// Waits until a worker has described the plugins.
@@ -360,6 +359,12 @@ impl Drop for Role {
 pub(crate) struct Client(pub(crate) RunningService<RoleClient, ()>);
 
 impl Client {
+    /// A client of whatever is at this address.
+    pub(crate) async fn at(url: &str) -> Self {
+        let transport = StreamableHttpClientTransport::from_uri(format!("{url}/mcp"));
+        Self(().serve(transport).await.unwrap())
+    }
+
     /// Calls a tool; a protocol error fails the test.
     pub(crate) async fn call(&self, tool: &'static str, arguments: Value) -> CallToolResult {
         let arguments: Map<String, Value> = serde_json::from_value(arguments).unwrap();

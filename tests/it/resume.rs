@@ -245,7 +245,7 @@ async fn a_call_can_be_taken_back_from_another_api() {
     assert_eq!(job["cancel"]["reason"], "no need");
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[tokio::test]
 async fn a_stopping_api_says_when_to_come_back() {
     let mut world = World::new();
     let api = world.api();

@@ -1,17 +1,17 @@
 //! The tools of plugins as the API serves them: read from the catalogue, ready to validate arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
-use smcp_common::plugin::{Tool, normalise};
+use smcp_common::plugin::{Tool, ToolName, normalise};
 use smcp_common::queue::{Queue, QueueError};
 
 use crate::refusal::Refusal;
 
 /// The tools, read again when the catalogue has changed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ToolTable(Mutex<Arc<Tools>>);
 
 /// The tools of one version of the catalogue, by name.
@@ -19,7 +19,11 @@ pub struct ToolTable(Mutex<Arc<Tools>>);
 pub struct Tools {
     version: i64,
     tools: BTreeMap<String, PluginTool>,
+    aliases: Aliases,
 }
+
+/// The operator's names for tools, each with the tool's own.
+type Aliases = Arc<BTreeMap<String, ToolName>>;
 
 /// A plugin's tool that can be called.
 #[derive(Debug)]
@@ -32,6 +36,15 @@ pub struct PluginTool {
 }
 
 impl ToolTable {
+    /// No tools yet; `aliases` are other names for those that will come.
+    pub fn new(aliases: BTreeMap<String, ToolName>) -> Self {
+        let tools = Tools {
+            aliases: Arc::new(aliases),
+            ..Tools::default()
+        };
+        Self(Mutex::new(Arc::new(tools)))
+    }
+
     /// The tools of the current catalogue.
     ///
     /// # Errors
@@ -42,14 +55,14 @@ impl ToolTable {
         if known.version == version {
             return Ok(known);
         }
-        let tools = Arc::new(Tools::read(queue)?);
+        let tools = Arc::new(Tools::read(queue, &known.aliases)?);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&tools);
         Ok(tools)
     }
 }
 
 impl Tools {
-    fn read(queue: &Queue) -> Result<Self, QueueError> {
+    fn read(queue: &Queue, aliases: &Aliases) -> Result<Self, QueueError> {
         let catalogue = queue.catalogue()?;
         let all = catalogue
             .plugins
@@ -61,29 +74,54 @@ impl Tools {
         Ok(Self {
             version: catalogue.version,
             tools,
+            aliases: Arc::clone(aliases),
         })
     }
 
-    /// The tool of that name; `plugin.command`, as older clients write it, means `plugin__command`.
+    /// The tool of that name: its own, an alias, or `plugin.command`, as older clients write `plugin__command`.
     pub fn find(&self, name: &str) -> Option<&PluginTool> {
-        self.tools
-            .get(name)
+        self.named(name)
             .or_else(|| self.tools.get(&name.replacen('.', "__", 1)))
     }
 
-    /// All tools, by name.
-    pub fn all(&self) -> impl Iterator<Item = &PluginTool> {
-        self.tools.values()
+    /// The tool of exactly that name, its own or an alias.
+    pub fn named(&self, name: &str) -> Option<&PluginTool> {
+        let aliased = || self.tools.get(self.aliased(name)?);
+        self.tools.get(name).or_else(aliased)
     }
 
-    /// The names of all tools, sorted.
+    /// The own name of the tool of exactly that name; what is no tool stays as it is.
+    pub fn own_name(&self, name: String) -> String {
+        let tool = self.named(&name);
+        tool.map_or(name, |tool| tool.tool.name.to_string())
+    }
+
+    /// The own name of the tool that an alias stands for, whether or not there is such a tool.
+    pub fn aliased(&self, alias: &str) -> Option<&str> {
+        self.aliases.get(alias).map(ToolName::as_str)
+    }
+
+    /// All tools, each under the names that callers are shown: its aliases, else its own.
+    pub fn listed(&self) -> impl Iterator<Item = (&str, &PluginTool)> {
+        // A tool's own name wins over an alias that is spelled the same, which is of no effect then.
+        let in_effect = |alias: &str| !self.tools.contains_key(alias);
+        let aliases: Vec<_> = self
+            .aliases
+            .iter()
+            .filter(|(alias, _)| in_effect(alias))
+            .filter_map(|(alias, tool)| Some((alias.as_str(), self.tools.get(tool.as_str())?)))
+            .collect();
+        let renamed: BTreeSet<_> = aliases.iter().map(|(_, tool)| &tool.tool.name).collect();
+        let own = self.tools.iter().map(|(name, tool)| (name.as_str(), tool));
+        let own: Vec<_> = own
+            .filter(|(_, tool)| !renamed.contains(&tool.tool.name))
+            .collect();
+        own.into_iter().chain(aliases)
+    }
+
+    /// The own names of all tools, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tools.keys().map(String::as_str)
-    }
-
-    /// Whether there is a tool of exactly that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.tools.contains_key(name)
     }
 
     /// How many there are.

@@ -1,6 +1,6 @@
 //! ⑨ The answer: what a tool call returns for a job that has ended, made of its row and its output.
 
-use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
+use rmcp::model::{CallToolResult, ContentBlock, ResultType};
 use serde_json::{Value, json};
 use smcp_common::job::{Failure, Job, JobId, StateName, code};
 use smcp_common::plugin::Output;
@@ -31,7 +31,8 @@ pub async fn answer(app: &App, id: &JobId) -> Result<Option<CallToolResult>, Ref
     } else {
         failure(&job)
     };
-    result.meta = Some(job_meta(id));
+    let meta = result.meta.get_or_insert_default();
+    meta.0.insert(JOB_META.to_owned(), Value::from(id.as_str()));
     Ok(Some(result))
 }
 
@@ -49,12 +50,6 @@ pub fn value(value: Value) -> CallToolResult {
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(value);
     result
-}
-
-fn job_meta(id: &JobId) -> MetaObject {
-    let mut meta = MetaObject::new();
-    meta.0.insert(JOB_META.to_owned(), Value::from(id.as_str()));
-    meta
 }
 
 async fn success(app: &App, job: &Job) -> Result<CallToolResult, Refusal> {
@@ -75,9 +70,7 @@ async fn success(app: &App, job: &Job) -> Result<CallToolResult, Refusal> {
     Ok(match form {
         Output::Text => CallToolResult::success(vec![ContentBlock::text(text)]),
         Output::Json => structured(job, text),
-        Output::Mcp => {
-            serde_json::from_str(text).unwrap_or_else(|_| broken_promise(job, "an MCP tool result"))
-        }
+        Output::Mcp => whole_result(job, text),
     })
 }
 
@@ -87,6 +80,15 @@ fn structured(job: &Job, text: &str) -> CallToolResult {
     };
     let mut result = CallToolResult::success(vec![ContentBlock::text(text)]);
     result.structured_content = Some(value);
+    result
+}
+
+fn whole_result(job: &Job, text: &str) -> CallToolResult {
+    let Ok(mut result) = serde_json::from_str::<CallToolResult>(text) else {
+        return broken_promise(job, "an MCP tool result");
+    };
+    // Plugins need not know of it, and the newest revision demands it.
+    result.result_type = Some(ResultType::COMPLETE);
     result
 }
 

@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelledNotificationParam,
-    CustomRequest, CustomResult, ErrorCode, Implementation, ListToolsResult,
-    PaginatedRequestParams, RequestId, ServerCapabilities, ServerConfig, Tool,
+    CustomRequest, CustomResult, ErrorCode, Implementation, ListPromptsRequestMethod,
+    ListPromptsResult, ListToolsResult, PaginatedRequestParams, RequestId, ServerCapabilities,
+    ServerConfig, Tool,
 };
 use rmcp::service::{NotificationContext, RequestContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -203,6 +204,17 @@ impl ServerHandler for Handler {
                 tracing::error!(job.id = %job, error, "a call that was taken back cannot be stopped");
             }
         }
+    }
+
+    /// There are no prompts; rmcp would answer with an empty list as if there might be some.
+    fn list_prompts(
+        &self,
+        _: Option<PaginatedRequestParams>,
+        _: RequestContext<RoleServer>,
+    ) -> impl Future<Output = Result<ListPromptsResult, ErrorData>> + Send + '_ {
+        std::future::ready(Err(
+            ErrorData::method_not_found::<ListPromptsRequestMethod>(),
+        ))
     }
 
     /// rmcp hands over known methods whose parameters it cannot read, too.

@@ -75,6 +75,14 @@ def failing_job(_):
     error_handling(_)
 
 
+def greet_contact(call):
+    return [text(f"Hello, {call.name}!")]
+
+
+def in_region(call):
+    return [text(f"In {call.region}.")]
+
+
 def text(words):
     return {"type": "text", "text": words}
 
@@ -92,32 +100,71 @@ def report(event):
         os.write(int(descriptor), json.dumps(event).encode() + b"\n")
 
 
-NAME = {"name": "name", "description": "Whom", "required": True}
-SECONDS = {"name": "seconds", "type": "number", "description": "How long", "minimum": 0, "maximum": 60, "required": True}
-LABEL = {"name": "label", "description": "What to call it", "default": "it"}
+def number(description):
+    return {"type": "number", "description": description, "minimum": 0, "maximum": 60}
+
+
+def takes(properties, *required, **more):
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False, **more}
+
+
+def words(description, **more):
+    return {"type": "string", "description": description, **more}
+
+
+NOTHING = takes({})
+CONTACT = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    **takes(
+        {
+            "name": {"type": "string"},
+            "address": {"$ref": "#/$defs/address"},
+            "contactMethod": {"type": "string", "enum": ["phone", "email"]},
+            "phone": {"type": "string"},
+            "email": {"type": "string"},
+        }
+    ),
+    "$defs": {
+        "address": {
+            "$anchor": "addressDef",
+            "type": "object",
+            "properties": {"street": {"type": "string"}, "city": {"type": "string"}},
+        }
+    },
+    "allOf": [{"anyOf": [{"required": ["phone"]}, {"required": ["email"]}]}],
+    "if": {"properties": {"contactMethod": {"const": "phone"}}, "required": ["contactMethod"]},
+    "then": {"required": ["phone"]},
+    "else": {"required": ["email"]},
+}
 
 COMMANDS = {
-    "test_simple_text": (simple_text, "Answers with a text."),
-    "test_image_content": (image_content, "Answers with an image."),
-    "test_audio_content": (audio_content, "Answers with a sound."),
-    "test_embedded_resource": (embedded_resource, "Answers with a resource."),
-    "test_multiple_content_types": (multiple_content_types, "Answers with a text, an image and a resource."),
-    "test_error_handling": (error_handling, "Fails."),
-    "test_tool_with_progress": (tool_with_progress, "Reports progress three times."),
-    "test_tool_with_logging": (logging_tool, "Logs three lines."),
-    "test_logging_tool": (logging_tool, "Logs three lines."),
-    "test_reconnection": (reconnection, "Takes a second."),
-    "greet": (greet, "Greets somebody.", NAME),
-    "slow_compute": (slow_compute, "Takes as long as it is told.", SECONDS, LABEL),
-    "failing_job": (failing_job, "Fails after a second."),
+    "test_simple_text": (simple_text, "Answers with a text.", NOTHING),
+    "test_image_content": (image_content, "Answers with an image.", NOTHING),
+    "test_audio_content": (audio_content, "Answers with a sound.", NOTHING),
+    "test_embedded_resource": (embedded_resource, "Answers with a resource.", NOTHING),
+    "test_multiple_content_types": (multiple_content_types, "Answers with a text, an image and a resource.", NOTHING),
+    "test_error_handling": (error_handling, "Fails.", NOTHING),
+    "test_tool_with_progress": (tool_with_progress, "Reports progress three times.", NOTHING),
+    "test_tool_with_logging": (logging_tool, "Logs three lines.", NOTHING),
+    "test_logging_tool": (logging_tool, "Logs three lines.", NOTHING),
+    "test_reconnection": (reconnection, "Takes a second.", NOTHING),
+    "json_schema_2020_12_tool": (greet_contact, "Greets a contact.", CONTACT),
+    "region": (in_region, "Says where.", takes({"region": words("Where", **{"x-mcp-header": "Region"})}, "region")),
+    "greet": (greet, "Greets somebody.", takes({"name": words("Whom")}, "name")),
+    "slow_compute": (
+        slow_compute,
+        "Takes as long as it is told.",
+        takes({"seconds": number("How long"), "label": words("What to call it", default="it")}, "seconds"),
+    ),
+    "failing_job": (failing_job, "Fails after a second.", NOTHING),
 }
 
 
 def describe():
     commands = [
-        {"name": name, "description": description, "parameters": parameters, "output": "mcp", "parallel": True,
+        {"name": name, "description": description, "input_schema": schema, "output": "mcp", "parallel": True,
          "effect": "read_only"}
-        for name, (_, description, *parameters) in COMMANDS.items()
+        for name, (_, description, schema) in COMMANDS.items()
     ]
     return {"contract_version": "1.0", "plugin": {"name": "conformance", "version": "1.0.0"}, "commands": commands}
 
@@ -127,10 +174,10 @@ def main():
         return print(json.dumps(describe()))
     parser = argparse.ArgumentParser()
     commands = parser.add_subparsers(dest="command", required=True)
-    for name, (_, description, *parameters) in COMMANDS.items():
+    for name, (_, description, schema) in COMMANDS.items():
         command = commands.add_parser(name, help=description)
-        for parameter in parameters:
-            command.add_argument(f"--{parameter['name']}", type=float if parameter.get("type") == "number" else str)
+        for parameter, property in schema["properties"].items():
+            command.add_argument(f"--{parameter}", type=float if property.get("type") == "number" else str)
     call = parser.parse_args()
     print(json.dumps({"content": COMMANDS[call.command][0](call)}))
 

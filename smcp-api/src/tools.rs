@@ -18,7 +18,7 @@ pub struct ToolTable(Mutex<Arc<Tools>>);
 #[derive(Debug, Default)]
 pub struct Tools {
     version: i64,
-    tools: BTreeMap<String, PluginTool>,
+    by_name: BTreeMap<String, PluginTool>,
     aliases: Aliases,
 }
 
@@ -68,12 +68,12 @@ impl Tools {
             .plugins
             .into_iter()
             .flat_map(|plugin| plugin.tools);
-        let tools = all
+        let by_name = all
             .filter_map(|tool| Some((tool.name.to_string(), PluginTool::new(tool)?)))
             .collect();
         Ok(Self {
             version: catalogue.version,
-            tools,
+            by_name,
             aliases: Arc::clone(aliases),
         })
     }
@@ -81,13 +81,13 @@ impl Tools {
     /// The tool of that name: its own, an alias, or `plugin.command`, as older clients write `plugin__command`.
     pub fn find(&self, name: &str) -> Option<&PluginTool> {
         self.named(name)
-            .or_else(|| self.tools.get(&name.replacen('.', "__", 1)))
+            .or_else(|| self.by_name.get(&name.replacen('.', "__", 1)))
     }
 
     /// The tool of exactly that name, its own or an alias.
     pub fn named(&self, name: &str) -> Option<&PluginTool> {
-        let aliased = || self.tools.get(self.aliased(name)?);
-        self.tools.get(name).or_else(aliased)
+        let aliased = || self.by_name.get(self.aliased(name)?);
+        self.by_name.get(name).or_else(aliased)
     }
 
     /// The own name of the tool of exactly that name; what is no tool stays as it is.
@@ -104,15 +104,18 @@ impl Tools {
     /// All tools, each under the names that callers are shown: its aliases, else its own.
     pub fn listed(&self) -> impl Iterator<Item = (&str, &PluginTool)> {
         // A tool's own name wins over an alias that is spelled the same, which is of no effect then.
-        let in_effect = |alias: &str| !self.tools.contains_key(alias);
+        let in_effect = |alias: &str| !self.by_name.contains_key(alias);
         let aliases: Vec<_> = self
             .aliases
             .iter()
             .filter(|(alias, _)| in_effect(alias))
-            .filter_map(|(alias, tool)| Some((alias.as_str(), self.tools.get(tool.as_str())?)))
+            .filter_map(|(alias, tool)| Some((alias.as_str(), self.by_name.get(tool.as_str())?)))
             .collect();
         let renamed: BTreeSet<_> = aliases.iter().map(|(_, tool)| &tool.tool.name).collect();
-        let own = self.tools.iter().map(|(name, tool)| (name.as_str(), tool));
+        let own = self
+            .by_name
+            .iter()
+            .map(|(name, tool)| (name.as_str(), tool));
         let own: Vec<_> = own
             .filter(|(_, tool)| !renamed.contains(&tool.tool.name))
             .collect();
@@ -121,12 +124,12 @@ impl Tools {
 
     /// The own names of all tools, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.tools.keys().map(String::as_str)
+        self.by_name.keys().map(String::as_str)
     }
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.tools.len()
+        self.by_name.len()
     }
 }
 

@@ -49,7 +49,7 @@ def tool_with_progress(_):
     return [text("Three reports of progress were made.")]
 
 
-def logging_tool(_):
+def tool_with_logging(_):
     for line in ("Tool execution started", "Tool processing data", "Tool execution completed"):
         print(line, file=sys.stderr)
         time.sleep(0.05)
@@ -145,8 +145,7 @@ COMMANDS = {
     "test_multiple_content_types": (multiple_content_types, "Answers with a text, an image and a resource.", NOTHING),
     "test_error_handling": (error_handling, "Fails.", NOTHING),
     "test_tool_with_progress": (tool_with_progress, "Reports progress three times.", NOTHING),
-    "test_tool_with_logging": (logging_tool, "Logs three lines.", NOTHING),
-    "test_logging_tool": (logging_tool, "Logs three lines.", NOTHING),
+    "test_tool_with_logging": (tool_with_logging, "Logs three lines.", NOTHING),
     "test_reconnection": (reconnection, "Takes a second.", NOTHING),
     "json_schema_2020_12_tool": (greet_contact, "Greets a contact.", CONTACT),
     "region": (in_region, "Says where.", takes({"region": words("Where", **{"x-mcp-header": "Region"})}, "region")),

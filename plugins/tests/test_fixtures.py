@@ -31,7 +31,7 @@ class Discovery(unittest.TestCase):
         for plugin, commands in {
             "sleepy": 3,
             "sleepy2": 3,
-            "awkward": 15,
+            "awkward": 16,
             "content": 11,
             "shellcli": 2,
             "broken": 2,

@@ -34,7 +34,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use smcp_common::clock::{Clock as _, SystemClock};
-use smcp_common::config::{Config, Secret};
+use smcp_common::config::{Config, ConfigError, Secret};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
 use tokio_util::sync::CancellationToken;
@@ -62,6 +62,9 @@ pub enum ApiError {
     /// It may not or cannot listen there.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// An alias cannot be given.
+    #[error(transparent)]
+    Alias(#[from] ConfigError),
     /// An allowed host or origin cannot be read.
     #[error(transparent)]
     Origin(#[from] origin::BadEntry),
@@ -85,7 +88,10 @@ impl ApiError {
     /// The exit status of a process that ends by it: 2 where a guard or bad settings refuse, else 1.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Bind(BindError::Refused(_)) | Self::Origin(_) | Self::Profiles(_) => 2,
+            Self::Bind(BindError::Refused(_))
+            | Self::Alias(_)
+            | Self::Origin(_)
+            | Self::Profiles(_) => 2,
             Self::Open(_) | Self::Queue(_) | Self::Bind(_) | Self::Files { .. } => 1,
         }
     }
@@ -100,6 +106,7 @@ pub async fn run(
     shutdown: Shutdown,
     announce: impl FnOnce(SocketAddr),
 ) -> Result<(), ApiError> {
+    builtin::check_aliases(&config.aliases)?;
     let files = |what, path: &std::path::Path| {
         let path = path.to_owned();
         move |source| ApiError::Files { what, path, source }
@@ -153,7 +160,7 @@ pub fn open(config: &Config, drain: CancellationToken) -> Result<Arc<App>, ApiEr
     Ok(Arc::new(App {
         watch: Watch::start(queue.clone())?,
         announcer: Announcer::start(queue.clone())?,
-        tools: ToolTable::default(),
+        tools: ToolTable::new(config.aliases.clone()),
         profiles,
         default_timeout: config.plugins.timeout,
         calls: config.calls,

@@ -147,6 +147,10 @@ fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, Refusal> {
 }
 
 fn unknown(tools: &Tools, name: &str) -> Refusal {
+    if let Some(tool) = tools.aliased(name) {
+        let message = format!("'{name}' stands for the tool '{tool}', which is not there.");
+        return Refusal::new("unknown_tool", message);
+    }
     let name: String = name.chars().take(80).collect();
     let plugin = name.split(['.', '_']).next().unwrap_or_default();
     let near: Vec<_> = tools

@@ -1,18 +1,18 @@
 //! The tools of plugins as the API serves them: read from the catalogue, ready to validate arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
-use smcp_common::plugin::{Tool, normalise};
+use smcp_common::plugin::{Tool, ToolName, normalise};
 use smcp_common::queue::{Queue, QueueError};
 
 use crate::output_schema::OutputSchema;
 use crate::refusal::Refusal;
 
 /// The tools, read again when the catalogue has changed.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct ToolTable(Mutex<Arc<Tools>>);
 
 /// The tools of one version of the catalogue, by name.
@@ -21,7 +21,11 @@ pub struct Tools {
     version: i64,
     by_name: BTreeMap<String, PluginTool>,
     problems: Vec<(String, String)>,
+    aliases: Aliases,
 }
+
+/// The operator's names for tools, each with the tool's own.
+type Aliases = Arc<BTreeMap<String, ToolName>>;
 
 /// A plugin's tool that can be called.
 #[derive(Debug)]
@@ -36,6 +40,15 @@ pub struct PluginTool {
 }
 
 impl ToolTable {
+    /// No tools yet; `aliases` are other names for those that will come.
+    pub fn new(aliases: BTreeMap<String, ToolName>) -> Self {
+        let tools = Tools {
+            aliases: Arc::new(aliases),
+            ..Tools::default()
+        };
+        Self(Mutex::new(Arc::new(tools)))
+    }
+
     /// The tools of the current catalogue.
     ///
     /// # Errors
@@ -46,14 +59,14 @@ impl ToolTable {
         if known.version == version {
             return Ok(known);
         }
-        let tools = Arc::new(Tools::read(queue)?);
+        let tools = Arc::new(Tools::read(queue, &known.aliases)?);
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&tools);
         Ok(tools)
     }
 }
 
 impl Tools {
-    fn read(queue: &Queue) -> Result<Self, QueueError> {
+    fn read(queue: &Queue, aliases: &Aliases) -> Result<Self, QueueError> {
         let catalogue = queue.catalogue()?;
         let all = catalogue
             .plugins
@@ -72,6 +85,7 @@ impl Tools {
             version: catalogue.version,
             by_name,
             problems,
+            aliases: Arc::clone(aliases),
         })
     }
 
@@ -81,26 +95,53 @@ impl Tools {
         of_plugin.map(|(_, problem)| problem.as_str())
     }
 
-    /// The tool of that name; `plugin.command`, as older clients write it, means `plugin__command`.
+    /// The tool of that name: its own, an alias, or `plugin.command`, as older clients write `plugin__command`.
     pub fn find(&self, name: &str) -> Option<&PluginTool> {
-        self.by_name
-            .get(name)
+        self.named(name)
             .or_else(|| self.by_name.get(&name.replacen('.', "__", 1)))
     }
 
-    /// All tools, by name.
-    pub fn all(&self) -> impl Iterator<Item = &PluginTool> {
-        self.by_name.values()
+    /// The tool of exactly that name, its own or an alias.
+    pub fn named(&self, name: &str) -> Option<&PluginTool> {
+        let aliased = || self.by_name.get(self.aliased(name)?);
+        self.by_name.get(name).or_else(aliased)
     }
 
-    /// The names of all tools, sorted.
+    /// The own name of the tool of exactly that name; what is no tool stays as it is.
+    pub fn own_name(&self, name: String) -> String {
+        let tool = self.named(&name);
+        tool.map_or(name, |tool| tool.tool.name.to_string())
+    }
+
+    /// The own name of the tool that an alias stands for, whether or not there is such a tool.
+    pub fn aliased(&self, alias: &str) -> Option<&str> {
+        self.aliases.get(alias).map(ToolName::as_str)
+    }
+
+    /// All tools, each under the names that callers are shown: its aliases, else its own.
+    pub fn listed(&self) -> impl Iterator<Item = (&str, &PluginTool)> {
+        // A tool's own name wins over an alias that is spelled the same, which is of no effect then.
+        let in_effect = |alias: &str| !self.by_name.contains_key(alias);
+        let aliases: Vec<_> = self
+            .aliases
+            .iter()
+            .filter(|(alias, _)| in_effect(alias))
+            .filter_map(|(alias, tool)| Some((alias.as_str(), self.by_name.get(tool.as_str())?)))
+            .collect();
+        let renamed: BTreeSet<_> = aliases.iter().map(|(_, tool)| &tool.tool.name).collect();
+        let own = self
+            .by_name
+            .iter()
+            .map(|(name, tool)| (name.as_str(), tool));
+        let own: Vec<_> = own
+            .filter(|(_, tool)| !renamed.contains(&tool.tool.name))
+            .collect();
+        own.into_iter().chain(aliases)
+    }
+
+    /// The own names of all tools, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.by_name.keys().map(String::as_str)
-    }
-
-    /// Whether there is a tool of exactly that name.
-    pub fn has(&self, name: &str) -> bool {
-        self.by_name.contains_key(name)
     }
 
     /// How many there are.

@@ -2,14 +2,17 @@
 //!
 //! [`Config::load`] is pure; [`Environment::of_process`] is the only place that reads the environment.
 
+mod aliases;
 mod environment;
 mod file;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use self::environment::split;
 use self::file::File;
+use crate::plugin::ToolName;
 
 pub use self::environment::{Environment, Secret};
 
@@ -28,6 +31,8 @@ pub struct Config {
     pub calls: Calls,
     /// What the workers run.
     pub plugins: Plugins,
+    /// Other names for tools of plugins; each matches `^[A-Za-z0-9_.-]{1,128}$`.
+    pub aliases: BTreeMap<String, ToolName>,
     /// Which tools agents start with.
     pub profiles: ProfileSettings,
     /// Worker processes that `smcp up` keeps running; at least 1.
@@ -156,6 +161,14 @@ pub enum ConfigError {
         /// What it may be.
         expected: &'static str,
     },
+    /// A name that cannot be given to a tool, or a tool that cannot be named.
+    #[error("aliases.\"{alias}\" {problem}")]
+    Alias {
+        /// The alias.
+        alias: String,
+        /// What it, or its value, must be.
+        problem: String,
+    },
     /// There is no home directory to derive the data directory from.
     #[error("no data directory: set SMCP_DATA_DIR, or HOME")]
     NoDataDirectory,
@@ -232,6 +245,7 @@ impl Config {
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
                 pass_env: file.plugins.pass_env.unwrap_or_default(),
             },
+            aliases: aliases::read(file.aliases)?,
             profiles: ProfileSettings {
                 path: env.text("SMCP_PROFILES").map(PathBuf::from),
                 attach: env.text("SMCP_ATTACH_PROFILE"),

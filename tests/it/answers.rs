@@ -52,6 +52,29 @@ async fn every_end_has_its_words_and_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_whole_result_is_passed_on_and_gets_the_job_beside_its_own_meta() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let image = json!({"type": "image", "data": "AAAA", "mimeType": "image/png"});
+    let printed = json!({
+        "content": [image], "structuredContent": {"n": 1}, "isError": true, "_meta": {"plugin/own": 2},
+    });
+    let answer = client
+        .call("awkward__echo-mcp", json!({"value": printed}))
+        .await;
+    assert_eq!(json!(answer.content[0]), image);
+    assert_eq!(answer.structured_content, Some(json!({"n": 1})));
+    assert_eq!(answer.is_error, Some(true));
+    assert_eq!(json!(answer.meta)["plugin/own"], 2);
+    assert!(job_of(&answer).len() > 8);
+
+    let answer = client
+        .call("awkward__echo-mcp", json!({"value": {"no": "result"}}))
+        .await;
+    assert_eq!(failure_of(&answer).0, "invalid_output");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn d11_no_key_and_no_setting_reaches_a_plugin() {
     let mut world = World::new()
         .with("MCP_API_KEY", "key-of-the-agents")

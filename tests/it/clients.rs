@@ -63,6 +63,43 @@ fn the_python_client(transport: &str) {
     );
 }
 
+#[test]
+fn the_second_python_client_negotiates_the_newest_revision() {
+    let (world, _roles) = World::running();
+    let answers = world.python_2(&json!([
+        {"list": true},
+        {"call": "sleepy__steps", "arguments": {"count": 3, "seconds": 0.05, "label": "x"}, "progress": true},
+        {"call": "demo_math__calculate", "arguments": {"operation": "divide", "a": 1, "b": 0}},
+    ]));
+    let [hello, listed, steps, division] = answers.try_into().unwrap();
+    assert_eq!(hello["connected"]["protocolVersion"], "2026-07-28");
+    assert_eq!(hello["connected"]["capabilities"]["tools"], json!({}));
+    let names = listed["tools"].as_array().unwrap().iter();
+    let names: Vec<_> = names.map(|tool| tool["name"].as_str().unwrap()).collect();
+    assert!(names.is_sorted(), "{names:?}");
+    for name in ["demo_math__calculate", "health", "sleepy__steps"] {
+        assert!(names.contains(&name), "{name} is not among {names:?}");
+    }
+
+    assert_eq!(steps["is_error"], false, "{steps}");
+    let reports = steps["progress"].as_array().unwrap();
+    let counted = |report: &Value| report["progress"].as_f64().unwrap();
+    assert!(
+        reports.iter().map(counted).is_sorted_by(|a, b| a < b),
+        "{reports:?}"
+    );
+    let last = reports
+        .iter()
+        .rfind(|report| report["message"] == "step 3 of 3");
+    assert_eq!(last.unwrap()["total"], 3.0, "{reports:?}");
+    assert!(steps["meta"]["smcp/job"].is_string());
+
+    assert_eq!(division["is_error"], true);
+    assert_eq!(division["structured"]["error"]["code"], "plugin_error");
+    let said = division["text"].as_str().unwrap();
+    assert!(said.contains("division_by_zero"), "{said}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_client_of_rmcp() {
     let (world, _roles) = World::running();

@@ -265,45 +265,57 @@ impl World {
 
     /// Runs the official Python client over `transport` (`sse` or `http`); see `tests/clients/mcp_client.py`.
     pub(crate) fn python(&self, transport: &str, steps: &Value) -> Vec<Value> {
-        let mut child = self.start_python(transport, steps);
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let answers = lines
-            .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
-            .collect();
-        child.wait().unwrap();
-        answers
+        answers(self.start_python(transport, steps))
     }
 
     /// Starts it without waiting.
     pub(crate) fn start_python(&self, transport: &str, steps: &Value) -> Child {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let python = std::env::var_os("SMCP_TEST_PYTHON")
-            .map_or_else(|| root.join("target/test-venv/bin/python"), PathBuf::from);
-        assert!(
-            python.exists(),
-            "{} is missing: ./tests/run makes it",
-            python.display()
-        );
-        let url = format!(
-            "{}/{}",
-            self.url(),
-            if transport == "sse" { "sse" } else { "mcp" }
-        );
-        let mut child = Command::new(python)
-            .arg(root.join("tests/clients/mcp_client.py"))
-            .args(["--url", &url, "--transport", transport])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(steps.to_string().as_bytes())
-            .unwrap();
-        child
+        let path = if transport == "sse" { "sse" } else { "mcp" };
+        let mut client = python("SMCP_TEST_PYTHON", "test-venv", "mcp_client.py");
+        client.args(["--url", &format!("{}/{path}", self.url())]);
+        start(client.args(["--transport", transport]), steps)
     }
+
+    /// Runs the second generation of that client over Streamable HTTP; see `tests/clients/mcp_client_2.py`.
+    pub(crate) fn python_2(&self, steps: &Value) -> Vec<Value> {
+        let mut client = python("SMCP_TEST_PYTHON_2", "test-venv-2", "mcp_client_2.py");
+        let client = client.args(["--url", &format!("{}/mcp", self.url())]);
+        answers(start(client, steps))
+    }
+}
+
+/// A script in `tests/clients` under the interpreter that `variable` names, else that of an environment below `target`.
+fn python(variable: &str, environment: &str, script: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let interpreter = root.join("target").join(environment).join("bin/python");
+    let interpreter = std::env::var_os(variable).map_or(interpreter, PathBuf::from);
+    assert!(
+        interpreter.exists(),
+        "{} is missing: ./tests/run makes it",
+        interpreter.display()
+    );
+    let mut client = Command::new(interpreter);
+    client.arg(root.join("tests/clients").join(script));
+    client
+}
+
+/// Starts a client with steps on its standard input.
+fn start(client: &mut Command, steps: &Value) -> Child {
+    let client = client.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = client.spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(steps.to_string().as_bytes()).unwrap();
+    child
+}
+
+/// What a client prints until its end, line by line.
+fn answers(mut client: Child) -> Vec<Value> {
+    let lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    let answers = lines
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect();
+    client.wait().unwrap();
+    answers
 }
 
 impl Drop for World {

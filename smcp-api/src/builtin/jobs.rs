@@ -119,11 +119,12 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
             }
         }
     };
+    let tools = app.tools.current(&app.queue)?;
     let jobs = app
         .queue
         .jobs(Filter {
             state,
-            tool,
+            tool: tool.map(|name| tools.own_name(name)),
             lane,
             agent,
             limit,

@@ -9,6 +9,7 @@ mod submit;
 
 pub(crate) use self::jobs::find as find_job;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -17,6 +18,8 @@ use jsonschema::Validator;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use smcp_common::config::ConfigError;
+use smcp_common::plugin::ToolName;
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -93,6 +96,27 @@ impl Builtin {
 /// The built-in tool of that name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
     BUILTINS.iter().find(|tool| tool.name == name)
+}
+
+/// Makes sure that no alias takes or renames a built-in tool.
+///
+/// # Errors
+/// [`ConfigError::Alias`] for the first one that does.
+pub fn check_aliases(aliases: &BTreeMap<String, ToolName>) -> Result<(), ConfigError> {
+    for (alias, tool) in aliases {
+        let problem = if find(alias).is_some() {
+            "must not be the name of a built-in tool".to_owned()
+        } else if find(tool.as_str()).is_some() {
+            format!("must name a plugin's tool, but {tool} is a built-in one")
+        } else {
+            continue;
+        };
+        return Err(ConfigError::Alias {
+            alias: alias.clone(),
+            problem,
+        });
+    }
+    Ok(())
 }
 
 /// What `tools/list` says of the built-in tools.
@@ -196,6 +220,26 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn built_in_tools_keep_their_names() {
+        let checked = |alias: &str, tool: &str| {
+            check_aliases(&BTreeMap::from([(alias.to_owned(), tool.parse().unwrap())]))
+                .map_err(|error| error.to_string())
+        };
+        assert_eq!(checked("jobs", "jobs_of__mine"), Ok(()));
+        assert_eq!(
+            checked("health", "people__health"),
+            Err(r#"aliases."health" must not be the name of a built-in tool"#.to_owned())
+        );
+        assert_eq!(
+            checked("work", "jobs__list"),
+            Err(
+                r#"aliases."work" must name a plugin's tool, but jobs__list is a built-in one"#
+                    .to_owned()
+            )
+        );
+    }
 
     #[test]
     fn every_schema_can_be_used_and_every_parameter_is_described() {

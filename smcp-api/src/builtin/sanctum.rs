@@ -81,13 +81,19 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         .filter(|tool| attached.has(tool))
         .map(ToOwned::to_owned)
         .collect();
-    let named = tool.into_iter().chain(tools);
+    // Agents are shown aliases, so they may name those.
+    let named = tool
+        .into_iter()
+        .chain(tools)
+        .map(|name| available.own_name(name));
     match action {
         Action::Help => Ok(help(app, &intent)),
         Action::ListAvailable => Ok(json!({"tools": available.names().collect::<Vec<_>>()})),
         Action::ListAttached => Ok(json!({"tools": with_governor(attached)})),
         Action::Attach => {
-            let known: Vec<_> = named.filter(|name| available.has(name)).collect();
+            let known: Vec<_> = named
+                .filter(|name| available.named(name).is_some())
+                .collect();
             attached.extend(known.iter().cloned());
             app.queue.attach(&caller.agent, attached.clone()).await?;
             Ok(json!({"attached": known, "attached_set": with_governor(attached)}))

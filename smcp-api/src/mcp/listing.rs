@@ -19,8 +19,11 @@ use crate::tools::PluginTool;
 pub(super) fn tools(app: &App, caller: &Caller) -> Result<Vec<Tool>, Refusal> {
     let attached = Attached::of(app, caller)?;
     let plugins = app.tools.current(&app.queue)?;
-    let is_attached = |tool: &&PluginTool| attached.has(tool.tool.name.as_str());
-    let mut tools: Vec<_> = plugins.all().filter(is_attached).map(of_plugin).collect();
+    let mut tools: Vec<_> = plugins
+        .listed()
+        .filter(|(_, tool)| attached.has(tool.tool.name.as_str()))
+        .map(|(name, tool)| of_plugin(name, tool))
+        .collect();
     tools.extend(builtin::definitions(app)?);
     tools.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tools)
@@ -74,10 +77,11 @@ pub(super) fn tool(app: &App, name: &str) -> Option<Tool> {
         .current(&app.queue)
         .ok()?
         .find(name)
-        .map(of_plugin)
+        .map(|tool| of_plugin(name, tool))
 }
 
-fn of_plugin(tool: &PluginTool) -> Tool {
+/// A plugin's tool as `name`, which may be an alias.
+fn of_plugin(name: &str, tool: &PluginTool) -> Tool {
     let PluginTool {
         tool,
         input_schema,
@@ -85,7 +89,7 @@ fn of_plugin(tool: &PluginTool) -> Tool {
         ..
     } = tool;
     let mut listed = Tool::new(
-        tool.name.to_string(),
+        name.to_owned(),
         tool.description.clone(),
         Arc::new(input_schema.clone()),
     );

@@ -1,5 +1,7 @@
 //! The shape of `smcp.toml`. An unknown key is an error: a misspelt setting must not be silently ignored.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 
 #[derive(Debug, Default, Deserialize)]
@@ -11,6 +13,7 @@ pub(super) struct File {
     pub(super) plugins: Plugins,
     pub(super) workers: Workers,
     pub(super) log: Log,
+    pub(super) aliases: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -98,6 +98,32 @@ fn what_is_wrong_is_named() {
 }
 
 #[test]
+fn an_alias_is_a_name_that_the_protocol_knows_for_a_tool_that_can_exist() {
+    let read = |file: &str| load(&format!("[aliases]\n{file}"), &[], &Flags::default());
+    let aliases = read("greet = 'people__say-hello'\n'v1.greet-2' = 'people__greet'\n")
+        .unwrap()
+        .aliases;
+    let pairs: Vec<_> = aliases
+        .iter()
+        .map(|(a, t)| (a.as_str(), t.as_str()))
+        .collect();
+    assert_eq!(
+        pairs,
+        [
+            ("greet", "people__say-hello"),
+            ("v1.greet-2", "people__greet")
+        ]
+    );
+    let long = "x".repeat(128);
+    assert!(read(&format!("{long} = 'a__b'")).is_ok());
+    let said = |file: &str| read(file).unwrap_err().to_string();
+    assert!(said(&format!("{long}x = 'a__b'")).contains("must match"));
+    insta::assert_snapshot!(said("'say hello' = 'a__b'"), @r#"aliases."say hello" must match ^[A-Za-z0-9_.-]{1,128}$"#);
+    insta::assert_snapshot!(said("'' = 'a__b'"), @r#"aliases."" must match ^[A-Za-z0-9_.-]{1,128}$"#);
+    insta::assert_snapshot!(said("hello = 'a.b'"), @r#"aliases."hello" must be the name of a plugin's tool: tool name 'a.b' has the character '.', but must match ^[a-zA-Z0-9_-]{1,64}$"#);
+}
+
+#[test]
 fn the_example_file_states_the_defaults() {
     let example = include_str!("../../../deploy/smcp.example.toml");
     assert_eq!(

@@ -42,6 +42,7 @@ pub fn tools(plugin: &str, help_text: &str) -> (Vec<Tool>, Vec<Problem>) {
                 description: Tool::default_description(plugin, &command),
                 command,
                 parameters: Vec::new(),
+                own_schema: None,
                 open: true,
                 annotations: Annotations::default(),
                 timeout_ms: None,

@@ -5,9 +5,12 @@ use serde_json::{Map, Value, json};
 use super::{Kind, Parameter, Tool};
 
 impl Tool {
-    /// The JSON Schema of the tool's arguments. The same tool has the same schema, byte for byte: everything is in
+    /// The JSON Schema of the tool's arguments: its own, or one made of its parameters. The same tool has the same schema, byte for byte: everything is in
     /// declared order.
     pub fn input_schema(&self) -> Value {
+        if let Some(schema) = &self.own_schema {
+            return schema.clone();
+        }
         let properties: Map<_, _> = self
             .parameters
             .iter()

@@ -20,6 +20,9 @@ pub struct Tool {
     pub description: String,
     /// What it takes, in declared order. No two of them differ only in `-` and `_`.
     pub parameters: Vec<Parameter>,
+    /// The JSON Schema of the arguments where the plugin declares that itself; `parameters` are its properties then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_schema: Option<Value>,
     /// Whether anything may be passed, since the plugin declares no parameters.
     pub open: bool,
     /// What the plugin tells clients about the tool.

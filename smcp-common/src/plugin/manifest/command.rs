@@ -18,6 +18,7 @@ pub(super) struct Command {
     pub(super) name: String,
     description: Option<String>,
     parameters: Vec<Parameter>,
+    own_schema: Option<Value>,
     annotations: Annotations,
     timeout_ms: Option<u64>,
     effect: Effect,
@@ -37,7 +38,10 @@ impl Command {
             .string("description")
             .filter(|text| !text.is_empty())
             .map(str::to_owned);
-        let parameters = parameters(&mut fields);
+        let (own_schema, parameters) = match super::input::read(&mut fields) {
+            Some((schema, parameters)) => (Some(schema), parameters),
+            None => (None, parameters(&mut fields)),
+        };
         let annotations = annotations(&mut fields);
         let effect = fields
             .one_of("effect", &EFFECTS, Effect::as_str)
@@ -53,6 +57,7 @@ impl Command {
             name: name?,
             description,
             parameters,
+            own_schema,
             annotations: annotations.hinting(effect),
             timeout_ms,
             effect,
@@ -74,6 +79,7 @@ impl Command {
                 .unwrap_or_else(|| Tool::default_description(plugin, &self.name)),
             command: self.name,
             parameters: self.parameters,
+            own_schema: self.own_schema,
             open: false,
             annotations: self.annotations,
             timeout_ms: self.timeout_ms,
@@ -87,10 +93,11 @@ impl Command {
     }
 }
 
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "name",
     "description",
     "parameters",
+    "input_schema",
     "annotations",
     "timeout_seconds",
     "retry",

@@ -3,6 +3,7 @@
 
 mod command;
 mod fields;
+mod input;
 mod parameter;
 #[cfg(test)]
 pub(super) mod tests;

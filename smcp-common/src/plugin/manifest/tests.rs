@@ -48,7 +48,7 @@ fn warnings(document: &Value) -> Vec<String> {
 }
 
 /// The one problem of a manifest with one command, which is `command`.
-fn command_problem(command: &Value) -> String {
+pub(in crate::plugin) fn command_problem(command: &Value) -> String {
     problems(&json!({"commands": [command]}))
 }
 

@@ -69,6 +69,7 @@ CONTRACT = {
         command("environment"),
         command("argv", *ARGV),
         command("echo-json", {"name": "value", "type": "object", "required": True}),
+        command("echo-mcp", {"name": "value", "type": "object", "required": True}) | {"output": "mcp"},
     ],
 }
 
@@ -163,6 +164,10 @@ def environment(_):
 
 def echo_json(options):
     print(json.dumps(json.loads(options["value"])))
+
+
+def echo_mcp(options):
+    echo_json(options)
 
 
 def write_pid(options):

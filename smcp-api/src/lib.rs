@@ -105,34 +105,11 @@ pub async fn run(
     let key_file = config.operator_key_file();
     let operator_key = operator_key::read_or_make(&key_file)
         .map_err(files("cannot make the operator's key", &key_file))?;
-    let settings = &config.profiles;
-    let profiles = Profiles::load(
-        settings.path.as_deref(),
-        settings.attach.as_deref(),
-        settings.admin_prefix.as_deref(),
-    )?;
     let http = http_config(&config, &operator_key);
     // Before the database is touched: a second API on this port must not do anything.
     let bound = serve::bind(&http).await?;
 
-    let clock = Arc::new(SystemClock);
-    let options = Options {
-        path: config.database.clone(),
-        durability: Durability::Full,
-        commit: Commit::Grouped,
-        wake: Wake::Auto,
-        check: true,
-    };
-    let queue = Queue::open(&options, clock.clone())?;
-    let app = Arc::new(App {
-        watch: Watch::start(queue.clone())?,
-        tools: ToolTable::default(),
-        profiles,
-        default_timeout: config.plugins.timeout,
-        started_at: clock.now(),
-        counters: Counters::default(),
-        queue,
-    });
+    let app = open(&config, true)?;
     let readiness = Readiness::new({
         let app = Arc::clone(&app);
         move || std::future::ready(not_ready(&app))
@@ -144,6 +121,38 @@ pub async fn run(
     bound.serve(router, shutdown.drain).await;
     tracing::info!("API stopped");
     Ok(())
+}
+
+/// Opens the queue and reads what every call goes by; must be called inside a tokio runtime. `check` looks through the
+/// pages of the database first, which takes the longer the larger it is.
+///
+/// # Errors
+/// [`ApiError`] for a database or a profile file that cannot be used.
+pub fn open(config: &Config, check: bool) -> Result<Arc<App>, ApiError> {
+    let settings = &config.profiles;
+    let profiles = Profiles::load(
+        settings.path.as_deref(),
+        settings.attach.as_deref(),
+        settings.admin_prefix.as_deref(),
+    )?;
+    let clock = Arc::new(SystemClock);
+    let options = Options {
+        path: config.database.clone(),
+        durability: Durability::Full,
+        commit: Commit::Grouped,
+        wake: Wake::Auto,
+        check,
+    };
+    let queue = Queue::open(&options, clock.clone())?;
+    Ok(Arc::new(App {
+        watch: Watch::start(queue.clone())?,
+        tools: ToolTable::default(),
+        profiles,
+        default_timeout: config.plugins.timeout,
+        started_at: clock.now(),
+        counters: Counters::default(),
+        queue,
+    }))
 }
 
 fn http_config(config: &Config, operator_key: &str) -> HttpConfig {

@@ -7,7 +7,7 @@
 mod attempt;
 mod lease;
 pub mod plugin;
-mod presence;
+pub mod presence;
 pub mod sandbox;
 mod scan;
 pub mod work;

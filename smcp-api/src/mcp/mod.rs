@@ -1,4 +1,4 @@
-//! MCP: the server itself, and the two HTTP transports that carry it.
+//! MCP: the server itself, and the transports that carry it.
 
 pub mod handler;
 mod legacy_session;
@@ -7,6 +7,7 @@ mod listing;
 mod message;
 mod progress;
 mod session_owner;
+pub mod stdio;
 pub mod streamable_http;
 
 pub use legacy_session::DeliveryError;

@@ -40,14 +40,14 @@ async fn converse(config: &Config, flags: Flags, workers: Option<u16>) -> anyhow
         Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
     let app = smcp_api::open(config, false)?;
     let queue = app.queue.clone();
-    let comes = match workers {
-        Some(workers) => workers > 0,
-        None => !others_work(&queue),
-    };
     let terms = Terms {
         max_line_bytes: config.http.max_body_bytes,
-        // A worker of ours looks at its plugins when it starts.
-        after_scan: if comes { queue.catalogue()?.wanted } else { 0 },
+        after_scan: match workers {
+            Some(0) => None,
+            None if others_work(&queue) => Some(0),
+            // A worker of ours looks at its plugins when it starts.
+            Some(_) | None => Some(queue.catalogue()?.wanted),
+        },
     };
     // Workers have yet to do what the session waits for when it is told to end.
     let served = Shutdown::default();

@@ -31,5 +31,6 @@ mod output;
 mod processes;
 mod progress;
 mod reload;
+mod stdio;
 mod up;
 mod world;

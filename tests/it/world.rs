@@ -258,7 +258,7 @@ impl World {
         });
     }
 
-    /// Runs the official Python client over `transport` (`sse` or `http`); see `tests/clients/mcp_client.py`.
+    /// Runs the official Python client over `transport` (`sse`, `http` or `stdio`); see `tests/clients/mcp_client.py`.
     pub(crate) fn python(&self, transport: &str, steps: &Value) -> Vec<Value> {
         let mut child = self.start_python(transport, steps);
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -279,12 +279,14 @@ impl World {
             "{} is missing: ./tests/run makes it",
             python.display()
         );
-        let url = format!(
-            "{}/{}",
-            self.url(),
-            if transport == "sse" { "sse" } else { "mcp" }
-        );
+        let (url, environment) = match transport {
+            "stdio" => (env!("CARGO_BIN_EXE_smcp").to_owned(), self.command(&[])),
+            "sse" => (format!("{}/sse", self.url()), Command::new("")),
+            _ => (format!("{}/mcp", self.url()), Command::new("")),
+        };
+        let variables = environment.get_envs();
         let mut child = Command::new(python)
+            .envs(variables.filter_map(|(name, value)| Some((name, value?))))
             .arg(root.join("tests/clients/mcp_client.py"))
             .args(["--url", &url, "--transport", transport])
             .stdin(Stdio::piped())

@@ -87,3 +87,34 @@ impl From<serde_json::Error> for MessageError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_in_a_line_is_a_message_or_has_an_answer() {
+        const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let batch = format!("[{PING},7,{PING}]");
+        let rows = [
+            (PING, vec!["ok"]),
+            (&batch, vec!["ok", "-32600 null", "ok"]),
+            ("[]", vec!["-32600 null"]),
+            ("{", vec!["-32700 null"]),
+            (r#"{"id":"a"}"#, vec![r#"-32600 "a""#]),
+            (r#"{"id":{}}"#, vec!["-32600 null"]),
+        ];
+        for (line, expected) in rows {
+            let told = parse_line(line.as_bytes())
+                .into_iter()
+                .map(|part| match part {
+                    Ok(_) => "ok".to_owned(),
+                    Err(answer) => {
+                        let answer = serde_json::to_value(answer).unwrap();
+                        format!("{} {}", answer["error"]["code"], answer["id"])
+                    }
+                });
+            assert_eq!(told.collect::<Vec<_>>(), expected, "{line}");
+        }
+    }
+}

@@ -38,7 +38,7 @@ pub struct Terms {
     /// Longer lines are refused.
     pub max_line_bytes: usize,
     /// Tools are told, and called, once a later scan of the plugins than this one is done, or is not done in time.
-    pub after_scan: i64,
+    pub after_scan: Option<i64>,
 }
 
 /// Serves one client until `input` ends, `output` is closed or `shutdown` begins, and begins `shutdown` then. Answers
@@ -76,7 +76,7 @@ where
 /// Runs the protocol, again and again where a client begins in a way that rmcp ends a session for.
 async fn converse(
     app: &Arc<App>,
-    after_scan: i64,
+    after_scan: Option<i64>,
     inbox: Inbox,
     outbox: mpsc::Sender<Outgoing>,
     gone: &CancellationToken,
@@ -252,4 +252,32 @@ fn line(message: &Outgoing) -> serde_json::Result<Vec<u8>> {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use rmcp::model::{EmptyResult, ErrorData, RequestId, ServerResult};
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_a_line_and_an_error_has_an_id_or_null() {
+        let error = |id| JsonRpcMessage::error(ErrorData::parse_error("a\nb", None), id);
+        let done = ServerResult::EmptyResult(EmptyResult {});
+        let rows = [
+            (
+                error(None),
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32700,"message":"a\nb"}}"#,
+            ),
+            (
+                error(Some(RequestId::Number(1))),
+                r#"{"jsonrpc":"2.0","id":1,"error":{"code":-32700,"message":"a\nb"}}"#,
+            ),
+            (
+                JsonRpcMessage::response(done, RequestId::Number(2)),
+                r#"{"jsonrpc":"2.0","id":2,"result":{}}"#,
+            ),
+        ];
+        for (message, expected) in rows {
+            let line = String::from_utf8(line(&message).unwrap()).unwrap();
+            assert_eq!(line, format!("{expected}\n"));
+        }
+    }
+}

@@ -10,7 +10,6 @@ use rmcp::{ErrorData, RoleServer};
 use tokio::sync::OnceCell;
 
 use crate::app::App;
-use crate::builtin;
 
 /// How long the first client waits for the plugins to be described. Most ask for the tools once and never again.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,13 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Local<S> {
     service: S,
     app: Arc<App>,
-    after_scan: i64,
+    after_scan: Option<i64>,
     known: OnceCell<()>,
 }
 
 impl<S> Local<S> {
-    /// Waits for a scan that is later than `after_scan`.
-    pub(super) fn new(service: S, app: Arc<App>, after_scan: i64) -> Self {
+    /// Waits for a scan that is later than `after_scan`, if for any.
+    pub(super) fn new(service: S, app: Arc<App>, after_scan: Option<i64>) -> Self {
         let known = OnceCell::new();
         Self {
             service,
@@ -37,12 +36,15 @@ impl<S> Local<S> {
     }
 
     async fn know_the_tools(&self) {
+        let Some(after_scan) = self.after_scan else {
+            return;
+        };
         let scanned = async {
             let mut news = self.app.queue.news();
             loop {
                 news.mark_unchanged();
                 match self.app.queue.catalogue() {
-                    Ok(catalogue) if catalogue.scanned > self.after_scan => return,
+                    Ok(catalogue) if catalogue.scanned > after_scan => return,
                     // The sender lives as long as the queue.
                     Ok(_) => drop(news.changed().await),
                     // Whoever asks is told.
@@ -66,7 +68,11 @@ impl<S: Service<RoleServer>> Service<RoleServer> for Local<S> {
         request: ClientRequest,
         context: RequestContext<RoleServer>,
     ) -> Result<ServerResult, ErrorData> {
-        if needs_tools(&request) {
+        // Our own tools, too, as some of them call those of plugins.
+        if matches!(
+            request,
+            ClientRequest::ListToolsRequest(_) | ClientRequest::CallToolRequest(_)
+        ) {
             tokio::select! {
                 () = async { self.known.get_or_init(|| self.know_the_tools()).await; } => {}
                 () = context.ct.cancelled() => {
@@ -92,11 +98,4 @@ impl<S: Service<RoleServer>> Service<RoleServer> for Local<S> {
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
         self.service.supported_protocol_versions()
     }
-}
-
-fn needs_tools(request: &ClientRequest) -> bool {
-    if let ClientRequest::CallToolRequest(call) = request {
-        return builtin::find(&call.params.name).is_none();
-    }
-    matches!(request, ClientRequest::ListToolsRequest(_))
 }

@@ -1,7 +1,7 @@
 //! Reading JSON-RPC messages from a request body or a line.
 
 use rmcp::RoleServer;
-use rmcp::model::{ErrorData, JsonRpcMessage, RequestId};
+use rmcp::model::{ErrorData, JsonRpcError, RequestId};
 use rmcp::service::{RxJsonRpcMessage, TxJsonRpcMessage};
 use serde_json::Value;
 use thiserror::Error;
@@ -30,7 +30,7 @@ pub(super) fn parse_batch(body: &[u8]) -> Result<Vec<Incoming>, MessageError> {
 }
 
 /// Reads the messages of a line, and makes the answer to each thing in it that is none.
-pub(super) fn parse_line(line: &[u8]) -> Vec<Result<Incoming, Outgoing>> {
+pub(super) fn parse_line(line: &[u8]) -> Vec<Result<Incoming, Box<JsonRpcError>>> {
     // Not by way of a value at first: nothing shall be lost of a message that can be read.
     if let Ok(message) = parse(line) {
         return vec![Ok(message)];
@@ -40,23 +40,25 @@ pub(super) fn parse_line(line: &[u8]) -> Vec<Result<Incoming, Outgoing>> {
             members.into_iter().map(parse_value).collect()
         }
         Ok(value) => vec![parse_value(value)],
-        Err(error) => vec![Err(unreadable(format!("the line is not JSON: {error}")))],
+        Err(error) => vec![Err(Box::new(unreadable(format!(
+            "the line is not JSON: {error}"
+        ))))],
     }
 }
 
 /// The answer to a line of which no message can be made.
-pub(super) fn unreadable(why: String) -> Outgoing {
-    JsonRpcMessage::error(ErrorData::parse_error(why, None), None)
+pub(super) fn unreadable(why: String) -> JsonRpcError {
+    JsonRpcError::new(None, ErrorData::parse_error(why, None))
 }
 
-fn parse_value(value: Value) -> Result<Incoming, Outgoing> {
+fn parse_value(value: Value) -> Result<Incoming, Box<JsonRpcError>> {
     const WHY: &str = "this is JSON, but not a JSON-RPC 2.0 message of MCP";
     // Who waits for an answer to that id shall not wait for ever.
     let id = value
         .get("id")
         .and_then(|id| serde_json::from_value::<RequestId>(id.clone()).ok());
     serde_json::from_value(value)
-        .map_err(|_| JsonRpcMessage::error(ErrorData::invalid_request(WHY, None), id))
+        .map_err(|_| Box::new(JsonRpcError::new(id, ErrorData::invalid_request(WHY, None))))
 }
 
 /// True if `body` starts like an array.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use futures::{Stream, stream};
 use rmcp::ServiceExt as _;
-use rmcp::model::{ClientRequest, GetExtensions as _, JsonRpcMessage};
+use rmcp::model::{ClientRequest, GetExtensions as _, JsonRpcError, JsonRpcMessage};
 use rmcp::service::ServerInitializeError;
 use serde_json::json;
 use smcp_common::lifecycle::Shutdown;
@@ -156,7 +156,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                     let refused = message::unreadable(format!(
                         "the line is longer than the limit of {limit} bytes (max_body_bytes)"
                     ));
-                    if self.take(Err(refused)).await.is_none() {
+                    if self.take(Err(Box::new(refused))).await.is_none() {
                         return;
                     }
                 }
@@ -169,7 +169,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 
     /// Hands a message on, or the answer to what is none. `None` where nobody is there any more.
-    async fn take(&mut self, message: Result<Incoming, Outgoing>) -> Option<()> {
+    async fn take(&mut self, message: Result<Incoming, Box<JsonRpcError>>) -> Option<()> {
         // A client that does not read its answers may not ask for more of them.
         let room = self.outbox.reserve().await.ok()?;
         match message {
@@ -178,7 +178,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
                 self.inbox.send(self.signed(message)).await.ok()
             }
             Err(refused) => {
-                room.send(refused);
+                room.send(JsonRpcMessage::Error(*refused));
                 Some(())
             }
         }

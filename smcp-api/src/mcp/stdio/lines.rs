@@ -96,7 +96,7 @@ mod tests {
         loop {
             match lines.next().await.unwrap() {
                 Line::End => return all,
-                line => all.push(line),
+                line @ (Line::Text(_) | Line::TooLong) => all.push(line),
             }
         }
     }

@@ -115,6 +115,19 @@ fn without_an_api_everything_that_was_asked_is_answered_after_the_input_has_ende
 }
 
 #[test]
+fn what_takes_long_is_answered_long_after_the_input_has_ended() {
+    let world = World::new();
+    // The protocol's library alone would wait for 5 s.
+    let nap = call(1, "sleepy__nap", &Naps::of(&world).lasting(6.0, "n"));
+    let said = exchange(
+        &world,
+        &[],
+        &format!("{INITIALIZE}\n{INITIALIZED}\n{nap}\n"),
+    );
+    assert!(text_in(answer(&said, &json!(1))).contains("\"ok\": true"));
+}
+
+#[test]
 fn nothing_but_messages_is_written_whatever_is_read_and_logged() {
     let world = World::new().with("SMCP_LOG", "debug,rmcp=debug");
     let long = format!("\"{}\"", "x".repeat(5 << 20));

@@ -9,6 +9,7 @@ use axum::Router;
 use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode};
 use futures::StreamExt as _;
+use futures::stream::Fuse;
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, JsonObject,
     ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
@@ -102,6 +103,16 @@ pub(crate) const USUAL: [(&str, &str); 3] = [
     ("content-type", "application/json"),
 ];
 
+/// What opens a session of the revision number `version`.
+pub(crate) fn initialize(version: u8) -> Vec<u8> {
+    let message = Message {
+        id: Id::Number(0),
+        method: Method::Known(0),
+        params: Params::Initialize(version),
+    };
+    message.text().into_bytes()
+}
+
 /// What a request carries.
 #[derive(Debug, Arbitrary)]
 pub(crate) enum Payload<'a> {
@@ -112,6 +123,23 @@ pub(crate) enum Payload<'a> {
 }
 
 impl Payload<'_> {
+    /// The headers that a client of 2026-07-28 sends with it.
+    pub(crate) fn headers(&self) -> Vec<(&'static str, &'static str)> {
+        let Self::Message(Message {
+            method: Method::Known(method),
+            params: Params::Modern(tool, version),
+            ..
+        }) = self
+        else {
+            return Vec::new();
+        };
+        vec![
+            ("mcp-protocol-version", pick(&VALUES, *version)),
+            ("mcp-method", pick(&METHODS, *method)),
+            ("mcp-name", pick(&TOOLS, *tool)),
+        ]
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         match self {
             Self::Message(message) => message.text().into_bytes(),
@@ -216,6 +244,11 @@ impl Params<'_> {
                 pick(&VALUES, *version)
             ),
             Self::Call(tool, arguments) => {
+                let arguments = if arguments.is_empty() {
+                    "{}"
+                } else {
+                    *arguments
+                };
                 format!(
                     r#"{{"name":"{}","arguments":{arguments}}}"#,
                     pick(&TOOLS, *tool)
@@ -233,7 +266,7 @@ impl Params<'_> {
     }
 }
 
-fn pick<'a>(words: &[&'a str], n: u8) -> &'a str {
+fn pick(words: &[&'static str], n: u8) -> &'static str {
     words[usize::from(n) % words.len()]
 }
 
@@ -311,7 +344,7 @@ impl Edge {
     }
 
     /// Reads what there is on a stream, and notes the session's address and the events that it names.
-    pub(crate) async fn listen(&mut self, stream: &mut BodyDataStream) {
+    pub(crate) async fn listen(&mut self, stream: &mut Fuse<BodyDataStream>) {
         for _ in 0..CHUNKS {
             let Ok(Some(Ok(chunk))) = tokio::time::timeout(LISTEN, stream.next()).await else {
                 return;

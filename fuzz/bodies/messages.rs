@@ -1,11 +1,14 @@
 //! `POST /messages/?session_id=…` beside the event stream that opened the session.
 
 use arbitrary::{Arbitrary, Unstructured};
+use futures::StreamExt as _;
 
-use crate::edge::{Header, Payload, USUAL, play};
+use crate::edge::{Header, Payload, USUAL, initialize, play};
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {
+    /// The revision that is agreed on at first, if one is.
+    version: u8,
     opening: Vec<Header<'a>>,
     posts: Vec<Post<'a>>,
 }
@@ -28,6 +31,9 @@ enum Query<'a> {
     Other(&'a str),
 }
 
+/// In the place of a version.
+const NO_SESSION: u8 = 0;
+
 pub(crate) fn run(data: &[u8]) {
     let Ok(input) = Input::arbitrary_take_rest(Unstructured::new(data)) else {
         return;
@@ -37,8 +43,14 @@ pub(crate) fn run(data: &[u8]) {
         let Some(opened) = edge.send("GET", "/sse", headers, Vec::new()).await else {
             return;
         };
-        let mut stream = opened.into_body().into_data_stream();
+        let mut stream = opened.into_body().into_data_stream().fuse();
         edge.listen(&mut stream).await;
+        if input.version != NO_SESSION {
+            let uri = format!("/messages/?session_id={}", edge.session);
+            let body = initialize(input.version);
+            drop(edge.send("POST", &uri, (&[], &USUAL), body).await);
+            edge.listen(&mut stream).await;
+        }
         for post in input.posts.iter().take(24) {
             let session = &edge.session;
             let uri = match post.query {

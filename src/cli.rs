@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Api(Api),
     /// Run one worker alone, as under systemd or in a container
     Worker(Worker),
+    /// Serve MCP on standard input and output, for clients that start their servers themselves
+    Stdio(Stdio),
     /// Print a completion script for a shell
     #[command(
         after_help = "Example:\n  smcp completions bash > ~/.local/share/bash-completion/completions/smcp"
@@ -149,6 +151,37 @@ pub(crate) struct Worker {
     pub(crate) storage: Storage,
     #[command(flatten)]
     pub(crate) supervision: Supervision,
+}
+
+#[derive(Debug, Clone, Default, Args)]
+#[command(after_help = "\
+For the settings of an MCP client: {\"command\": \"smcp\", \"args\": [\"stdio\"]}. Each line of standard
+input and output is one JSON-RPC message; logs go to standard error.
+
+Jobs go into the same queue as those of smcp up, which may run or not. Where no
+worker runs, one is started; it ends with this process, after the job that it
+has begun. The end of standard input ends the session.
+
+Examples:
+  smcp stdio
+  smcp stdio --data-dir /var/lib/smcp --workers 0")]
+pub(crate) struct Stdio {
+    #[command(flatten)]
+    pub(crate) storage: Storage,
+    /// Worker processes to start, whether others run or not [default: 1 as soon as there is no other]
+    #[arg(long, value_name = "N", help_heading = "Workers")]
+    pub(crate) workers: Option<u16>,
+    /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
+    #[arg(long, value_name = "DIRS", help_heading = "Workers")]
+    pub(crate) plugins: Option<String>,
+    /// Time limit of tools that declare none; 0 means none [env: MCP_PLUGIN_TIMEOUT] [default: 300]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        allow_negative_numbers = true,
+        help_heading = "Workers"
+    )]
+    pub(crate) plugin_timeout: Option<f64>,
 }
 
 /// How a role knows that it is a child of `smcp up`.

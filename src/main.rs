@@ -11,6 +11,7 @@ mod duration;
 mod failure;
 mod role;
 mod settings;
+mod stdio;
 mod table;
 mod terminal;
 mod up;
@@ -37,6 +38,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Up(options) => up::run(&options),
         Command::Api(options) => role::api(&options),
         Command::Worker(options) => role::worker(&options),
+        Command::Stdio(options) => stdio::run(&options),
         Command::Tools(options) => command::tools::run(&options),
         Command::Call(options) => command::call::run(&options),
         Command::Jobs(what) => command::jobs::run(what),

@@ -59,7 +59,11 @@ pub(crate) fn worker(options: &Worker) -> anyhow::Result<ExitCode> {
     end(runtime, ended)
 }
 
-fn prepare(flags: &Flags) -> anyhow::Result<Settings> {
+/// Reads the settings, and makes ready what every role needs.
+///
+/// # Errors
+/// Settings that cannot be used, or a data directory that cannot be made.
+pub(crate) fn prepare(flags: &Flags) -> anyhow::Result<Settings> {
     let settings = settings::load(flags)?;
     telemetry::start(&settings.config.log)?;
     data_directory::create(&settings.config.data_dir)?;
@@ -89,7 +93,7 @@ fn shutdown(config: &Config, supervision: &Supervision) -> anyhow::Result<Shutdo
 }
 
 /// Leaves without waiting for threads that are blocked in a system call.
-fn end(runtime: Runtime, ended: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+pub(crate) fn end(runtime: Runtime, ended: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
     runtime.shutdown_background();
     ended.map(|()| ExitCode::SUCCESS)
 }

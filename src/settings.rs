@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use smcp_common::config::{Config, Environment, Flags};
 
-use crate::cli::{Api, Listener, Storage, Up, Worker};
+use crate::cli::{Api, Listener, Stdio, Storage, Up, Worker};
 use crate::failure::BadUsage;
 
 /// What a process goes by.
@@ -86,6 +86,16 @@ impl From<&Up> for Flags {
             workers: options.workers,
             plugins: options.plugins.clone(),
             ..flags
+        }
+    }
+}
+
+impl From<&Stdio> for Flags {
+    fn from(options: &Stdio) -> Self {
+        Self {
+            plugins: options.plugins.clone(),
+            plugin_timeout: options.plugin_timeout,
+            ..Self::from(&options.storage)
         }
     }
 }

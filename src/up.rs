@@ -17,6 +17,9 @@ use crate::cli::Up;
 use crate::data_directory::{self, Lock};
 use crate::settings::{self, Settings};
 
+pub(crate) use self::child::Program;
+pub(crate) use self::supervisor::Supervisor;
+
 /// Runs everything until told to stop.
 pub(crate) fn run(options: &Up) -> anyhow::Result<ExitCode> {
     let flags = Flags::from(options);

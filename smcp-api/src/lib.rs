@@ -120,7 +120,7 @@ pub async fn run(
     // Before the database is touched: a second API on this port must not do anything.
     let bound = serve::bind(&http).await?;
 
-    let app = open(&config, shutdown.drain.clone())?;
+    let app = open(&config, true, shutdown.drain.clone())?;
     let readiness = Readiness::new({
         let app = Arc::clone(&app);
         move || std::future::ready(not_ready(&app))
@@ -137,11 +137,13 @@ pub async fn run(
     Ok(())
 }
 
-/// Opens the queue, and makes what all calls share; `drain` tells them that this process is to stop.
+/// Opens the queue and reads what every call goes by; must be called inside a tokio runtime. `check` looks through the
+/// pages of the database first, which takes the longer the larger it is; `drain` tells callers who wait for a job that
+/// this process is to stop.
 ///
 /// # Errors
-/// [`ApiError`] when the profiles or the database cannot be used.
-pub fn open(config: &Config, drain: CancellationToken) -> Result<Arc<App>, ApiError> {
+/// [`ApiError`] for a database or a profile file that cannot be used.
+pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Arc<App>, ApiError> {
     let settings = &config.profiles;
     let profiles = Profiles::load(
         settings.path.as_deref(),
@@ -154,7 +156,7 @@ pub fn open(config: &Config, drain: CancellationToken) -> Result<Arc<App>, ApiEr
         durability: Durability::Full,
         commit: Commit::Grouped,
         wake: Wake::Auto,
-        check: true,
+        check,
     };
     let queue = Queue::open(&options, clock.clone())?;
     Ok(Arc::new(App {

@@ -35,6 +35,8 @@ pub fn start(log: &Log) -> Result<(), InvalidFilter> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Where standard error is closed, to say so there would panic.
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
     let started = if log.json {

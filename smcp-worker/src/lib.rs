@@ -9,7 +9,7 @@ mod attempt;
 mod changes;
 mod lease;
 pub mod plugin;
-mod presence;
+pub mod presence;
 pub mod sandbox;
 mod scan;
 pub mod work;

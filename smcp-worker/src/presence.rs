@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use smcp_common::queue::{Queue, QueueError};
+use smcp_common::queue::{LEASE, Queue, QueueError, WorkerInfo};
 use uuid::Uuid;
 
 /// This worker's directory: its lock and the working directories of its attempts. Where it is not removed in
@@ -58,6 +58,25 @@ impl Presence {
     pub(crate) fn end(self) {
         remove(&self.directory);
     }
+}
+
+/// Whether a worker lives that would run the jobs of `queue`. One on another machine is believed as long as a lease
+/// lasts.
+///
+/// # Errors
+/// Database errors.
+pub fn is_served(queue: &Queue) -> Result<bool, QueueError> {
+    let siblings = siblings(queue.path());
+    let now = queue.clock().now();
+    let lives = |worker: &WorkerInfo| {
+        let directory = siblings.join(&worker.id);
+        if directory.exists() {
+            !is_dead(&directory)
+        } else {
+            now.since(worker.last_seen) < LEASE
+        }
+    };
+    Ok(queue.workers()?.iter().any(lives))
 }
 
 /// Settles the jobs of workers that have died on this machine, and removes what they left.

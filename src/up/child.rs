@@ -37,7 +37,7 @@ impl Role {
 
 /// The program that children run, and the flags that they are given.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(crate) struct Program {
     path: PathBuf,
     flags: Flags,
 }
@@ -47,7 +47,7 @@ impl Program {
     ///
     /// # Errors
     /// The system does not say where it is.
-    pub(super) fn this(flags: Flags) -> anyhow::Result<Self> {
+    pub(crate) fn this(flags: Flags) -> anyhow::Result<Self> {
         Ok(Self {
             path: std::env::current_exe().context("cannot tell where the program smcp is")?,
             flags,

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::process::{ExitCode, ExitStatus};
 use std::time::Instant;
 
+use anyhow::bail;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use smcp_common::lifecycle::Shutdown;
 use tokio::sync::watch;
@@ -19,7 +20,7 @@ const BAD_USAGE: i32 = 2;
 
 /// One API and its workers.
 #[derive(Debug)]
-pub(super) struct Supervisor {
+pub(crate) struct Supervisor {
     program: Program,
     workers: u16,
     shutdown: Shutdown,
@@ -33,7 +34,8 @@ pub(super) struct Supervisor {
 struct GaveUp(u8);
 
 impl Supervisor {
-    pub(super) fn new(program: Program, workers: u16, shutdown: Shutdown) -> Self {
+    /// Keeps so many workers of `program` running, once it is run.
+    pub(crate) fn new(program: Program, workers: u16, shutdown: Shutdown) -> Self {
         let (workers_ended, address) = (CancellationToken::new(), watch::Sender::new(None));
         Self {
             program,
@@ -78,6 +80,17 @@ impl Supervisor {
             Ok(()) => ExitCode::SUCCESS,
             Err(GaveUp(code)) => ExitCode::from(code),
         })
+    }
+
+    /// Runs the workers alone until told to stop.
+    ///
+    /// # Errors
+    /// A process cannot be started, or a worker gave up, which has said why on standard error.
+    pub(crate) async fn run_workers(&self) -> anyhow::Result<()> {
+        match self.keep_workers().await? {
+            Ok(()) => Ok(()),
+            Err(GaveUp(code)) => bail!("a worker gave up with exit code {code}"),
+        }
     }
 
     async fn keep_workers(&self) -> anyhow::Result<Result<(), GaveUp>> {

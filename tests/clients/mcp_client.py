@@ -1,6 +1,7 @@
 """Drives a server with the official Python client: steps as JSON on stdin, one JSON line for each on stdout.
 
     mcp_client.py --url URL --transport sse|http [--api-key KEY] < STEPS
+    mcp_client.py --url PROGRAM --transport stdio < STEPS
 
 STEPS is a list of:
 
@@ -20,12 +21,14 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import sys
 from datetime import timedelta
 
 import httpx
 from mcp import ClientSession, McpError, types
 from mcp.client.sse import sse_client
+from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
 DEFAULT_TIMEOUT_S = 30
@@ -86,13 +89,18 @@ async def main():
 def parse():
     parser = argparse.ArgumentParser(description="Drive an MCP server with the official Python client.")
     parser.add_argument("--url", required=True)
-    parser.add_argument("--transport", choices=["sse", "http"], required=True)
+    parser.add_argument("--transport", choices=["sse", "http", "stdio"], required=True)
     parser.add_argument("--api-key")
     return parser.parse_args()
 
 
 @contextlib.asynccontextmanager
 async def connect(transport, url, headers):
+    if transport == "stdio":
+        server = StdioServerParameters(command=url, args=["stdio"], env=dict(os.environ))
+        async with stdio_client(server) as streams:
+            yield streams
+        return
     if transport == "sse":
         async with sse_client(url, headers, CONNECT_TIMEOUT_S, SILENCE_TIMEOUT_S) as streams:
             yield streams

@@ -14,8 +14,17 @@ fn the_python_client_over_streamable_http() {
     the_python_client("http");
 }
 
+#[test]
+fn the_python_client_over_stdio() {
+    the_python_client_in(&World::new(), "stdio");
+}
+
 fn the_python_client(transport: &str) {
     let (world, _roles) = World::running();
+    the_python_client_in(&world, transport);
+}
+
+fn the_python_client_in(world: &World, transport: &str) {
     let answers = world.python(
         transport,
         &json!([

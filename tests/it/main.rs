@@ -38,5 +38,6 @@ mod progress;
 mod proxy;
 mod reload;
 mod resume;
+mod stdio;
 mod up;
 mod world;

@@ -263,17 +263,26 @@ impl World {
         });
     }
 
-    /// Runs the official Python client over `transport` (`sse` or `http`); see `tests/clients/mcp_client.py`.
+    /// Runs the official Python client over `transport` (`sse`, `http` or `stdio`); see `tests/clients/mcp_client.py`.
     pub(crate) fn python(&self, transport: &str, steps: &Value) -> Vec<Value> {
         answers(self.start_python(transport, steps))
     }
 
     /// Starts it without waiting.
     pub(crate) fn start_python(&self, transport: &str, steps: &Value) -> Child {
-        let path = if transport == "sse" { "sse" } else { "mcp" };
         let mut client = python("SMCP_TEST_PYTHON", "test-venv", "mcp_client.py");
-        client.args(["--url", &format!("{}/{path}", self.url())]);
-        start(client.args(["--transport", transport]), steps)
+        let address = match transport {
+            "stdio" => {
+                let environment = self.command(&[]);
+                let variables = environment.get_envs();
+                client.envs(variables.filter_map(|(name, value)| Some((name, value?))));
+                env!("CARGO_BIN_EXE_smcp").to_owned()
+            }
+            "sse" => format!("{}/sse", self.url()),
+            _ => format!("{}/mcp", self.url()),
+        };
+        client.args(["--url", &address, "--transport", transport]);
+        start(&mut client, steps)
     }
 
     /// Runs the second generation of that client over Streamable HTTP; see `tests/clients/mcp_client_2.py`.

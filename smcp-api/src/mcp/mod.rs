@@ -1,4 +1,4 @@
-//! MCP: the server itself, and the two HTTP transports that carry it.
+//! MCP: the server itself, and the transports that carry it.
 
 pub mod announce;
 mod call;
@@ -13,6 +13,7 @@ mod meter;
 pub(crate) mod resource;
 mod revision;
 mod session;
+pub mod stdio;
 pub mod streamable_http;
 mod task;
 

@@ -55,7 +55,7 @@ impl Server {
             ..Flags::default()
         };
         let settings = Config::load(None, &Environment::default(), &flags).unwrap();
-        let app = smcp_api::open(&settings, shutdown.clone()).unwrap();
+        let app = smcp_api::open(&settings, true, shutdown.clone()).unwrap();
         let router = router(&config, &app, || Probe, readiness).unwrap();
         let bound = serve::bind(&config).await.unwrap();
         Self {

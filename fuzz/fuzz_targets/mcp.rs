@@ -1,0 +1,8 @@
+#![no_main]
+
+#[path = "../bodies/edge.rs"]
+mod edge;
+#[path = "../bodies/mcp.rs"]
+mod mcp;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp::run(data));

@@ -1,0 +1,8 @@
+#![no_main]
+
+#[path = "../bodies/edge.rs"]
+mod edge;
+#[path = "../bodies/messages.rs"]
+mod messages;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| messages::run(data));

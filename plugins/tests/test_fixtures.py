@@ -29,8 +29,8 @@ def start(plugin, *words):
 class Discovery(unittest.TestCase):
     def test_contracts(self):
         for plugin, commands in {
-            "sleepy": 3,
-            "sleepy2": 3,
+            "sleepy": 4,
+            "sleepy2": 4,
             "awkward": 16,
             "content": 11,
             "shellcli": 2,

@@ -82,7 +82,8 @@ fn the_second_python_client_negotiates_the_newest_revision() {
     ]));
     let [hello, listed, steps, division] = answers.try_into().unwrap();
     assert_eq!(hello["connected"]["protocolVersion"], "2026-07-28");
-    assert_eq!(hello["connected"]["capabilities"]["tools"], json!({}));
+    let tools = &hello["connected"]["capabilities"]["tools"];
+    assert_eq!(*tools, json!({"listChanged": true}));
     let names = listed["tools"].as_array().unwrap().iter();
     let names: Vec<_> = names.map(|tool| tool["name"].as_str().unwrap()).collect();
     assert!(names.is_sorted(), "{names:?}");

@@ -163,6 +163,23 @@ async fn a_client_that_comes_back_notices_nothing() {
     }
 }
 
+/// The official client of Python does, too.
+#[test]
+fn the_python_client_comes_back() {
+    let (world, _roles) = World::running();
+    let target = world.url().replace("http://", "");
+    for cut in [Cut::AfterEvents(1), Cut::AfterEvents(4)] {
+        let journal = world.path(&format!("{cut:?}"));
+        let proxy = Proxy::start(&target, cut);
+        let arguments = json!({"count": 2, "seconds": 0.05, "journal": journal});
+        let steps = json!([{"call": "sleepy__steps", "arguments": arguments, "progress": true}]);
+        let answers = World::python_at(&proxy.url(), &steps);
+        assert_eq!(answers[1]["is_error"], false, "{cut:?}: {answers:?}");
+        assert_eq!(proxy.cuts(), 1, "{cut:?}");
+        assert_eq!(starts(&journal), 1, "{cut:?}");
+    }
+}
+
 #[tokio::test]
 async fn another_api_goes_on_where_one_was_killed() {
     let mut world = World::new();

@@ -109,7 +109,9 @@ fn without_an_api_everything_that_was_asked_is_answered_after_the_input_has_ende
         assert!(tools.contains(&format!("\"{tool}\"")), "{tool}: {tools}");
     }
     assert!(text_in(answer(&said, &json!(1))).contains("\"result\": 42"));
-    assert_eq!(said.len(), 3, "{said:?}");
+    // Beside them it may be told that the tools have been found meanwhile.
+    let answers = said.iter().filter(|message| !message["id"].is_null());
+    assert_eq!(answers.count(), 3, "{said:?}");
     assert_eq!(world.workers(), [0_u32; 0], "its worker has ended with it");
     world.assert_sound();
 }

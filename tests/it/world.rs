@@ -268,6 +268,13 @@ impl World {
         answers(self.start_python(transport, steps))
     }
 
+    /// Runs that client over Streamable HTTP at another address.
+    pub(crate) fn python_at(url: &str, steps: &Value) -> Vec<Value> {
+        let mut client = python("SMCP_TEST_PYTHON", "test-venv", "mcp_client.py");
+        client.args(["--url", &format!("{url}/mcp"), "--transport", "http"]);
+        answers(start(&mut client, steps))
+    }
+
     /// Starts it without waiting.
     pub(crate) fn start_python(&self, transport: &str, steps: &Value) -> Child {
         let mut client = python("SMCP_TEST_PYTHON", "test-venv", "mcp_client.py");

@@ -16,6 +16,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::Value;
 use smcp_common::job::{JobId, Source};
 use smcp_common::plugin::OnDisconnect;
+use tokio_util::sync::CancellationToken;
 
 use super::follow::{Follower, Told};
 use super::hand_over::hand_over;
@@ -70,7 +71,14 @@ impl Handler {
     ) -> Result<CallToolResponse, Refusal> {
         let arguments = params.arguments.unwrap_or_default();
         if let Some(tool) = builtin::find(&params.name) {
-            let answer = builtin::call(&self.app, caller, tool, arguments).await?;
+            let call = builtin::call(&self.app, caller, tool, arguments);
+            let answer = tokio::select! {
+                // First, since our own end is an answer, too.
+                biased;
+                answer = call => answer?,
+                // Nobody waits for it any more.
+                () = context.ct.cancelled(), if tool.may_repeat() => return Err(disconnected()),
+            };
             return Ok(answer::value(answer).into());
         }
         let request = Request {
@@ -122,7 +130,7 @@ impl Handler {
         tokio::select! {
             // First, since our own end is an answer, and may look like the client's.
             biased;
-            told = tell(&mut follower, token, context) => {
+            told = tell(&mut follower, token, context, &self.app.drain) => {
                 self.calls().remove(&context.id);
                 match told? {
                     Told::Ended(result) => Ok((*result).into()),
@@ -138,7 +146,7 @@ impl Handler {
             // for. Nobody reads this answer.
             () = context.ct.cancelled() => {
                 self.gone(&job, caller, on_disconnect).await?;
-                Err(Refusal::new("disconnected", format!("The caller of job {job} has gone.")))
+                Err(disconnected())
             }
         }
     }
@@ -352,6 +360,11 @@ fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
         .map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
+/// The answer to a call that nobody waits for any more, which therefore nobody reads.
+fn disconnected() -> Refusal {
+    Refusal::new("disconnected", "The caller has gone.")
+}
+
 fn internal(refusal: &Refusal) -> ErrorData {
     ErrorData::internal_error(refusal.message.clone(), None)
 }
@@ -361,12 +374,18 @@ async fn tell(
     follower: &mut Follower,
     token: Option<ProgressToken>,
     context: &RequestContext<RoleServer>,
+    drain: &CancellationToken,
 ) -> Result<Told, Refusal> {
     loop {
         match (follower.next().await?, &token) {
             (Told::Progress(_, step) | Told::Alive(step), Some(token)) => {
                 let params = notification(token.clone(), step);
-                if let Err(error) = context.peer.notify_progress(params).await {
+                let sent = tokio::select! {
+                    sent = context.peer.notify_progress(params) => sent,
+                    // rmcp sends answers only from now on.
+                    () = drain.cancelled() => return Ok(Told::Stopping),
+                };
+                if let Err(error) = sent {
                     // The client has gone; the job goes on, and the answer will find nobody either.
                     let error: &dyn std::error::Error = &error;
                     tracing::debug!(error, "progress could not be sent");

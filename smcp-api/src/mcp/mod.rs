@@ -3,6 +3,7 @@
 mod follow;
 mod hand_over;
 pub mod handler;
+mod legacy_pipe;
 mod legacy_session;
 pub mod legacy_sse;
 mod listing;

@@ -28,6 +28,7 @@ mod http;
 mod jobs;
 mod lanes;
 mod lifecycle;
+mod load;
 mod naps;
 mod output;
 mod processes;

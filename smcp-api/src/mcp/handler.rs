@@ -33,6 +33,8 @@ use crate::submit::{Request, Ticket, submit};
 const SERVER_NAME: &str = "sanctum-letta-mcp";
 /// Where a request carries its idempotency key.
 const KEY_META: &str = "smcp/idempotency-key";
+/// The header that may carry it instead.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 const INSTRUCTIONS: &str = "Each tool call is recorded as a job and run by a worker; its answer carries the job's id \
     in _meta as smcp/job. Use jobs__submit for work that should go on without you, jobs__wait and jobs__get to follow \
@@ -427,7 +429,7 @@ pub(super) fn idempotency_key(
         None => {}
     }
     let parts = extensions.get::<axum::http::request::Parts>();
-    let Some(header) = parts.and_then(|parts| parts.headers.get("idempotency-key")) else {
+    let Some(header) = parts.and_then(|parts| parts.headers.get(IDEMPOTENCY_KEY)) else {
         return Ok(None);
     };
     match header.to_str() {

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures::{StreamExt as _, stream};
@@ -20,6 +20,7 @@ use serde::Deserialize;
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+use super::handler::IDEMPOTENCY_KEY;
 use super::legacy_pipe::Pipe;
 use super::legacy_session::{DeliveryError, INBOX, Outgoing, Registration, Sessions};
 use super::message::{self, Incoming, MessageError};
@@ -220,6 +221,7 @@ fn parse(body: &Bytes, parts: &Parts) -> Result<Vec<Incoming>, SseError> {
     if messages.len() > INBOX {
         return Err(SseError::LargeBatch);
     }
+    let parts = essence(parts)?;
     for message in &mut messages {
         match message {
             Incoming::Request(message) => {
@@ -233,6 +235,18 @@ fn parse(body: &Bytes, parts: &Parts) -> Result<Vec<Incoming>, SseError> {
         }
     }
     Ok(messages)
+}
+
+/// What the handler needs to know of a request. The whole would keep the buffer of its connection as long as the call.
+fn essence(parts: &Parts) -> Result<Parts, UnknownCaller> {
+    let (mut essence, ()) = axum::http::Request::new(()).into_parts();
+    essence.extensions.insert(caller(parts)?.clone());
+    if let Some(key) = parts.headers.get(IDEMPOTENCY_KEY)
+        && let Ok(copy) = HeaderValue::from_bytes(key.as_bytes())
+    {
+        essence.headers.insert(IDEMPOTENCY_KEY, copy);
+    }
+    Ok(essence)
 }
 
 fn caller(parts: &Parts) -> Result<&Caller, UnknownCaller> {

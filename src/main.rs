@@ -9,6 +9,7 @@ mod command;
 mod data_directory;
 mod duration;
 mod failure;
+mod open_files;
 mod role;
 mod settings;
 mod stdio;

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::cli::{Api, Supervision, Worker};
 use crate::settings::Settings;
-use crate::{data_directory, settings};
+use crate::{data_directory, open_files, settings};
 
 /// Runs the API until it is told to stop.
 pub(crate) fn api(options: &Api) -> anyhow::Result<ExitCode> {
@@ -21,6 +21,7 @@ pub(crate) fn api(options: &Api) -> anyhow::Result<ExitCode> {
     if options.listener.allow_external {
         tracing::warn!("listening on every address of this machine, as --allow-external asks");
     }
+    open_files::raise(config.http.max_sessions);
     let supervised = options.supervision.supervised;
     let announce = move |address: SocketAddr| {
         if supervised {

@@ -7,6 +7,7 @@ mod calls;
 mod drain;
 mod enqueue;
 mod history;
+mod http;
 mod idle;
 mod latency;
 mod machine;
@@ -14,6 +15,7 @@ mod report;
 mod scratch;
 mod series;
 mod server;
+mod sessions;
 mod sse;
 mod workload;
 
@@ -52,6 +54,8 @@ enum Bench {
     Idle(idle::Options),
     /// Call tools over HTTP+SSE
     Calls(calls::Options),
+    /// Many sessions with a call each: what they cost, and whether anything gets lost
+    Sessions(sessions::Options),
     /// The other process of `latency`
     #[command(hide = true)]
     Worker(latency::Worker),
@@ -71,6 +75,7 @@ fn main() -> anyhow::Result<()> {
         Bench::History(options) => history::run(options, &scratch, &report),
         Bench::Idle(options) => idle::run(options, &scratch, &report),
         Bench::Calls(options) => calls::run(options, &scratch, &report),
+        Bench::Sessions(options) => sessions::run(options, &scratch, &report),
         Bench::Worker(_) => Ok(()),
     }
 }

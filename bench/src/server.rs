@@ -47,13 +47,23 @@ pub(crate) struct Role {
 impl Server {
     /// Starts both with the bundled plugins, and returns when `tool` can be called.
     pub(crate) async fn start(program: &Program, data: &Path, tool: &str) -> anyhow::Result<Self> {
+        Self::start_with(program, data, None, tool).await
+    }
+
+    /// The same with the plugins of another directory.
+    pub(crate) async fn start_with(
+        program: &Program,
+        data: &Path,
+        plugins: Option<&Path>,
+        tool: &str,
+    ) -> anyhow::Result<Self> {
         let smcp = match &program.smcp {
             Some(smcp) => smcp.canonicalize(),
             None => std::env::current_exe().map(|this| this.with_file_name("smcp")),
         }?;
         let (mut api, worker) = (
-            Role::start(&smcp, "api", data)?,
-            Role::start(&smcp, "worker", data)?,
+            Role::start(&smcp, "api", data, plugins)?,
+            Role::start(&smcp, "worker", data, plugins)?,
         );
         let stdout = api.child.stdout.take().context("no standard output")?;
         let mut lines = BufReader::new(stdout).lines();
@@ -73,17 +83,14 @@ impl Server {
 
     /// Ends both in order.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        for mut role in [self.api, self.worker] {
-            rustix::process::kill_process(role.pid, Signal::TERM)?;
-            timeout(PATIENCE, role.child.wait()).await??;
-        }
-        Ok(())
+        self.api.stop().await?;
+        self.worker.stop().await
     }
 }
 
 impl Role {
     #[expect(clippy::disallowed_methods, reason = "the processes that are measured")]
-    fn start(smcp: &Path, role: &str, data: &Path) -> anyhow::Result<Self> {
+    fn start(smcp: &Path, role: &str, data: &Path, plugins: Option<&Path>) -> anyhow::Result<Self> {
         let mut command = Command::new(smcp);
         // `--supervised`: the API says where it listens, and neither outlives us.
         command.args([role, "--supervised", "--data-dir"]).arg(data);
@@ -98,6 +105,7 @@ impl Role {
                 ("SMCP_LOG", "warn"),
             ])
             .env("HOME", data)
+            .envs(plugins.map(|plugins| ("MCP_PLUGINS_DIR", plugins)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -106,6 +114,15 @@ impl Role {
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let pid = pid.context("it has ended already")?;
         Ok(Self { child, pid })
+    }
+
+    /// Ends it in order.
+    pub(crate) async fn stop(mut self) -> anyhow::Result<()> {
+        // Waiting would close it, and be taken for our end.
+        let _lifeline = self.child.stdin.take();
+        rustix::process::kill_process(self.pid, Signal::TERM)?;
+        timeout(PATIENCE, self.child.wait()).await??;
+        Ok(())
     }
 
     /// CPU time of all its threads so far.
@@ -121,10 +138,19 @@ impl Role {
 
     /// Resident memory in MiB.
     pub(crate) fn resident_mib(&self) -> anyhow::Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.pid.as_raw_pid()))?;
-        let kib = status
+        self.mib("status", "VmRSS:")
+    }
+
+    /// Its share of resident memory in MiB: pages that several processes have are divided between them.
+    pub(crate) fn proportional_mib(&self) -> anyhow::Result<f64> {
+        self.mib("smaps_rollup", "Pss:")
+    }
+
+    fn mib(&self, file: &str, entry: &str) -> anyhow::Result<f64> {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.pid.as_raw_pid()))?;
+        let kib = text
             .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .find_map(|line| line.strip_prefix(entry))
             .and_then(|rest| rest.trim().strip_suffix(" kB"))
             .context("the process has no memory")?;
         Ok(kib.parse::<f64>()? / 1024.0)

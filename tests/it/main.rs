@@ -31,6 +31,7 @@ mod lanes;
 mod lifecycle;
 mod listing;
 mod live;
+mod load;
 mod naps;
 mod output;
 mod processes;

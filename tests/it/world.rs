@@ -135,7 +135,19 @@ impl World {
             .and_then(|address| address.rsplit(':').next())
             .unwrap_or("0")
             .to_owned();
-        let mut role = self.role(&["api", "--port", &port]);
+        let command = self.command(&["api", "--port", &port, "--supervised"]);
+        self.listening(command)
+    }
+
+    /// Starts an API that is run by another command, which takes it as its last arguments.
+    pub(crate) fn api_below(&mut self, runner: &[&str]) -> Role {
+        let command = self.command(&["api", "--port", "0", "--supervised"]);
+        self.listening(below(runner, &command))
+    }
+
+    /// Starts a command that is an API, or becomes one, and waits until it listens.
+    fn listening(&mut self, mut command: Command) -> Role {
+        let mut role = self.spawn(&mut command);
         let mut line = String::new();
         BufReader::new(role.stdout()).read_line(&mut line).unwrap();
         assert!(!line.is_empty(), "the API has ended before it listened");

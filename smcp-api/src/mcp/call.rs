@@ -13,6 +13,7 @@ use rmcp::service::RequestContext;
 use serde_json::Value;
 use smcp_common::job::{JobId, Source};
 use smcp_common::plugin::OnDisconnect;
+use tokio_util::sync::CancellationToken;
 
 use super::follow::{Follower, Told};
 use super::hand_over::hand_over;
@@ -25,6 +26,8 @@ use crate::submit::{Request, Ticket, submit};
 
 /// Where a request carries its idempotency key.
 const KEY_META: &str = "smcp/idempotency-key";
+/// The header that may carry it instead.
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Why a job was stopped whose client gave no reason.
 const TAKEN_BACK: &str = "the client cancelled its call";
 
@@ -102,7 +105,7 @@ impl HeldCalls {
         tokio::select! {
             // First, since our own end is an answer, and may look like the client's.
             biased;
-            told = tell(&mut follower, token, context) => {
+            told = tell(&mut follower, token, context, &self.app.drain) => {
                 self.calls().remove(&context.id);
                 match told? {
                     Told::Ended(result) => Ok((*result).into()),
@@ -118,7 +121,7 @@ impl HeldCalls {
             // for. Nobody reads this answer.
             () = context.ct.cancelled() => {
                 self.gone(&job, caller, on_disconnect).await?;
-                Err(Refusal::new("disconnected", format!("The caller of job {job} has gone.")))
+                Err(disconnected())
             }
         }
     }
@@ -187,17 +190,28 @@ impl HeldCalls {
     }
 }
 
+/// The answer to a call that nobody waits for any more, which therefore nobody reads.
+pub(super) fn disconnected() -> Refusal {
+    Refusal::new("disconnected", "The caller has gone.")
+}
+
 /// Tells the caller how its job gets on, until there is something to answer with.
 async fn tell(
     follower: &mut Follower,
     token: Option<ProgressToken>,
     context: &RequestContext<RoleServer>,
+    drain: &CancellationToken,
 ) -> Result<Told, Refusal> {
     loop {
         match (follower.next().await?, &token) {
             (Told::Progress(_, step) | Told::Alive(step), Some(token)) => {
                 let params = notification(token.clone(), step);
-                if let Err(error) = context.peer.notify_progress(params).await {
+                let sent = tokio::select! {
+                    sent = context.peer.notify_progress(params) => sent,
+                    // rmcp sends answers only from now on.
+                    () = drain.cancelled() => return Ok(Told::Stopping),
+                };
+                if let Err(error) = sent {
                     // The client has gone; the job goes on, and the answer will find nobody either.
                     let error: &dyn std::error::Error = &error;
                     tracing::debug!(error, "progress could not be sent");
@@ -239,7 +253,7 @@ pub(super) fn idempotency_key(
         None => {}
     }
     let parts = extensions.get::<axum::http::request::Parts>();
-    let Some(header) = parts.and_then(|parts| parts.headers.get("idempotency-key")) else {
+    let Some(header) = parts.and_then(|parts| parts.headers.get(IDEMPOTENCY_KEY)) else {
         return Ok(None);
     };
     match header.to_str() {

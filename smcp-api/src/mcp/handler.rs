@@ -15,7 +15,7 @@ use rmcp::{ErrorData, RoleServer, ServerHandler};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::call::HeldCalls;
-use super::{announce, listing, resource, revision, task};
+use super::{announce, call, listing, resource, revision, task};
 use crate::answer;
 use crate::app::App;
 use crate::builtin;
@@ -54,14 +54,18 @@ impl Handler {
         params: CallToolRequestParams,
         context: &RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, Refusal> {
-        match builtin::find(&params.name) {
-            Some(tool) => {
-                let arguments = params.arguments.unwrap_or_default();
-                let answer = builtin::call(&self.app, caller, tool, arguments).await?;
-                Ok(answer::value(answer).into())
-            }
-            None => self.calls.run(caller, params, context).await,
-        }
+        let Some(tool) = builtin::find(&params.name) else {
+            return self.calls.run(caller, params, context).await;
+        };
+        let arguments = params.arguments.unwrap_or_default();
+        let answer = tokio::select! {
+            // First, since our own end is an answer, too.
+            biased;
+            answer = builtin::call(&self.app, caller, tool, arguments) => answer?,
+            // Nobody waits for it any more.
+            () = context.ct.cancelled(), if tool.may_repeat() => return Err(call::disconnected()),
+        };
+        Ok(answer::value(answer).into())
     }
 }
 

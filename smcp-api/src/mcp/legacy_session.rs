@@ -13,32 +13,37 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use super::legacy_pipe::Pipe;
 use super::message::Incoming;
+use crate::http_config::Limits;
 
 /// A message to a client.
 pub(super) type Outgoing = TxJsonRpcMessage<RoleServer>;
 
-/// Room for messages in each direction of a session, and the largest batch that a client may post.
-pub(super) const CAPACITY: usize = 64;
+/// Messages of the client that wait for the protocol, and the largest batch that a client may post.
+pub(super) const INBOX: usize = 64;
+/// Messages that wait for the client. A message of progress may have 64 KiB.
+pub(super) const OUTBOX: usize = 16;
 
 /// Every open session, by id.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sessions(Arc<Mutex<HashMap<String, Session>>>);
 
 impl Sessions {
-    /// Opens a session that belongs to `agent`, unless `limit` are open.
-    pub(super) fn open(&self, agent: &str, limit: u32) -> Option<(Registration, Pipe)> {
+    /// Opens a session that belongs to `agent`, unless as many are open as may be.
+    pub(super) fn open(&self, agent: &str, limits: &Limits) -> Option<(Registration, Pipe)> {
         // 128 bits from the system's secure generator: to know the id is to have been told it.
         let id = format!("{:032x}", rand::random::<u128>());
-        let (inbox, received) = mpsc::channel(CAPACITY);
-        let (outbox, outgoing) = mpsc::channel(CAPACITY);
+        // Boxed, as a channel keeps room for 32 of what it carries, and an idle session should cost little.
+        let (inbox, received) = mpsc::channel(INBOX);
+        let (outbox, outgoing) = mpsc::channel(OUTBOX);
         let session = Session {
             agent: agent.to_owned(),
             inbox,
             outbox: outbox.downgrade(),
         };
         let mut open = self.lock();
-        if open.len() >= limit as usize {
+        if open.len() >= limits.max_sessions as usize {
             return None;
         }
         open.insert(id.clone(), session);
@@ -48,7 +53,8 @@ impl Sessions {
             id,
             outgoing,
         };
-        Some((registration, Pipe { received, outbox }))
+        let pipe = Pipe::new(received, outbox, limits.max_streams_per_session);
+        Some((registration, pipe))
     }
 
     /// Hands `messages` from `agent` to session `id`, all of them or none.
@@ -86,9 +92,9 @@ impl Sessions {
 #[derive(Debug, Clone)]
 pub(super) struct Session {
     agent: String,
-    inbox: mpsc::Sender<Incoming>,
+    inbox: mpsc::Sender<Box<Incoming>>,
     /// Weak, since the event stream has to end when the protocol drops its end.
-    outbox: mpsc::WeakSender<Outgoing>,
+    outbox: mpsc::WeakSender<Box<Outgoing>>,
 }
 
 impl Session {
@@ -107,7 +113,7 @@ impl Session {
             .await
             .map_err(|_| DeliveryError::NoSession)?;
         for (place, message) in places.zip(messages) {
-            place.send(message);
+            place.send(Box::new(message));
         }
         Ok(())
     }
@@ -118,7 +124,7 @@ impl Session {
 pub(super) struct Registration {
     sessions: Sessions,
     id: String,
-    outgoing: mpsc::Receiver<Outgoing>,
+    outgoing: mpsc::Receiver<Box<Outgoing>>,
 }
 
 impl Registration {
@@ -128,7 +134,7 @@ impl Registration {
     }
 
     /// Waits for the next message to the client; `None` once the protocol has ended.
-    pub(super) async fn next(&mut self) -> Option<Outgoing> {
+    pub(super) async fn next(&mut self) -> Option<Box<Outgoing>> {
         self.outgoing.recv().await
     }
 }
@@ -138,13 +144,6 @@ impl Drop for Registration {
         // Dropping the inbox is the end of input for the protocol.
         self.sessions.lock().remove(&self.id);
     }
-}
-
-/// The protocol's end of a session.
-#[derive(Debug)]
-pub(super) struct Pipe {
-    pub(super) received: mpsc::Receiver<Incoming>,
-    pub(super) outbox: mpsc::Sender<Outgoing>,
 }
 
 /// Why messages were not delivered.
@@ -160,12 +159,21 @@ pub enum DeliveryError {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use rmcp::model::{ErrorData, JsonRpcMessage};
+    use rmcp::transport::Transport as _;
 
     use super::*;
     use crate::mcp::message;
 
     const NO_WAIT: Duration = Duration::ZERO;
+
+    fn one() -> Limits {
+        Limits {
+            max_sessions: 1,
+            ..Limits::default()
+        }
+    }
 
     fn pings(n: usize) -> Vec<Incoming> {
         let ping = br#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
@@ -175,49 +183,52 @@ mod tests {
     #[tokio::test]
     async fn a_session_serves_only_its_agent_and_only_while_it_is_open() {
         let sessions = Sessions::default();
-        let (registration, mut pipe) = sessions.open("ann", 1).unwrap();
+        let (registration, mut pipe) = sessions.open("ann", &one()).unwrap();
         let id = registration.id().to_owned();
         assert_eq!(id.len(), 32);
         let bob = sessions.deliver(&id, "bob", pings(1), NO_WAIT).await;
         assert_eq!(bob, Err(DeliveryError::NoSession));
         let ann = sessions.deliver(&id, "ann", pings(1), NO_WAIT).await;
         assert_eq!(ann, Ok(()));
-        assert!(pipe.received.recv().await.is_some());
+        assert!(pipe.receive().await.is_some());
 
-        assert!(sessions.open("bob", 1).is_none(), "one is the limit here");
+        assert!(
+            sessions.open("bob", &one()).is_none(),
+            "one is the limit here"
+        );
 
         drop(registration);
         let late = sessions.deliver(&id, "ann", pings(1), NO_WAIT).await;
         assert_eq!(late, Err(DeliveryError::NoSession));
-        assert!(pipe.received.recv().await.is_none());
+        assert!(pipe.receive().await.is_none());
     }
 
     #[tokio::test]
     async fn a_full_inbox_takes_nothing_of_a_batch() {
         let sessions = Sessions::default();
-        let (registration, mut pipe) = sessions.open("ann", 1).unwrap();
+        let (registration, mut pipe) = sessions.open("ann", &one()).unwrap();
         let id = registration.id().to_owned();
         let most = sessions
-            .deliver(&id, "ann", pings(CAPACITY - 1), NO_WAIT)
+            .deliver(&id, "ann", pings(INBOX - 1), NO_WAIT)
             .await;
         assert_eq!(most, Ok(()));
         let over = sessions.deliver(&id, "ann", pings(2), NO_WAIT).await;
         assert_eq!(over, Err(DeliveryError::Busy));
         let mut received = 0;
-        while pipe.received.try_recv().is_ok() {
+        while let Some(Some(_)) = pipe.receive().now_or_never() {
             received += 1;
         }
-        assert_eq!(received, CAPACITY - 1);
+        assert_eq!(received, INBOX - 1);
     }
 
     #[tokio::test]
     async fn a_client_that_does_not_read_may_not_send() {
         let sessions = Sessions::default();
-        let (registration, pipe) = sessions.open("ann", 1).unwrap();
+        let (registration, mut pipe) = sessions.open("ann", &one()).unwrap();
         let id = registration.id().to_owned();
-        for _ in 0..CAPACITY {
+        for _ in 0..OUTBOX {
             let unread = JsonRpcMessage::error(ErrorData::internal_error("unread", None), None);
-            pipe.outbox.try_send(unread).unwrap();
+            pipe.send(unread).await.unwrap();
         }
         let refused = sessions.deliver(&id, "ann", pings(1), NO_WAIT).await;
         assert_eq!(refused, Err(DeliveryError::Busy));

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{Query, Request, State};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::sse::{Event, KeepAlive};
 use axum::response::{IntoResponse, Response, Sse};
 use futures::{StreamExt as _, stream};
@@ -19,10 +19,11 @@ use rmcp::model::GetExtensions as _;
 use rmcp::{ServerHandler, ServiceExt as _};
 use serde::Deserialize;
 use thiserror::Error;
-use tokio_stream::wrappers::ReceiverStream;
-use tokio_util::sync::{CancellationToken, PollSender};
+use tokio_util::sync::CancellationToken;
 
-use super::legacy_session::{CAPACITY, DeliveryError, Outgoing, Pipe, Registration, Sessions};
+use super::call::IDEMPOTENCY_KEY;
+use super::legacy_pipe::Pipe;
+use super::legacy_session::{DeliveryError, INBOX, Outgoing, Registration, Sessions};
 use super::message::{self, Incoming, MessageError};
 use crate::body::{self, BodyError};
 use crate::caller::{Caller, UnknownCaller};
@@ -69,9 +70,9 @@ where
 {
     let (parts, _) = request.into_parts();
     let caller = caller(&parts)?;
-    let limit = transport.limits.max_sessions;
-    let opened = transport.sessions.open(&caller.agent, limit);
-    let (registration, pipe) = opened.ok_or(SseError::TooManySessions(limit))?;
+    let limits = &transport.limits;
+    let opened = transport.sessions.open(&caller.agent, limits);
+    let (registration, pipe) = opened.ok_or(SseError::TooManySessions(limits.max_sessions))?;
     tracing::info!(caller.agent, "SSE session opened");
     let shutdown = transport.shutdown.child_token();
     tokio::spawn(converse((transport.handler)(), pipe, shutdown));
@@ -157,7 +158,7 @@ pub enum SseError {
     #[error("Could not parse message: {0}")]
     Message(MessageError),
     /// The body holds more messages than a session has room for.
-    #[error("Could not parse message: a batch holds at most {CAPACITY} messages")]
+    #[error("Could not parse message: a batch holds at most {INBOX} messages")]
     LargeBatch,
     /// Nobody may open another session now.
     #[error("{0} sessions are open, which is the limit (http.max_sessions); come again later")]
@@ -186,9 +187,9 @@ impl IntoResponse for SseError {
 
 /// Runs the protocol over `pipe` until the client is gone, breaks the protocol, or the server stops.
 async fn converse<H: ServerHandler>(handler: H, pipe: Pipe, shutdown: CancellationToken) {
-    let outbox = PollSender::new(pipe.outbox);
-    let inbox = ReceiverStream::new(pipe.received);
-    match handler.serve_with_ct((outbox, inbox), shutdown).await {
+    // Boxed, as the opening takes much more memory than what the session needs after it.
+    let opened = Box::pin(handler.serve_with_ct(pipe, shutdown)).await;
+    match opened {
         Ok(running) => match running.waiting().await {
             Ok(reason) => tracing::info!(?reason, "SSE session ended"),
             Err(error) => tracing::error!(%error, "SSE session crashed"),
@@ -219,9 +220,10 @@ fn event(message: &Outgoing) -> Result<Event, axum::Error> {
 /// Reads the messages of a body and notes on each where it came from, as the other transport does.
 fn parse(body: &Bytes, parts: &Parts) -> Result<Vec<Incoming>, SseError> {
     let mut messages = message::parse_batch(body).map_err(SseError::Message)?;
-    if messages.len() > CAPACITY {
+    if messages.len() > INBOX {
         return Err(SseError::LargeBatch);
     }
+    let parts = essence(parts)?;
     for message in &mut messages {
         match message {
             Incoming::Request(message) => {
@@ -235,6 +237,18 @@ fn parse(body: &Bytes, parts: &Parts) -> Result<Vec<Incoming>, SseError> {
         }
     }
     Ok(messages)
+}
+
+/// What the handler needs to know of a request. The whole would keep the buffer of its connection as long as the call.
+fn essence(parts: &Parts) -> Result<Parts, UnknownCaller> {
+    let (mut essence, ()) = axum::http::Request::new(()).into_parts();
+    essence.extensions.insert(caller(parts)?.clone());
+    if let Some(key) = parts.headers.get(IDEMPOTENCY_KEY)
+        && let Ok(copy) = HeaderValue::from_bytes(key.as_bytes())
+    {
+        essence.headers.insert(IDEMPOTENCY_KEY, copy);
+    }
+    Ok(essence)
 }
 
 fn caller(parts: &Parts) -> Result<&Caller, UnknownCaller> {

@@ -5,6 +5,7 @@ mod call;
 mod follow;
 mod hand_over;
 pub mod handler;
+mod legacy_pipe;
 mod legacy_session;
 pub mod legacy_sse;
 mod listing;

@@ -78,6 +78,12 @@ impl Call {
         }
     }
 
+    /// Sends the request and reads the status of the answer alone.
+    pub(crate) async fn status(self, address: SocketAddr) -> u16 {
+        let mut stream = self.send(address, None).await;
+        status(&read_head(&mut stream).await)
+    }
+
     /// Sends the request and reads events until the stream ends.
     pub(crate) async fn stream(self, address: SocketAddr) -> Events {
         self.slow_stream(address, None).await
@@ -92,7 +98,10 @@ impl Call {
         let mut stream = self.send(address, receive_buffer).await;
         let head = read_head(&mut stream).await;
         assert_eq!(status(&head), 200, "{head}");
-        Events(stream)
+        Events {
+            stream,
+            last_event_id: None,
+        }
     }
 }
 
@@ -117,15 +126,29 @@ impl Answer {
 }
 
 /// An open event stream.
-pub(crate) struct Events(BufReader<TcpStream>);
+pub(crate) struct Events {
+    stream: BufReader<TcpStream>,
+    /// The id of the last event that has come whole and had one.
+    pub(crate) last_event_id: Option<String>,
+}
 
 impl Events {
-    /// The name and data of the next event; `None` at the end of the stream.
+    /// The name and data of the next event that has data; `None` at the end of the stream.
     pub(crate) async fn next(&mut self) -> Option<(String, String)> {
-        let (mut name, mut data) = (String::new(), String::new());
+        loop {
+            let event = self.event().await?;
+            if !event.1.is_empty() {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The name and data of the next event, which may be a mere receipt.
+    pub(crate) async fn event(&mut self) -> Option<(String, String)> {
+        let (mut name, mut data, mut id) = (String::new(), String::new(), None);
         loop {
             let mut line = String::new();
-            if self.0.read_line(&mut line).await.ok()? == 0 {
+            if self.stream.read_line(&mut line).await.ok()? == 0 {
                 return None;
             }
             let line = line.trim_end();
@@ -133,10 +156,20 @@ impl Events {
                 value.clone_into(&mut name);
             } else if let Some(value) = line.strip_prefix("data: ") {
                 data.push_str(value);
-            } else if line.is_empty() && !data.is_empty() {
+            } else if let Some(value) = line.strip_prefix("id: ") {
+                id = Some(value.to_owned());
+            } else if line.is_empty() {
+                self.last_event_id = id.or(self.last_event_id.take());
                 return Some((name, data));
             }
         }
+    }
+
+    /// Everything up to the end of the stream, as it comes.
+    pub(crate) async fn rest(mut self) -> String {
+        let mut rest = String::new();
+        self.stream.read_to_string(&mut rest).await.unwrap();
+        rest
     }
 
     /// The next event, which must be a message.

@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 use crate::http::Call;
 use crate::server::{Server, config};
+use crate::sse;
+use crate::streamable_http::{Session, call_of};
 
 #[tokio::test]
 async fn shutdown_ends_open_streams_and_then_the_server() {
@@ -33,6 +35,47 @@ async fn shutdown_ends_open_streams_and_then_the_server() {
     };
     timeout(Duration::from_secs(5), ended).await.unwrap();
     assert!(TcpStream::connect(server.address).await.is_err());
+}
+
+/// Each of them hears when to come back, and none holds the end up.
+#[tokio::test(flavor = "multi_thread")]
+async fn shutdown_tells_every_stream_when_to_come_back() {
+    const EACH: usize = 100;
+    let (mut server, worker) = Server::working(config()).await;
+    let mut streams = Vec::new();
+    let mut holds = Vec::new();
+    let mut old = Vec::new();
+    for n in 0..EACH {
+        let session = Session::open(&server).await;
+        streams.push(session.listen().await);
+        let mut call = session.call(&format!("mcp {n}"), None).await;
+        assert!(call.event().await.is_some(), "the receipt");
+        streams.push(call);
+        holds.push(worker.take().await);
+        let session = sse::Session::open(&server, "ann").await;
+        session.send(&call_of(&format!("sse {n}"))).await;
+        holds.push(worker.take().await);
+        old.push(session.events);
+    }
+    server.shutdown.cancel();
+    let ended = async {
+        for stream in streams {
+            let rest = stream.rest().await;
+            assert!(rest.contains("retry:"), "{rest}");
+        }
+        for events in old {
+            let rest = events.rest().await;
+            assert!(rest.contains("smcp/pending"), "{rest}");
+            assert!(rest.contains("retry:"), "{rest}");
+        }
+        (&mut server.task).await.unwrap();
+    };
+    let long = config().limits.shutdown_timeout / 2;
+    timeout(long, ended).await.unwrap();
+    for hold in holds {
+        assert_eq!(worker.state(&hold.job), "running");
+        worker.finish(hold, "done").await;
+    }
 }
 
 #[tokio::test]

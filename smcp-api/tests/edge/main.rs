@@ -9,5 +9,7 @@ mod http;
 mod lifecycle;
 mod refusals;
 mod server;
+mod slow_readers;
 mod sse;
 mod streamable_http;
+mod worker;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use smcp_api::auth::AuthConfig;
-use smcp_api::http_config::HttpConfig;
+use smcp_api::http_config::{HttpConfig, Limits};
 
 use crate::http::Call;
 use crate::server::{Server, config};
@@ -142,6 +142,22 @@ async fn a_body_over_the_limit_gets_413() {
             assert!(answer.body.contains("1000 bytes"), "{}", answer.body);
         }
     }
+}
+
+#[tokio::test]
+async fn a_head_over_the_limit_gets_431() {
+    let defaults = config();
+    let limits = Limits {
+        max_head_bytes: 16 * 1024,
+        ..defaults.limits
+    };
+    let server = Server::with(HttpConfig { limits, ..defaults }).await;
+    let with_header = |bytes: usize| {
+        let call = Call::new("GET", "/healthz").header("x-large", &"x".repeat(bytes));
+        call.status(server.address)
+    };
+    assert_eq!(with_header(15 * 1024).await, 200);
+    assert_eq!(with_header(16 * 1024).await, 431);
 }
 
 #[tokio::test]

@@ -10,16 +10,20 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use smcp_api::app::App;
 use smcp_api::auth::{ApiKey, AuthConfig};
 use smcp_api::caller::Caller;
 use smcp_api::health::{NotReady, Readiness};
 use smcp_api::http_config::{HttpConfig, Limits};
+use smcp_api::mcp::handler::Handler;
 use smcp_api::router::router;
 use smcp_api::serve;
 use smcp_common::config::{Config, Environment, Flags};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::worker::Worker;
 
 /// Size of the answer of the tool `flood`.
 pub(crate) const FLOOD_BYTES: usize = 1024 * 1024;
@@ -38,15 +42,31 @@ impl Server {
     }
 
     pub(crate) async fn with(config: HttpConfig) -> Self {
-        Self::serve(config, Vec::new()).await
+        Self::serve(config, Vec::new(), |_| || Probe).await.0
+    }
+
+    /// A server with the real handler, and a worker for it.
+    pub(crate) async fn working(config: HttpConfig) -> (Self, Worker) {
+        let handler = |app: Arc<App>| move || Handler::new(Arc::clone(&app));
+        let (server, app) = Self::serve(config, Vec::new(), handler).await;
+        (server, Worker::start(&app).await)
     }
 
     pub(crate) async fn not_ready(code: &'static str) -> Self {
         let message = "not yet".to_owned();
-        Self::serve(config(), vec![NotReady { code, message }]).await
+        let obstacles = vec![NotReady { code, message }];
+        Self::serve(config(), obstacles, |_| || Probe).await.0
     }
 
-    async fn serve(config: HttpConfig, obstacles: Vec<NotReady>) -> Self {
+    async fn serve<H, F>(
+        config: HttpConfig,
+        obstacles: Vec<NotReady>,
+        handler: impl FnOnce(Arc<App>) -> F,
+    ) -> (Self, Arc<App>)
+    where
+        F: Fn() -> H + Clone + Send + Sync + 'static,
+        H: ServerHandler,
+    {
         let shutdown = CancellationToken::new();
         let readiness = Readiness::new(move || std::future::ready(obstacles.clone()));
         let data = tempfile::tempdir().unwrap();
@@ -56,14 +76,15 @@ impl Server {
         };
         let settings = Config::load(None, &Environment::default(), &flags).unwrap();
         let app = smcp_api::open(&settings, true, shutdown.clone()).unwrap();
-        let router = router(&config, &app, || Probe, readiness).unwrap();
+        let router = router(&config, &app, handler(Arc::clone(&app)), readiness).unwrap();
         let bound = serve::bind(&config).await.unwrap();
-        Self {
+        let server = Self {
             address: bound.address(),
             shutdown: shutdown.clone(),
             task: tokio::spawn(bound.serve(router, shutdown)),
             _data: data,
-        }
+        };
+        (server, app)
     }
 }
 

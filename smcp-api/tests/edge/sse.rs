@@ -3,29 +3,34 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use smcp_api::http_config::{HttpConfig, Limits};
 use tokio::time::timeout;
 
 use crate::http::{Answer, Call, Events};
-use crate::server::Server;
+use crate::server::{Server, config};
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2024-11-05","capabilities":{},"clientInfo":{"name":"t","version":"0"}}}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
-const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+pub(crate) const PING: &str = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
 
 /// An initialized session of an agent, or of nobody in particular.
-struct Session<'a> {
+pub(crate) struct Session<'a> {
     server: &'a Server,
     key: &'a str,
-    events: Events,
+    pub(crate) events: Events,
     endpoint: String,
 }
 
 impl<'a> Session<'a> {
-    async fn open(server: &'a Server, key: &'a str) -> Self {
+    pub(crate) async fn open(server: &'a Server, key: &'a str) -> Self {
         Self::with_buffer(server, key, None).await
     }
 
-    async fn with_buffer(server: &'a Server, key: &'a str, receive_buffer: Option<u32>) -> Self {
+    pub(crate) async fn with_buffer(
+        server: &'a Server,
+        key: &'a str,
+        receive_buffer: Option<u32>,
+    ) -> Self {
         let call = Call::new("GET", "/sse").key(key);
         let mut events = call.slow_stream(server.address, receive_buffer).await;
         let (name, endpoint) = events.next().await.unwrap();
@@ -43,12 +48,12 @@ impl<'a> Session<'a> {
         session
     }
 
-    async fn post(&self, body: &str) -> Answer {
+    pub(crate) async fn post(&self, body: &str) -> Answer {
         let call = Call::new("POST", &self.endpoint).key(self.key).body(body);
         call.to(self.server.address).await
     }
 
-    async fn send(&self, body: &str) {
+    pub(crate) async fn send(&self, body: &str) {
         let answer = self.post(body).await;
         assert_eq!((answer.status, answer.body.as_str()), (202, "Accepted"));
     }
@@ -197,6 +202,27 @@ async fn a_session_ends_with_its_stream() {
         while post().await.status != 404 {}
     };
     timeout(Duration::from_secs(10), ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_so_many_sessions_may_be_open() {
+    let defaults = config();
+    let limits = Limits {
+        max_sessions: 1,
+        ..defaults.limits
+    };
+    let server = Server::with(HttpConfig { limits, ..defaults }).await;
+    let first = Session::open(&server, "ann").await;
+    let open = || Call::new("GET", "/sse").key("bob").to(server.address);
+    let refused = open().await;
+    assert_eq!(refused.status, 503);
+    assert!(refused.body.contains("http.max_sessions"), "{refused:?}");
+    drop(first);
+    let freed = async {
+        let get = || Call::new("GET", "/sse").key("bob");
+        while get().status(server.address).await == 503 {}
+    };
+    timeout(Duration::from_secs(10), freed).await.unwrap();
 }
 
 #[tokio::test]

@@ -4,13 +4,70 @@ use rmcp::ServiceExt as _;
 use rmcp::model::CallToolRequestParams;
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use serde_json::json;
 
-use crate::http::Call;
+use crate::http::{Answer, Call, Events};
 use crate::server::Server;
+use crate::worker::TOOL;
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"t","version":"0"}}}"#;
-const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+pub(crate) const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
 const INITIALIZED: &str = r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// Whose sessions they are.
+const AGENT: &str = "ann";
+
+/// An initialized session of `ann`.
+pub(crate) struct Session<'a> {
+    server: &'a Server,
+    id: String,
+}
+
+impl<'a> Session<'a> {
+    pub(crate) async fn open(server: &'a Server) -> Self {
+        let opened = Call::mcp(INITIALIZE).key(AGENT).to(server.address).await;
+        let id = opened.header("mcp-session-id").unwrap().to_owned();
+        let session = Self { server, id };
+        assert_eq!(session.post(INITIALIZED).await.status, 202);
+        session
+    }
+
+    pub(crate) async fn post(&self, body: &str) -> Answer {
+        self.own(Call::mcp(body)).to(self.server.address).await
+    }
+
+    /// Calls the worker's tool, with a receive buffer of so many bytes.
+    pub(crate) async fn call(&self, key: &str, receive_buffer: Option<u32>) -> Events {
+        let call = self.own(Call::mcp(call_of(key)));
+        call.slow_stream(self.server.address, receive_buffer).await
+    }
+
+    /// The stream of the session itself.
+    pub(crate) async fn listen(&self) -> Events {
+        self.get().stream(self.server.address).await
+    }
+
+    /// The rest of a stream.
+    pub(crate) async fn come_back(&self, last_event_id: &str) -> Events {
+        let get = self.get().header("last-event-id", last_event_id);
+        get.stream(self.server.address).await
+    }
+
+    fn get(&self) -> Call {
+        self.own(Call::new("GET", "/mcp").header("accept", "text/event-stream"))
+    }
+
+    fn own(&self, call: Call) -> Call {
+        call.key(AGENT).header("mcp-session-id", &self.id)
+    }
+}
+
+/// A call number 7 of the worker's tool, with a progress token. Calls with the same key are one job.
+pub(crate) fn call_of(key: &str) -> String {
+    let meta = json!({"progressToken": "p", "smcp/idempotency-key": key});
+    let params = json!({"name": TOOL, "arguments": {}, "_meta": meta});
+    json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params}).to_string()
+}
 
 #[tokio::test]
 async fn tools_are_listed_and_called() {

@@ -8,6 +8,9 @@ use super::{Queue, QueueError, SessionCall, row};
 use crate::clock::Timestamp;
 use crate::job::{Job, JobEvent, JobId, NewJob, StateName};
 
+/// News of a job are read in pages of about so many bytes: each may have 64 KiB, and many readers hold a page.
+pub const EVENTS_BYTES: usize = 128 * 1024;
+
 /// The answer to [`Queue::submit`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Submitted {
@@ -145,17 +148,24 @@ impl Queue {
         self.store.scan(query).await
     }
 
-    /// The news of a job after number `after`, oldest first, at most `limit`.
+    /// The news of a job after number `after`, oldest first, at most `limit`, and so many that they have little more than
+    /// [`EVENTS_BYTES`] together; at least one, where there are any.
     ///
     /// # Errors
     /// Database errors.
     pub fn events(&self, job: &JobId, after: i64, limit: u32) -> Result<Vec<JobEvent>, QueueError> {
         self.store.read(|connection| {
             let mut statement = connection.prepare_cached(include_str!("sql/events_of_job.sql"))?;
-            let rows = statement.query_map(params![job.as_str(), after, limit], |row| {
-                Ok(row::event(job, row))
-            })?;
-            rows.map(|row| row?).collect()
+            let mut rows = statement.query(params![job.as_str(), after, limit])?;
+            let (mut events, mut bytes) = (Vec::new(), 0);
+            while bytes < EVENTS_BYTES
+                && let Some(row) = rows.next()?
+            {
+                let data = row.get_ref(3)?.as_bytes();
+                bytes += data.map_or(0, <[u8]>::len);
+                events.push(row::event(job, row)?);
+            }
+            Ok(events)
         })
     }
 

@@ -29,7 +29,7 @@ pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
-pub use self::jobs::{Depth, Filter, Submitted};
+pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
 pub use self::workers::WorkerInfo;

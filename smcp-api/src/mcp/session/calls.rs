@@ -275,8 +275,8 @@ struct Place {
     since: Timestamp,
 }
 
-/// Too many streams of one session.
-pub(super) fn too_many_streams(limit: u32) -> ErrorData {
+/// Too many calls of one session.
+pub(in crate::mcp) fn too_many_streams(limit: u32) -> ErrorData {
     ErrorData::new(
         ErrorCode(-32000),
         format!(

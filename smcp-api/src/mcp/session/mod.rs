@@ -27,10 +27,11 @@ use rmcp::transport::streamable_http_server::session::{
 use smcp_common::queue::{QueueError, Session};
 use tokio_util::task::AbortOnDropHandle;
 
+pub(super) use self::calls::too_many_streams;
 pub(super) use self::gate::admit;
 pub(super) use self::store::Store;
 
-use self::calls::{Calls, too_many_streams};
+use self::calls::Calls;
 use self::cursor::{Cursor, InvalidCursor};
 use self::open::{Link, OpenSession};
 use crate::app::App;

@@ -18,6 +18,7 @@ conformance!(
     output_is_kept_and_read_by_range,
     a_new_attempt_begins_with_no_output,
     news_come_in_order,
+    news_are_read_in_pages_of_bounded_size,
     workers_are_listed_until_they_stop,
 );
 
@@ -354,6 +355,22 @@ async fn news_come_in_order(world: World) {
     let last = world.queue.events(&id, events[1].seq, 10).unwrap();
     assert_eq!(last[0].data, json!({"state": "succeeded"}));
     assert_eq!(world.queue.last_event().unwrap(), last[0].seq);
+}
+
+async fn news_are_read_in_pages_of_bounded_size(world: World) {
+    let id = world.submit(job()).await;
+    let hold = world.claim_as_hold("w").await;
+    let line = "x".repeat(EVENTS_BYTES / 3);
+    let lines = vec![News::Log(line); 10];
+    world.queue.append(&hold, lines).await.unwrap();
+    let (mut last, mut pages) = (2, Vec::new());
+    while let page = world.queue.events(&id, last, 1_000).unwrap()
+        && let Some(newest) = page.last()
+    {
+        last = newest.seq;
+        pages.push(page.len());
+    }
+    assert_eq!(pages, [3, 3, 3, 1]);
 }
 
 async fn workers_are_listed_until_they_stop(world: World) {

@@ -57,14 +57,14 @@ async fn a_whole_result_is_passed_on_and_gets_the_job_beside_its_own_meta() {
     let client = world.client().await;
     let image = json!({"type": "image", "data": "AAAA", "mimeType": "image/png"});
     let printed = json!({
-        "content": [image], "structuredContent": {"n": 1}, "isError": true, "_meta": {"plugin/own": 2},
+        "content": [image], "structuredContent": {"n": 1}, "isError": false, "_meta": {"plugin/own": 2},
     });
     let answer = client
         .call("awkward__echo-mcp", json!({"value": printed}))
         .await;
     assert_eq!(json!(answer.content[0]), image);
     assert_eq!(answer.structured_content, Some(json!({"n": 1})));
-    assert_eq!(answer.is_error, Some(true));
+    assert_eq!(answer.is_error, Some(false));
     assert_eq!(json!(answer.meta)["plugin/own"], 2);
     assert!(job_of(&answer).len() > 8);
 

@@ -241,18 +241,17 @@ async fn a_stopping_api_says_when_to_come_back() {
     let response = session.request().body(body).send().await.unwrap();
     let mut old = Session::open(&world, Transport::Sse).await;
     let params = json!({"name": "sleepy2__nap", "arguments": nap});
-    let asked = old.ask("tools/call", params);
-    let stop = async {
-        eventually("both are recorded", || {
-            let jobs = world
-                .sql()
-                .query_row("SELECT count(*) FROM jobs", [], |row| row.get(0));
-            (jobs == Ok(2)).then_some(())
-        });
-        api.terminate();
-        response.text().await.unwrap()
-    };
-    let (handed_over, text) = tokio::join!(asked, stop);
+    // On its own, as the wait below takes this thread.
+    let asked = tokio::spawn(async move { old.ask("tools/call", params).await });
+    eventually("both are recorded", || {
+        let jobs = world
+            .sql()
+            .query_row("SELECT count(*) FROM jobs", [], |row| row.get(0));
+        (jobs == Ok(2)).then_some(())
+    });
+    api.terminate();
+    let text = response.text().await.unwrap();
+    let handed_over = asked.await.unwrap();
     let (receipt, rest) = text.split_once("\n\n").unwrap();
     assert!(receipt.contains("id:"), "{receipt}");
     assert!(rest.contains("retry:"), "{rest}");

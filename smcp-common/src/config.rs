@@ -56,7 +56,7 @@ pub struct Http {
     pub max_head_bytes: usize,
     /// Sessions that may be open at a time, on each transport.
     pub max_sessions: u32,
-    /// Event streams that one session may have open at a time.
+    /// Event streams that one session may have open at a time; over HTTP+SSE, calls that it may wait for.
     pub max_streams_per_session: u32,
     /// Host names accepted beside loopback names and IP addresses.
     pub allowed_hosts: Vec<String>,

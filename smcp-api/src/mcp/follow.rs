@@ -123,12 +123,12 @@ impl Follower {
     /// Reads the next events; false where there are none yet.
     fn read(&mut self) -> Result<bool, Refusal> {
         let events = self.app.queue.events(&self.job, self.seen, PAGE)?;
-        let Some(last) = events.last() else {
-            return Ok(false);
-        };
-        self.seen = last.seq;
-        self.unread.extend(events);
-        Ok(true)
+        if let Some(last) = events.last() {
+            self.seen = last.seq;
+        }
+        // In the place of the last page, the room of which is given back with that.
+        self.unread = events.into();
+        Ok(!self.unread.is_empty())
     }
 
     async fn end(&self) -> Result<Told, Refusal> {

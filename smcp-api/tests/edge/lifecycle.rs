@@ -57,8 +57,16 @@ async fn shutdown_tells_every_stream_when_to_come_back() {
         holds.push(worker.take().await);
         old.push(session.events);
     }
-    server.shutdown.cancel();
+    // They are being told of progress when it comes.
+    let progress = async {
+        for step in 1.. {
+            for hold in &holds {
+                worker.report(hold, step..step + 1, "goes on").await;
+            }
+        }
+    };
     let ended = async {
+        server.shutdown.cancel();
         for stream in streams {
             let rest = stream.rest().await;
             assert!(rest.contains("retry:"), "{rest}");
@@ -71,7 +79,10 @@ async fn shutdown_tells_every_stream_when_to_come_back() {
         (&mut server.task).await.unwrap();
     };
     let long = config().limits.shutdown_timeout / 2;
-    timeout(long, ended).await.unwrap();
+    tokio::select! {
+        () = progress => {}
+        ended = timeout(long, ended) => ended.unwrap(),
+    }
     for hold in holds {
         assert_eq!(worker.state(&hold.job), "running");
         worker.finish(hold, "done").await;

@@ -61,7 +61,7 @@ async fn shutdown_tells_every_stream_when_to_come_back() {
     let progress = async {
         for step in 1.. {
             for hold in &holds {
-                worker.report(hold, step..step + 1, "goes on").await;
+                worker.report(hold, step..=step, "goes on").await;
             }
         }
     };

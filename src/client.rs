@@ -15,7 +15,7 @@ use rmcp::service::{
     NotificationContext, PeerRequestOptions, RequestHandle, RunningService, ServiceError,
 };
 use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::common::client_side_sse::NeverRetry;
+use rmcp::transport::common::client_side_sse::FixedInterval;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
 use rmcp::{ClientHandler, RoleClient, ServiceExt as _};
 use serde::de::DeserializeOwned;
@@ -30,6 +30,10 @@ use crate::settings;
 
 /// Answers are 16 MiB of text at the most; as JSON, each byte may become six.
 const MAX_ANSWER_BYTES: usize = 128 * 1024 * 1024;
+/// A broken stream is taken up again after so long …
+const RETURN_EVERY: Duration = Duration::from_millis(500);
+/// … and so often in vain at the most. The job goes on in any case, and its result stays.
+const RETURNS: usize = 20;
 /// How long to wait for the API to take note that a session has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// The key of a request's `_meta` that makes a repeated call find the first one's job.
@@ -143,8 +147,11 @@ impl Client {
             StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", target.url))
                 .max_sse_event_size(MAX_ANSWER_BYTES);
         config.auth_header = target.key.as_ref().map(|key| key.secret.clone());
-        // A broken stream is reported at once: the job goes on, and its result stays.
-        config.retry_config = Arc::new(NeverRetry::default());
+        // An API that is restarted meanwhile goes on with the answer.
+        let mut patience = FixedInterval::default();
+        patience.duration = RETURN_EVERY;
+        patience.max_times = Some(RETURNS);
+        config.retry_config = Arc::new(patience);
         let (sender, progress) = mpsc::unbounded_channel();
         let listener = Listener { progress: sender };
         let service = listener

@@ -1,6 +1,7 @@
 //! Callers who cannot wait for as long as a job takes: answers before their patience ends, tasks, and callers who leave.
 
 use std::fs;
+use std::process::Stdio;
 
 use serde_json::{Value, json};
 
@@ -67,6 +68,30 @@ async fn the_command_line_waits_on() {
     assert_eq!(printed["label"], "late");
     let jobs = world.smcp_json(&["jobs", "list"]);
     assert_eq!(jobs.as_array().unwrap().len(), 1, "{jobs}");
+}
+
+#[test]
+fn the_command_line_outlives_the_api() {
+    let mut world = World::new();
+    let api = world.api();
+    let _worker = world.worker();
+    world.wait_for_tools();
+    let (gate, journal) = (world.path("gate"), world.path("journal"));
+    let arguments = [
+        format!("gate={}", gate.display()),
+        format!("journal={}", journal.display()),
+    ];
+    let mut command = world.command(&["call", "sleepy__nap", "seconds=60", "label=kept"]);
+    command.args(arguments).stdout(Stdio::piped());
+    let call = command.spawn().unwrap();
+    eventually("the plugin has begun", || journal.exists().then_some(()));
+    api.kill();
+    let _again = world.api();
+    fs::write(gate, "").unwrap();
+    let output = call.wait_with_output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(printed["label"], "kept");
 }
 
 #[tokio::test]

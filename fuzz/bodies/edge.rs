@@ -17,7 +17,7 @@ use smcp_api::http_config::{HttpConfig, Limits};
 use smcp_api::mcp::handler::Handler;
 use smcp_api::router::router;
 use smcp_api::serve::Peer;
-use smcp_common::config::{Config, Environment, Flags};
+use smcp_common::config::{Calls, Config, Environment, Flags};
 use smcp_common::plugin::Manifest;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -31,6 +31,15 @@ const MAX_BODY_BYTES: usize = 2_000;
 /// How long to listen to a stream, and how much.
 const LISTEN: Duration = Duration::from_millis(5);
 const CHUNKS: usize = 16;
+/// How long to wait for an answer to begin, before hanging up.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// What callers are kept waiting, less than a client listens, so that it sees what they are told then.
+const CALLS: Calls = Calls {
+    task_after: Duration::from_millis(3),
+    wait: Duration::from_millis(3),
+    wait_with_progress: Duration::from_millis(8),
+    heartbeat: Duration::from_millis(3),
+};
 
 /// A client and its server, without a network between them.
 pub(crate) struct Edge {
@@ -62,7 +71,8 @@ impl Shared {
             data_dir: Some(directory.path().to_owned()),
             ..Flags::default()
         };
-        let settings = Config::load(None, &Environment::default(), &flags).unwrap();
+        let mut settings = Config::load(None, &Environment::default(), &flags).unwrap();
+        settings.calls = CALLS;
         let app = runtime.block_on(async {
             let app = smcp_api::open(&settings, false, CancellationToken::new()).unwrap();
             let describe = json!({"commands": [{"name": "wait", "parameters": [{"name": "n", "type": "integer"}]}]});
@@ -96,6 +106,7 @@ impl Edge {
             limits: Limits {
                 max_body_bytes: MAX_BODY_BYTES,
                 max_sessions: u32::MAX,
+                inbox_timeout: LISTEN,
                 ..Limits::default()
             },
             ..HttpConfig::default()
@@ -113,7 +124,7 @@ impl Edge {
     }
 
     /// Sends a request with these headers and, as far as they are not among them, the usual ones. `None` where HTTP
-    /// cannot carry it.
+    /// cannot carry it, and where no answer begins in time.
     pub(crate) async fn send(
         &mut self,
         method: &str,
@@ -139,7 +150,8 @@ impl Edge {
         request
             .extensions_mut()
             .insert(Peer(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-        let response = self.router.call(request).await.unwrap();
+        let answer = tokio::time::timeout(PATIENCE, self.router.call(request));
+        let response = answer.await.ok()?.unwrap();
         assert_ne!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         Some(response)
     }

@@ -4,6 +4,7 @@
 mod edge;
 #[path = "../bodies/messages.rs"]
 mod messages;
+#[expect(dead_code, reason = "only `mcp` sends headers that repeat the payload")]
 #[path = "../bodies/request.rs"]
 mod request;
 

@@ -5,7 +5,8 @@ use axum::body::Body;
 use axum::http::Response;
 use futures::StreamExt as _;
 
-use crate::edge::{Edge, Header, Payload, USUAL, initialize, play};
+use crate::edge::{Edge, play};
+use crate::request::{Header, Payload, USUAL, initialize};
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {

@@ -3,7 +3,8 @@
 use arbitrary::{Arbitrary, Unstructured};
 use futures::StreamExt as _;
 
-use crate::edge::{Header, Payload, USUAL, initialize, play};
+use crate::edge::play;
+use crate::request::{Header, Payload, USUAL, initialize};
 
 #[derive(Debug, Arbitrary)]
 struct Input<'a> {

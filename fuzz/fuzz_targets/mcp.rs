@@ -4,5 +4,7 @@
 mod edge;
 #[path = "../bodies/mcp.rs"]
 mod mcp;
+#[path = "../bodies/request.rs"]
+mod request;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| mcp::run(data));

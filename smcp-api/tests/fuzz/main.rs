@@ -12,6 +12,8 @@ mod edge;
 mod mcp;
 #[path = "../../../fuzz/bodies/messages.rs"]
 mod messages;
+#[path = "../../../fuzz/bodies/request.rs"]
+mod request;
 
 use std::fs;
 use std::panic::{catch_unwind, set_hook, take_hook};

@@ -1,5 +1,6 @@
 //! Why a call was not carried out, in words for the caller. Never a row, a path of ours or a stack.
 
+use rmcp::ErrorData;
 use serde_json::{Value, json};
 use smcp_common::queue::QueueError;
 
@@ -33,6 +34,11 @@ impl Refusal {
     /// A job that does not exist, or belongs to somebody else.
     pub fn no_such_job(id: &str) -> Self {
         Self::new("no_such_job", format!("There is no job {id}."))
+    }
+
+    /// The form of a failure where there is no tool whose answer it could be: JSON-RPC's internal error.
+    pub fn to_protocol_error(&self) -> ErrorData {
+        ErrorData::internal_error(self.message.clone(), None)
     }
 
     /// The JSON form: `{"error": {"code", "message", …}}`.

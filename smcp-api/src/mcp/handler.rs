@@ -91,7 +91,8 @@ impl ServerHandler for Handler {
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         let caller = caller(&context)?;
-        let tools = listing::tools(&self.app, caller).map_err(|refusal| internal(&refusal))?;
+        let tools =
+            listing::tools(&self.app, caller).map_err(|refusal| refusal.to_protocol_error())?;
         listing::page(tools, params.and_then(|params| params.cursor).as_deref())
     }
 
@@ -251,8 +252,4 @@ impl ServerHandler for Handler {
 fn caller(context: &RequestContext<RoleServer>) -> Result<&Caller, ErrorData> {
     Caller::of(&context.extensions)
         .map_err(|error| ErrorData::internal_error(error.to_string(), None))
-}
-
-fn internal(refusal: &Refusal) -> ErrorData {
-    ErrorData::internal_error(refusal.message.clone(), None)
 }

@@ -59,7 +59,7 @@ pub(super) async fn list(app: &App, caller: &Caller) -> Result<ListResourcesResu
         ..Filter::default()
     };
     let jobs = app.queue.jobs(filter).await;
-    let jobs = jobs.map_err(|error| internal(&error.into()))?;
+    let jobs = jobs.map_err(|error| Refusal::from(error).to_protocol_error())?;
     let large = jobs
         .iter()
         .filter(|job| job.output_bytes > INLINE_TEXT_BYTES as u64);
@@ -79,10 +79,10 @@ pub(super) async fn read(
     let range = Range::parse(uri)?;
     let job = find_job(app, caller, range.job).map_err(|refusal| match refusal.code {
         "no_such_job" | "invalid_arguments" => not_found(uri),
-        _ => internal(&refusal),
+        _ => refusal.to_protocol_error(),
     })?;
     let part = output_range::read(app, &job, range.offset, range.limit, Border::Character).await;
-    let part = part.map_err(|refusal| internal(&refusal))?;
+    let part = part.map_err(|refusal| refusal.to_protocol_error())?;
     let contents = match String::from_utf8(part.bytes) {
         Ok(text) => ResourceContents::text(text, uri),
         Err(error) => ResourceContents::blob(STANDARD.encode(error.as_bytes()), uri),
@@ -148,10 +148,6 @@ impl<'a> Range<'a> {
 fn not_found(uri: &str) -> ErrorData {
     let message = format!("There is no such resource; there are {TEMPLATE} of your own jobs.");
     ErrorData::resource_not_found(message, Some(json!({ "uri": uri })))
-}
-
-fn internal(refusal: &Refusal) -> ErrorData {
-    ErrorData::internal_error(refusal.message.clone(), None)
 }
 
 #[cfg(test)]

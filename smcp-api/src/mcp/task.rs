@@ -40,7 +40,7 @@ pub(super) async fn get(app: &App, caller: &Caller, id: &str) -> Result<GetTaskR
     let job = find(app, caller, id)?;
     let task = detailed(app, &job).await;
     task.map(GetTaskResult::new)
-        .map_err(|refusal| internal(&refusal))
+        .map_err(|refusal| refusal.to_protocol_error())
 }
 
 /// `tasks/update`: no job asks its caller for anything, so that there is nothing to take.
@@ -62,7 +62,7 @@ pub(super) async fn cancel(app: &App, caller: &Caller, id: &str) -> Result<(), E
         .cancel(&job.id, &caller.agent, Some("tasks/cancel"));
     match asked.await {
         Ok(_) => Ok(()),
-        Err(error) => Err(internal(&error.into())),
+        Err(error) => Err(Refusal::from(error).to_protocol_error()),
     }
 }
 
@@ -140,7 +140,7 @@ fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, ErrorData> {
     match app.queue.job(&parsed) {
         Ok(Some(job)) if may_follow(caller, &job.agent) => Ok(job),
         Ok(_) => Err(unknown()),
-        Err(error) => Err(internal(&error.into())),
+        Err(error) => Err(Refusal::from(error).to_protocol_error()),
     }
 }
 
@@ -149,10 +149,6 @@ fn object(value: &impl Serialize) -> JsonObject {
         Ok(Value::Object(object)) => object,
         Ok(_) | Err(_) => JsonObject::new(),
     }
-}
-
-fn internal(refusal: &Refusal) -> ErrorData {
-    ErrorData::internal_error(refusal.message.clone(), None)
 }
 
 #[cfg(test)]

@@ -66,7 +66,7 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub fn sessions_are_full(&self, limit: u32) -> Result<bool, QueueError> {
-        let silent_since = c::before(self.clock.now(), IDLE);
+        let silent_since = self.clock.now().minus(IDLE).as_millis();
         self.store.read(|connection| {
             Ok(connection
                 .prepare_cached(include_str!("sql/session_full.sql"))?

@@ -193,10 +193,7 @@ pub(super) fn failure(request: RequestId, error: ErrorData) -> Outgoing {
 
 /// A refusal as a JSON-RPC error, where there is no tool whose answer it could be.
 pub(super) fn broken(request: RequestId, refusal: &Refusal) -> Outgoing {
-    failure(
-        request,
-        ErrorData::internal_error(refusal.message.clone(), None),
-    )
+    failure(request, refusal.to_protocol_error())
 }
 
 fn progress(params: rmcp::model::ProgressNotificationParam) -> Outgoing {

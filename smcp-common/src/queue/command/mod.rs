@@ -24,9 +24,7 @@ pub(super) use denial::Deny;
 pub(super) use finish::FinishAttempt;
 pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew};
 pub(super) use news::AppendNews;
-pub(super) use session::{
-    CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions, before,
-};
+pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use submit::Submit;
 pub(super) use worker::{ForgetWorkers, RegisterWorker, SeeWorker};
 

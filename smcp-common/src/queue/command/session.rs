@@ -5,7 +5,6 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::{Command, Tx};
-use crate::clock::Timestamp;
 use crate::queue::{QueueError, SessionCall};
 
 /// Opens a session, in place of one that nobody has used for long where there are too many.
@@ -28,7 +27,7 @@ impl Command for OpenSession {
             .connection
             .prepare_cached(include_str!("../sql/session_count.sql"))?
             .query_row([], |row| row.get(0))?;
-        let silent_since = before(tx.now, self.idle);
+        let silent_since = tx.now.minus(self.idle).as_millis();
         if open >= self.limit
             && tx.execute(include_str!("../sql/session_replace.sql"), [silent_since])? == 0
         {
@@ -85,7 +84,7 @@ impl Command for ForgetSessions {
     type Answer = usize;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
-        let before = before(tx.now, self.after);
+        let before = tx.now.minus(self.after).as_millis();
         tx.execute(include_str!("../sql/session_forget.sql"), [before])
     }
 }
@@ -117,10 +116,4 @@ pub(super) fn note(
         params![call.session, call.request, job, answer],
     )?;
     Ok(())
-}
-
-/// The instant that long ago, in milliseconds.
-pub(in crate::queue) fn before(now: Timestamp, duration: Duration) -> i64 {
-    now.as_millis()
-        .saturating_sub(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
 }

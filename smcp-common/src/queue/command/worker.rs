@@ -58,10 +58,7 @@ impl Command for ForgetWorkers {
     type Answer = usize;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
-        let before = tx
-            .now
-            .as_millis()
-            .saturating_sub(i64::try_from(self.after.as_millis()).unwrap_or(i64::MAX));
+        let before = tx.now.minus(self.after).as_millis();
         tx.execute(include_str!("../sql/worker_forget.sql"), [before])
     }
 }

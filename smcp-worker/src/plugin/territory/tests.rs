@@ -130,10 +130,10 @@ fn what_a_link_leads_to_is_watched() {
     let path = |name: &str| base.path().join(name);
     write(&path("v1/one/cli.py"), "1");
     write(&path("v2/one/cli.py"), "2");
-    write(&path("shared/lib.py"), "1");
+    write(&path("library/lib.py"), "1");
     symlink(path("v1"), path("current")).unwrap();
     symlink(path("current"), path("plugins")).unwrap();
-    symlink("../../shared/lib.py", path("v2/one/lib.py")).unwrap();
+    symlink("../../library/lib.py", path("v2/one/lib.py")).unwrap();
     let mut world = World::watching(base);
 
     write(&world.path("v1/one/cli.py"), "3");
@@ -146,8 +146,8 @@ fn what_a_link_leads_to_is_watched() {
     assert!(!world.concerned(), "where it led before");
     write(&world.path("new.py"), "2");
     assert!(!world.concerned());
-    fs::rename(world.path("new.py"), world.path("shared/lib.py")).unwrap();
+    fs::rename(world.path("new.py"), world.path("library/lib.py")).unwrap();
     assert!(world.concerned(), "a file that the plugin links to");
-    write(&world.path("shared/other.py"), "1");
+    write(&world.path("library/other.py"), "1");
     assert!(!world.concerned());
 }

@@ -70,6 +70,20 @@ async fn the_command_line_waits_on() {
     assert_eq!(jobs.as_array().unwrap().len(), 1, "{jobs}");
 }
 
+#[tokio::test]
+async fn a_tool_that_never_stops_talking_is_handed_over_as_well() {
+    let (world, _roles) = impatient();
+    for transport in TRANSPORTS {
+        let mut session = Session::open(&world, transport).await;
+        let endless = json!({"count": 100_000_000, "seconds": 0});
+        let answer = session.call("sleepy__steps", endless).await;
+        assert_eq!(answer["_meta"]["smcp/pending"], true, "{answer}");
+        let id = json!({"id": answer["_meta"]["smcp/job"]});
+        session.call("jobs__cancel", id).await;
+        assert_eq!(ended(&world)["state"], "cancelled");
+    }
+}
+
 #[test]
 fn the_command_line_outlives_the_api() {
     let mut world = World::new();

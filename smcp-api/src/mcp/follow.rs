@@ -96,6 +96,10 @@ impl Follower {
                     return Ok(Told::Progress(event.seq, step));
                 }
             }
+            // Before the next look: news without end must not make a caller wait without end.
+            if let Some(told) = self.over()? {
+                return Ok(told);
+            }
             if self.read()? {
                 continue;
             }
@@ -118,6 +122,20 @@ impl Follower {
                 }
             }
         }
+    }
+
+    /// Why the caller is to wait no longer, if it is. Of a job that has ended, the rest is told: that takes no waiting.
+    fn over(&self) -> Result<Option<Told>, Refusal> {
+        let told = if self.app.drain.is_cancelled() {
+            Told::Stopping
+        } else if Instant::now() >= self.until {
+            Told::Waited
+        } else {
+            return Ok(None);
+        };
+        let job = self.app.queue.job(&self.job)?;
+        let has_ended = job.is_some_and(|job| job.state.is_final());
+        Ok((!has_ended).then_some(told))
     }
 
     /// Reads the next events; false where there are none yet.

@@ -1,12 +1,10 @@
 //! ②③ From a call to a recorded job. Whatever way a call comes in, it ends here: policy first, row second, so that
 //! a denied call leaves an audit record and no job.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
-use smcp_common::job::{JobId, NewJob, Source};
-use smcp_common::plugin::OnDisconnect;
+use smcp_common::job::{JobId, Retry, Source};
+use smcp_common::plugin::{OnDisconnect, Order};
 use smcp_common::queue::{RetiredTool, SessionCall};
 
 use crate::app::App;
@@ -15,9 +13,6 @@ use crate::policy::decide;
 use crate::refusal::Refusal;
 use crate::tools::Tools;
 use crate::watch::Subscription;
-
-/// Attempts of a tool that declares no retry: what a lost worker may cost before the job is given up.
-const MAX_ATTEMPTS: u32 = 3;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -36,6 +31,8 @@ pub struct Request {
     pub run_at: Option<Timestamp>,
     /// −100 to 100.
     pub priority: i32,
+    /// The caller's own retry policy in the place of the tool's.
+    pub retry: Option<Retry>,
     /// The request in a session that asks, by which the job is found again.
     pub call: Option<SessionCall>,
 }
@@ -76,30 +73,19 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         }
     };
     let news = app.watch.subscribe(&request.id);
-    let job = NewJob {
-        plugin: tool.tool.plugin.clone(),
+    let order = Order {
+        id: request.id,
         agent: caller.agent.clone(),
         source: request.source,
-        lane: tool.tool.lane.render(&tool.tool.plugin, &arguments),
-        priority: request.priority,
-        effect: tool.tool.effect,
-        run_at: request.run_at,
-        timeout: tool
-            .tool
-            .timeout_ms
-            .map(Duration::from_millis)
-            .or(app.default_timeout),
-        max_attempts: tool
-            .tool
-            .retry
-            .as_ref()
-            .map_or(MAX_ATTEMPTS, |retry| retry.max_attempts),
-        idempotency_key: request.idempotency_key,
-        rules: allowed.rules,
-        id: request.id,
-        tool: tool_name,
+        origin: None,
         arguments,
+        idempotency_key: request.idempotency_key,
+        run_at: request.run_at,
+        priority: request.priority,
+        retry: request.retry,
+        rules: allowed.rules,
     };
+    let job = tool.tool.job(order, app.default_timeout);
     let id = job.id.clone();
     let submitted = match request.call {
         Some(call) => app.queue.submit_for(job, call).await?,

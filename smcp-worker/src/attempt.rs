@@ -197,7 +197,7 @@ impl Runner {
 
 /// An end without a process.
 fn refused(code: &str, message: impl Into<String>) -> Ending {
-    let outcome = Outcome::Failed(Failure::new(code, message));
+    let outcome = Outcome::failed(Failure::new(code, message));
     Ending {
         outcome,
         output: Vec::new(),

@@ -7,6 +7,7 @@
 mod attempt;
 #[cfg(target_os = "linux")]
 mod changes;
+mod duties;
 mod lease;
 pub mod plugin;
 pub mod presence;
@@ -102,9 +103,10 @@ pub async fn run(
     }
     let unwatched = Options {
         wake: Wake::Never,
-        ..options
+        ..options.clone()
     };
-    let leases = LeaseKeeper::start(&unwatched, clock, &presence)?;
+    let leases = LeaseKeeper::start(&unwatched, clock.clone(), &presence)?;
+    duties::start(&options, clock, worker.clone(), shutdown.clone())?;
     let directories = directories(&config).map_err(files(
         "cannot unpack the bundled plugins below",
         &config.data_dir,

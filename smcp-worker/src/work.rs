@@ -334,7 +334,7 @@ fn broken(hold: &Hold, error: &BoxDynError) -> Ending {
     tracing::error!(job.id = %hold.job, error = &**error as &dyn std::error::Error, "an attempt broke off");
     let message = "The worker failed while it ran this job; its log has the details.";
     Ending {
-        outcome: Outcome::Failed(Failure::new(code::INTERNAL, message)),
+        outcome: Outcome::failed(Failure::new(code::INTERNAL, message)),
         output: Vec::new(),
         output_truncated: false,
     }

@@ -72,6 +72,7 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         idempotency_key,
         run_at,
         priority,
+        retry: None,
         call: None,
     };
     let ticket = record(app, caller, request).await?;

@@ -75,6 +75,7 @@ impl HeldCalls {
             idempotency_key: idempotency_key(&context.meta.0, &context.extensions)?,
             run_at: None,
             priority: 0,
+            retry: None,
             call: None,
         };
         let call = Call {

@@ -8,7 +8,11 @@ CREATE TABLE jobs (
   tool             TEXT    NOT NULL CHECK (length(tool) BETWEEN 1 AND 64),
   plugin           TEXT    NOT NULL,
   agent            TEXT    NOT NULL,
-  source           TEXT    NOT NULL CHECK (source IN ('call', 'submit')),
+  source           TEXT    NOT NULL CHECK (source = 'call' OR source = 'submit' OR source = 'schedule' OR source = 'workflow'),
+  -- What it is a part of: ids.
+  schedule         TEXT,
+  workflow         TEXT,
+  step             TEXT,
   state            TEXT    NOT NULL CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'failed'
                                           OR state = 'cancelled' OR state = 'outcome_unknown'),
   lane             TEXT,
@@ -21,6 +25,8 @@ CREATE TABLE jobs (
   arguments_digest BLOB    NOT NULL CHECK (length(arguments_digest) = 32),
   timeout_ms       INTEGER CHECK (timeout_ms > 0),
   max_attempts     INTEGER NOT NULL CHECK (max_attempts >= 1),
+  -- The policy as JSON, where its tool or its caller declares one.
+  retry            TEXT,
   idempotency_key  TEXT    CHECK (length(idempotency_key) BETWEEN 1 AND 255),
   attempt          INTEGER NOT NULL DEFAULT 0 CHECK (attempt >= 0),
   failures         INTEGER NOT NULL DEFAULT 0 CHECK (failures BETWEEN 0 AND attempt),
@@ -39,6 +45,9 @@ CREATE TABLE jobs (
   CHECK ((state = 'running') = (lease_until IS NOT NULL)),
   CHECK ((state IN ('queued', 'running')) = (finished_at IS NULL)),
   CHECK ((cancel_at IS NULL) = (cancel_by IS NULL)),
+  CHECK ((workflow IS NULL) = (step IS NULL)),
+  CHECK ((source = 'schedule') = (schedule IS NOT NULL)),
+  CHECK ((source = 'workflow') = (workflow IS NOT NULL)),
   CHECK ((error_code IS NULL) = (error_message IS NULL))
 ) STRICT;
 
@@ -48,6 +57,8 @@ CREATE INDEX jobs_future ON jobs (run_at) WHERE state = 'queued' AND due = 0;
 -- One running job a lane: the promise that plugin actions are serial, kept by the database itself.
 -- Jobs without a lane do not collide here, as NULLs are distinct; they are in it so that held jobs are found at once.
 CREATE UNIQUE INDEX jobs_running ON jobs (lane) WHERE state = 'running';
+CREATE INDEX jobs_of_schedule ON jobs (schedule) WHERE schedule IS NOT NULL;
+CREATE INDEX jobs_of_workflow ON jobs (workflow) WHERE workflow IS NOT NULL;
 CREATE UNIQUE INDEX jobs_idempotency ON jobs (agent, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE attempts (
@@ -57,7 +68,7 @@ CREATE TABLE attempts (
   started_at    INTEGER NOT NULL,
   ended_at      INTEGER,
   outcome       TEXT    CHECK (outcome = 'succeeded' OR outcome = 'failed' OR outcome = 'stopped' OR outcome = 'released'
-                                 OR outcome = 'interrupted' OR outcome = 'worker_lost'),
+                                 OR outcome = 'interrupted' OR outcome = 'snoozed' OR outcome = 'worker_lost'),
   error_code    TEXT,
   error_message TEXT,
   PRIMARY KEY (job, n),
@@ -91,6 +102,13 @@ CREATE TABLE workers (
   started_at INTEGER NOT NULL,
   last_seen  INTEGER NOT NULL,
   stopped_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- What one worker at a time does for all: schedules, workflows, retention. Whoever holds the lease does it.
+CREATE TABLE duties (
+  name   TEXT    PRIMARY KEY,
+  worker TEXT    NOT NULL,
+  until  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
 -- Each record's hash covers the one before it: SHA-256(previous hash || canonical JSON of the record).

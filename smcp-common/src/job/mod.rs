@@ -5,11 +5,13 @@ mod event;
 mod id;
 mod outcome;
 mod record;
+mod retry;
 mod state;
 
 pub use effect::Effect;
 pub use event::{EventKind, JobEvent, News};
 pub use id::{InvalidJobId, JobId};
 pub use outcome::{Failure, Outcome, code};
-pub use record::{Attempt, CancelRequest, Claimed, Job, NewJob, Source};
-pub use state::{Event, IllegalTransition, Policy, State, StateName, next};
+pub use record::{Attempt, CancelRequest, Claimed, Job, NewJob, Origin, Source};
+pub use retry::{Advice, Causes, MAX_ATTEMPTS, MAX_DELAY, Retry, RetryOn};
+pub use state::{Again, Event, IllegalTransition, Policy, State, StateName, next, revived};

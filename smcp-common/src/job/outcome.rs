@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Event;
+use super::{Advice, Again, Event, RetryOn};
 
 /// The end of an attempt, as the worker saw it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,7 +11,18 @@ pub enum Outcome {
     /// The plugin exited with status 0; its answer is its standard output.
     Succeeded,
     /// It did not.
-    Failed(Failure),
+    Failed {
+        /// Why.
+        #[serde(flatten)]
+        failure: Failure,
+        /// What the plugin says of another attempt.
+        advice: Advice,
+    },
+    /// It asks to be run again later, which is no failure.
+    Snoozed {
+        /// After so many milliseconds.
+        after_ms: u64,
+    },
     /// It was stopped because somebody had asked for it.
     Stopped,
     /// The worker gives it back without having begun.
@@ -51,10 +62,11 @@ pub mod code {
 
 impl Outcome {
     /// What this end means to the state machine.
-    pub const fn event(&self) -> Event {
+    pub fn event(&self) -> Event {
         match self {
             Self::Succeeded => Event::Succeeded,
-            Self::Failed(_) => Event::Failed,
+            Self::Failed { failure, advice } => Event::Failed(failure.again(*advice)),
+            Self::Snoozed { .. } => Event::Snoozed,
             Self::Stopped => Event::Stopped,
             Self::Released => Event::Released,
             Self::Interrupted => Event::Interrupted,
@@ -65,7 +77,8 @@ impl Outcome {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
-            Self::Failed(_) => "failed",
+            Self::Failed { .. } => "failed",
+            Self::Snoozed { .. } => "snoozed",
             Self::Stopped => "stopped",
             Self::Released => "released",
             Self::Interrupted => "interrupted",
@@ -73,7 +86,25 @@ impl Outcome {
     }
 }
 
+impl Outcome {
+    /// A failure of which the plugin says nothing more.
+    pub fn failed(failure: Failure) -> Self {
+        let advice = Advice::default();
+        Self::Failed { failure, advice }
+    }
+}
+
 impl Failure {
+    /// What this failure means for another attempt: the plugin's own word, else what the job's policy says of its kind.
+    fn again(&self, advice: Advice) -> Again {
+        match (advice.retryable, self.code.as_str()) {
+            (Some(true), _) => Again::Wanted,
+            (Some(false), _) => Again::Pointless,
+            (None, code::TIMEOUT) => Again::ByPolicy(RetryOn::Timeout),
+            (None, _) => Again::ByPolicy(RetryOn::Error),
+        }
+    }
+
     /// A failure of that code.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         Self {

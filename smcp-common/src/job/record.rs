@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Effect, Failure, JobId, StateName};
+use super::{Effect, Failure, JobId, Retry, StateName};
 use crate::clock::Timestamp;
 
 /// How a job came to be.
@@ -16,6 +16,10 @@ pub enum Source {
     Call,
     /// `jobs__submit`: the caller took the id and left.
     Submit,
+    /// A schedule, at one of its times or because somebody triggered it.
+    Schedule,
+    /// A step of a workflow, or a check of one.
+    Workflow,
 }
 
 impl Source {
@@ -24,8 +28,28 @@ impl Source {
         match self {
             Self::Call => "call",
             Self::Submit => "submit",
+            Self::Schedule => "schedule",
+            Self::Workflow => "workflow",
         }
     }
+}
+
+/// What a job is a part of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// A run of a schedule.
+    Schedule {
+        /// The schedule's id.
+        schedule: String,
+    },
+    /// A step of a workflow.
+    Workflow {
+        /// The workflow's id.
+        workflow: String,
+        /// The step's id within it.
+        step: String,
+    },
 }
 
 /// A job to be recorded. Everything in it has been decided: arguments are validated and complete.
@@ -41,6 +65,8 @@ pub struct NewJob {
     pub agent: String,
     /// How it was asked for.
     pub source: Source,
+    /// The schedule or workflow that it is a part of.
+    pub origin: Option<Origin>,
     /// Jobs of one lane run one at a time; `None` runs beside anything.
     pub lane: Option<String>,
     /// Higher runs first; −100 to 100.
@@ -53,8 +79,8 @@ pub struct NewJob {
     pub arguments: Map<String, Value>,
     /// Each attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
-    /// Attempts that may be held against it; at least 1.
-    pub max_attempts: u32,
+    /// What follows a failed attempt; `None` stands for [`Retry::undeclared`].
+    pub retry: Option<Retry>,
     /// The same key of the same agent gives the same job.
     pub idempotency_key: Option<String>,
     /// The rules that allowed it, for the audit record.
@@ -91,8 +117,10 @@ pub struct Job {
     pub plugin: String,
     /// Who asked.
     pub agent: String,
-    /// How it was asked for: `call` or `submit`.
+    /// How it was asked for: `call`, `submit`, `schedule` or `workflow`.
     pub source: String,
+    /// The schedule or workflow that it is a part of: its id, and the step's.
+    pub origin: Option<Origin>,
     /// Where it stands.
     pub state: StateName,
     /// Its lane, if it has one.
@@ -109,6 +137,8 @@ pub struct Job {
     pub timeout_ms: Option<u64>,
     /// Attempts that may be held against it.
     pub max_attempts: u32,
+    /// What follows a failed attempt, where its tool or its caller says so.
+    pub retry: Option<Retry>,
     /// The key under which it was asked for.
     pub idempotency_key: Option<String>,
     /// Who asked for it to be stopped, when and why.
@@ -149,7 +179,7 @@ pub struct Attempt {
     pub started_at: Timestamp,
     /// When it ended, if it has.
     pub ended_at: Option<Timestamp>,
-    /// `succeeded`, `failed`, `stopped`, `released`, `interrupted` or `worker_lost`.
+    /// `succeeded`, `failed`, `stopped`, `released`, `interrupted`, `snoozed` or `worker_lost`.
     pub outcome: Option<String>,
     /// Why it failed.
     pub error: Option<Failure>,

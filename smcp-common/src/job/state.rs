@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::Effect;
+use super::{Causes, Effect, RetryOn};
 
 /// Where a job stands.
 ///
@@ -47,7 +47,9 @@ pub enum Event {
     /// The attempt ended well.
     Succeeded,
     /// The attempt ended badly.
-    Failed,
+    Failed(Again),
+    /// The plugin asked to be run again later.
+    Snoozed,
     /// The attempt was stopped because somebody had asked for it.
     Stopped,
     /// The worker gave it back before it had begun.
@@ -60,6 +62,17 @@ pub enum Event {
     CancelRequested,
 }
 
+/// What a failed attempt says of another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// Nothing: the policy decides by how it ended.
+    ByPolicy(RetryOn),
+    /// It may help.
+    Wanted,
+    /// It would end the same.
+    Pointless,
+}
+
 /// The rules of one job that its transitions depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Policy {
@@ -67,6 +80,8 @@ pub struct Policy {
     pub effect: Effect,
     /// Attempts that may be held against it before it fails for good; at least 1.
     pub max_attempts: u32,
+    /// The ends that lead to another attempt.
+    pub retry_on: Causes,
 }
 
 /// The event cannot happen in that state: a defect of ours or a corrupt row.
@@ -95,14 +110,28 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
         },
 
         (S::Running { .. }, E::Succeeded) => S::Succeeded,
-        (S::Running { .. }, E::Failed) => S::Failed,
+        (
+            S::Running {
+                attempt,
+                failures,
+                cancelling,
+            },
+            E::Failed(again),
+        ) => {
+            let failures = failures + 1;
+            if !cancelling && policy.wants(again) && failures < policy.max_attempts {
+                S::Queued { attempt, failures }
+            } else {
+                S::Failed
+            }
+        }
         (S::Queued { .. }, E::CancelRequested)
         | (S::Running { .. }, E::Stopped)
         | (
             S::Running {
                 cancelling: true, ..
             },
-            E::Released,
+            E::Released | E::Snoozed,
         ) => S::Cancelled,
         (
             S::Running {
@@ -110,7 +139,7 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
                 failures,
                 cancelling: false,
             },
-            E::Released,
+            E::Released | E::Snoozed,
         ) => S::Queued { attempt, failures },
         // The worker's stop, not the job's fault: it costs no attempt.
         (
@@ -144,14 +173,21 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
 
         (
             S::Queued { .. },
-            E::Succeeded | E::Failed | E::Stopped | E::Released | E::Interrupted | E::WorkerLost,
+            E::Succeeded
+            | E::Failed(_)
+            | E::Snoozed
+            | E::Stopped
+            | E::Released
+            | E::Interrupted
+            | E::WorkerLost,
         )
         | (S::Running { .. }, E::Claimed)
         | (
             S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown,
             E::Claimed
             | E::Succeeded
-            | E::Failed
+            | E::Failed(_)
+            | E::Snoozed
             | E::Stopped
             | E::Released
             | E::Interrupted
@@ -160,10 +196,25 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
     })
 }
 
+/// The state of a job that somebody who may wants to be run again after `attempt` claims; `None` where it cannot be: it
+/// has not ended, or it has succeeded, and doing that twice would be another deed. The count of failures begins anew,
+/// since somebody has looked and decided.
+pub fn revived(state: StateName, attempt: u32) -> Option<State> {
+    match state {
+        StateName::Failed | StateName::Cancelled | StateName::OutcomeUnknown => {
+            Some(State::Queued {
+                attempt,
+                failures: 0,
+            })
+        }
+        StateName::Queued | StateName::Running | StateName::Succeeded => None,
+    }
+}
+
 /// What follows an attempt that broke off half-way. A claimed job counts as begun: between claim and start lies a
 /// millisecond, and guessing wrong would repeat a deploy.
 fn after_break(attempt: u32, failures: u32, cancelling: bool, policy: Policy) -> State {
-    if !policy.effect.may_repeat() {
+    if !policy.survives_a_loss() {
         State::OutcomeUnknown
     } else if cancelling {
         State::Cancelled
@@ -171,6 +222,23 @@ fn after_break(attempt: u32, failures: u32, cancelling: bool, policy: Policy) ->
         State::Queued { attempt, failures }
     } else {
         State::Failed
+    }
+}
+
+impl Policy {
+    /// Whether a failed attempt is to be followed by another, as long as there are some left.
+    fn wants(self, again: Again) -> bool {
+        match again {
+            Again::ByPolicy(cause) => self.retry_on.has(cause),
+            Again::Wanted => true,
+            Again::Pointless => false,
+        }
+    }
+
+    /// Whether an attempt whose end nobody saw may be repeated: by the tool's nature, or because its manifest or the
+    /// caller says so in as many words.
+    fn survives_a_loss(self) -> bool {
+        self.effect.may_repeat() || self.retry_on.has(RetryOn::WorkerLost)
     }
 }
 

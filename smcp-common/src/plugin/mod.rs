@@ -6,8 +6,8 @@ pub mod help;
 mod lane;
 mod manifest;
 mod name;
+mod order;
 mod parameter;
-mod retry;
 mod schema;
 mod tool;
 
@@ -18,8 +18,8 @@ pub use arguments::normalise;
 pub use lane::{Lane, Template, TemplateError};
 pub use manifest::{Manifest, Problem};
 pub use name::{NameError, ToolName};
+pub use order::Order;
 pub use parameter::{FlagStyle, Kind, Parameter};
-pub use retry::{Retry, RetryOn};
 pub use tool::{Annotations, OnDisconnect, Output, Tool};
 
 /// A plugin as the catalogue stores it.

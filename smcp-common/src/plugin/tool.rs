@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::parameter::canonical;
-use super::{Lane, Parameter, Retry, ToolName};
-use crate::job::Effect;
+use super::{Lane, Parameter, ToolName};
+use crate::job::{Effect, Retry};
 
 /// One command of a plugin, as the catalogue stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

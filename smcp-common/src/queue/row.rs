@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 use super::QueueError;
 use crate::clock::Timestamp;
 use crate::job::{
-    Attempt, CancelRequest, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId, State,
-    StateName,
+    Attempt, CancelRequest, Causes, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId,
+    Origin, Policy, Retry, State, StateName,
 };
 
 pub(super) fn job_id(text: &str) -> Result<JobId, QueueError> {
@@ -57,6 +57,28 @@ pub(super) fn object(
     serde_json::from_str(text).map_err(|error| corrupt(table, row, &error.to_string()))
 }
 
+/// The retry policy as stored; none means that nobody has declared one.
+pub(super) fn retry(id: &str, text: Option<&str>) -> Result<Option<Retry>, QueueError> {
+    text.map(|text| {
+        serde_json::from_str(text).map_err(|error| corrupt("jobs", id, &format!("retry: {error}")))
+    })
+    .transpose()
+}
+
+/// The rules that the transitions of a job depend on.
+pub(super) fn policy(
+    id: &str,
+    effect: &str,
+    max_attempts: u32,
+    retry: Option<&Retry>,
+) -> Result<Policy, QueueError> {
+    Ok(Policy {
+        effect: self::effect(id, effect)?,
+        max_attempts,
+        retry_on: retry.map_or_else(Causes::default, Retry::causes),
+    })
+}
+
 /// Reads the columns of `job_get.sql`; attempts are added by the caller.
 pub(super) fn job(row: &Row<'_>) -> Result<(i64, Job), QueueError> {
     let id = job_id(&row.get::<_, String>(1)?)?;
@@ -84,6 +106,8 @@ pub(super) fn job(row: &Row<'_>) -> Result<(i64, Job), QueueError> {
         arguments: object("jobs", id.as_str(), &row.get::<_, String>(11)?)?.into(),
         timeout_ms: row.get(12)?,
         max_attempts: row.get(13)?,
+        retry: retry(id.as_str(), row.get::<_, Option<String>>(24)?.as_deref())?,
+        origin: origin(row)?,
         idempotency_key: row.get(14)?,
         cancel,
         attempts: Vec::new(),
@@ -137,6 +161,16 @@ pub(super) fn corrupt(table: &'static str, row: &str, what: &str) -> QueueError 
         row: row.to_owned(),
         what: what.to_owned(),
     }
+}
+
+fn origin(row: &Row<'_>) -> rusqlite::Result<Option<Origin>> {
+    let schedule: Option<String> = row.get(25)?;
+    let (workflow, step) = (row.get(26)?, row.get(27)?);
+    Ok(match (schedule, workflow, step) {
+        (Some(schedule), _, _) => Some(Origin::Schedule { schedule }),
+        (None, Some(workflow), Some(step)) => Some(Origin::Workflow { workflow, step }),
+        (None, _, _) => None,
+    })
 }
 
 fn failure(code: Option<String>, message: Option<String>) -> Option<Failure> {

@@ -114,6 +114,32 @@ impl Queue {
             .await
     }
 
+    /// Takes or keeps what one worker at a time does for all, until `lease` from now; false where another worker has it.
+    /// A worker that ends, or is known to be dead, leaves it to the others.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn take_duty(
+        &self,
+        name: &'static str,
+        worker: &str,
+        lease: Duration,
+    ) -> Result<bool, QueueError> {
+        let take = c::TakeDuty {
+            name,
+            worker: worker.to_owned(),
+            lease,
+        };
+        let standing = self
+            .store
+            .read(|connection| take.standing(connection, self.clock.now()))?;
+        match standing {
+            c::Standing::Ours => Ok(true),
+            c::Standing::Others => Ok(false),
+            c::Standing::Takeable => self.store.write(take).await,
+        }
+    }
+
     /// Removes the rows of workers that have been gone for longer than `after`.
     ///
     /// # Errors

@@ -1,10 +1,14 @@
 //! The end of a process in words: which outcome it is, and what the caller is told.
 
-use serde_json::Value;
-use smcp_common::job::{Failure, Outcome, code};
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use smcp_common::job::{Advice, Failure, MAX_DELAY, Outcome, code};
 
 use crate::plugin::process::{Ended, Exit, Limits, RefusalKind, StopReason};
 
+/// The exit status of a plugin that wants to be run again: `EX_TEMPFAIL` of BSD's `sysexits.h`.
+const TEMPORARY: i32 = 75;
 /// As much of standard error is quoted where standard output says nothing.
 const STDERR_QUOTED_BYTES: usize = 2_000;
 /// As much of an output is quoted when a plugin ran out of time.
@@ -14,36 +18,88 @@ const PARTIAL_CHARS: usize = 200;
 pub(super) fn outcome(ended: &Ended, head: &[u8], limits: &Limits) -> Outcome {
     match &ended.exit {
         Exit::Code(0) => Outcome::Succeeded,
-        Exit::Code(exit) => Outcome::Failed(Failure::new(
-            code::PLUGIN_ERROR,
-            complaint(ended, head, &format!("exited with code {exit}")),
-        )),
+        Exit::Code(exit) => failed(ended, head, *exit),
         Exit::Signal(signal) => {
             let how = format!("was killed by signal {signal}{}", signal_name(*signal));
-            Outcome::Failed(Failure::new(
+            let answer = Answer::read(head);
+            Outcome::failed(Failure::new(
                 code::PLUGIN_ERROR,
-                complaint(ended, head, &how),
+                complaint(ended, head, &answer, &how),
             ))
         }
         Exit::TimedOut => {
-            Outcome::Failed(Failure::new(code::TIMEOUT, timeout(ended, head, limits)))
+            Outcome::failed(Failure::new(code::TIMEOUT, timeout(ended, head, limits)))
         }
         Exit::Stopped(StopReason::Cancelled) => Outcome::Stopped,
         // Of a lost lease nobody will hear: its finish is refused.
         Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost) => Outcome::Interrupted,
         Exit::Refused { kind, reason } => {
-            Outcome::Failed(Failure::new(refusal(*kind), reason.clone()))
+            let advice = Advice {
+                // A missing file or an argument that is too long stays so; a busy system does not.
+                retryable: Some(matches!(kind, RefusalKind::Temporary)),
+                after_ms: None,
+            };
+            let failure = Failure::new(refusal(*kind), reason.clone());
+            Outcome::Failed { failure, advice }
         }
     }
 }
 
+/// What a plugin that exited with `exit`, which is not 0, wants.
+fn failed(ended: &Ended, head: &[u8], exit: i32) -> Outcome {
+    let answer = Answer::read(head);
+    if exit == TEMPORARY
+        && let Some(after_ms) = answer.milliseconds("snooze")
+    {
+        return Outcome::Snoozed { after_ms };
+    }
+    let how = format!("exited with code {exit}");
+    let failure = Failure::new(code::PLUGIN_ERROR, complaint(ended, head, &answer, &how));
+    let after_ms = answer.milliseconds("retry_after");
+    let said = answer.flag("retryable");
+    let implied = (exit == TEMPORARY || after_ms.is_some()).then_some(true);
+    let advice = Advice {
+        retryable: said.or(implied),
+        after_ms,
+    };
+    Outcome::Failed { failure, advice }
+}
+
+/// What a plugin printed, where that is one JSON object.
+struct Answer(Option<Map<String, Value>>);
+
+impl Answer {
+    fn read(head: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(head);
+        Self(serde_json::from_str(text.trim()).ok())
+    }
+
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.0.as_ref()?.get(key)
+    }
+
+    fn flag(&self, key: &str) -> Option<bool> {
+        self.get(key)?.as_bool()
+    }
+
+    /// A number of seconds, in milliseconds; at most [`MAX_DELAY`].
+    fn milliseconds(&self, key: &str) -> Option<u64> {
+        let seconds = self.get(key)?.as_f64()?;
+        // Not even a time limit of ours could be longer; too long and not finite are cut alike.
+        let delay = if seconds >= MAX_DELAY.as_secs_f64() {
+            MAX_DELAY
+        } else {
+            Duration::try_from_secs_f64(seconds).ok()?
+        };
+        u64::try_from(delay.as_millis()).ok()
+    }
+}
+
 /// What the plugin says is wrong: the `error` of its JSON, else its output, else the end of its standard error.
-fn complaint(ended: &Ended, head: &[u8], how: &str) -> String {
+fn complaint(ended: &Ended, head: &[u8], answer: &Answer, how: &str) -> String {
     let stdout = String::from_utf8_lossy(head);
     let stdout = stdout.trim();
-    if let Ok(Value::Object(answer)) = serde_json::from_str(stdout)
-        && let Some(error) = answer.get("error")
-    {
+    if let Some(error) = answer.get("error") {
         return error
             .as_str()
             .map_or_else(|| error.to_string(), ToOwned::to_owned);
@@ -108,11 +164,9 @@ const fn signal_name(signal: i32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
-    fn said(exit: Exit, stdout: &str, stderr: &str) -> String {
+    fn come_to(exit: Exit, stdout: &str, stderr: &str) -> Outcome {
         let ended = Ended {
             exit,
             started: true,
@@ -127,12 +181,61 @@ mod tests {
             timeout: Some(Duration::from_secs(1)),
             ..Limits::default()
         };
-        let outcome = outcome(&ended, stdout.as_bytes(), &limits);
-        match &outcome {
-            Outcome::Failed(Failure { code, message }) => format!("{code}: {message}"),
-            Outcome::Succeeded | Outcome::Stopped | Outcome::Released | Outcome::Interrupted => {
-                outcome.as_str().to_owned()
-            }
+        outcome(&ended, stdout.as_bytes(), &limits)
+    }
+
+    fn said(exit: Exit, stdout: &str, stderr: &str) -> String {
+        match come_to(exit, stdout, stderr) {
+            Outcome::Failed { failure, .. } => format!("{}: {}", failure.code, failure.message),
+            other @ (Outcome::Succeeded
+            | Outcome::Snoozed { .. }
+            | Outcome::Stopped
+            | Outcome::Released
+            | Outcome::Interrupted) => other.as_str().to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_plugin_decides_about_another_attempt() {
+        let advice = |retryable, after_ms| {
+            Some(Advice {
+                retryable,
+                after_ms,
+            })
+        };
+        let rows = [
+            (1, "", advice(None, None)),
+            (75, "", advice(Some(true), None)),
+            (75, r#"{"retryable": false}"#, advice(Some(false), None)),
+            (1, r#"{"retryable": true}"#, advice(Some(true), None)),
+            (1, r#"{"retryable": "yes"}"#, advice(None, None)),
+            (
+                1,
+                r#"{"retry_after": 1.5}"#,
+                advice(Some(true), Some(1_500)),
+            ),
+            (
+                1,
+                r#"{"retryable": false, "retry_after": 2}"#,
+                advice(Some(false), Some(2_000)),
+            ),
+            (1, r#"{"retry_after": -1}"#, advice(None, None)),
+            (
+                1,
+                r#"{"retry_after": 1e300}"#,
+                advice(Some(true), Some(604_800_000)),
+            ),
+            (1, r#"{"snooze": 60}"#, advice(None, None)),
+            (75, r#"{"snooze": 60}"#, None),
+        ];
+        for (exit, stdout, expected) in rows {
+            let outcome = come_to(Exit::Code(exit), stdout, "");
+            let said = match &outcome {
+                Outcome::Failed { advice, .. } => Some(*advice),
+                Outcome::Snoozed { after_ms: 60_000 } => None,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(said, expected, "{exit} {stdout}");
         }
     }
 

@@ -160,6 +160,7 @@ impl Calls {
                 idempotency_key: key?,
                 run_at: None,
                 priority: 0,
+                retry: None,
                 call: Some(session.call(&id)),
             };
             let ticket = submit(&self.app, &caller, request).await?;

@@ -5,12 +5,10 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::fields::{Fields, Findings};
-use crate::job::Effect;
+use crate::job::{Effect, Retry, RetryOn};
 use crate::plugin::name::is_name_character;
 use crate::plugin::parameter::canonical;
-use crate::plugin::{
-    Annotations, Lane, OnDisconnect, Output, Parameter, Retry, RetryOn, Template, Tool, ToolName,
-};
+use crate::plugin::{Annotations, Lane, OnDisconnect, Output, Parameter, Template, Tool, ToolName};
 
 /// A command as declared: a tool that does not know its plugin yet.
 #[derive(Debug, Clone, PartialEq)]

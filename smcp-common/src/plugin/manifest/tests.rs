@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::job::Effect;
-use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter, Retry, RetryOn};
+use crate::job::{Effect, Retry, RetryOn};
+use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter};
 
 /// The tool of a manifest whose only command is `command`.
 pub(in crate::plugin) fn tool_of(command: &Value) -> Tool {

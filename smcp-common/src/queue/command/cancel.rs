@@ -45,7 +45,9 @@ impl Command for Cancel {
                     state.failures(),
                     failure.code,
                     failure.message,
-                    now
+                    now,
+                    None::<i64>,
+                    None::<bool>
                 ],
             )?;
             tx.event(num, EventKind::Finished, &json!({"state": after.name()}))?;
@@ -74,21 +76,18 @@ impl Cancel {
                     row.get(3)?,
                     row.get::<_, String>(4)?,
                     row.get(5)?,
-                    row.get(6)?,
+                    row.get::<_, Option<String>>(6)?,
+                    row.get(7)?,
                 ))
             })
             .optional()?;
-        let Some((num, name, attempt, failures, effect, max_attempts, cancelling)) = found else {
+        let Some((num, name, attempt, failures, effect, max_attempts, retry, cancelling)) = found
+        else {
             return Err(QueueError::NoSuchJob(self.job.clone()));
         };
         let state = row::state(self.job.as_str(), &name, attempt, failures, cancelling)?;
-        Ok((
-            num,
-            state,
-            Policy {
-                effect: row::effect(self.job.as_str(), &effect)?,
-                max_attempts,
-            },
-        ))
+        let retry = row::retry(self.job.as_str(), retry.as_deref())?;
+        let policy = row::policy(self.job.as_str(), &effect, max_attempts, retry.as_ref())?;
+        Ok((num, state, policy))
     }
 }

@@ -135,10 +135,12 @@ impl Candidate {
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
             id,
         };
-        let policy = Policy {
-            effect: row::effect(job.id.as_str(), &row.get::<_, String>(9)?)?,
-            max_attempts: row.get(10)?,
-        };
+        let retry = row::retry(
+            job.id.as_str(),
+            row.get::<_, Option<String>>(11)?.as_deref(),
+        )?;
+        let effect: String = row.get(9)?;
+        let policy = row::policy(job.id.as_str(), &effect, row.get(10)?, retry.as_ref())?;
         Ok(Self {
             num: row.get(0)?,
             state: State::Queued {

@@ -1,6 +1,8 @@
 //! ⑦ The finish: the last of the output, the end of the attempt, the next state, news and audit record in one
 //! transaction, which also claims the next job where the worker wants one.
 
+use std::time::Duration;
+
 use rusqlite::params;
 
 use super::hold::{Ending, Held};
@@ -26,10 +28,11 @@ impl Command for FinishAttempt {
         } = &self.finish;
         let held = Held::find(tx, hold)?;
         store_output(tx, &held, output, *output_truncated)?;
-        let failure = match outcome {
-            Outcome::Failed(failure) => Some(failure.clone()),
+        let (failure, after_ms) = match outcome {
+            Outcome::Failed { failure, advice } => (Some(failure.clone()), advice.after_ms),
+            Outcome::Snoozed { after_ms } => (None, Some(*after_ms)),
             Outcome::Succeeded | Outcome::Stopped | Outcome::Released | Outcome::Interrupted => {
-                None
+                (None, None)
             }
         };
         let by = format!("worker:{}", hold.worker);
@@ -39,6 +42,7 @@ impl Command for FinishAttempt {
                 event: outcome.event(),
                 outcome: outcome.as_str(),
                 failure,
+                after: after_ms.map(Duration::from_millis),
                 by: &by,
             },
         )?;

@@ -1,12 +1,17 @@
 //! What happens to a job that a worker holds: its lease is renewed, it ends, it is given back, or its worker is lost.
 //! The one place that writes the state that follows an attempt.
 
+use std::time::Duration;
+
 use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Command, Tx};
-use crate::job::{Event, EventKind, Failure, JobId, Policy, State, StateName, code, next};
+use crate::clock::Timestamp;
+use crate::job::{
+    Event, EventKind, Failure, JobId, MAX_DELAY, Policy, Retry, State, StateName, code, next,
+};
 use crate::queue::{Hold, LEASE, Lease, QueueError, row};
 
 /// A held job, as far as its next state depends on it.
@@ -17,8 +22,11 @@ pub(super) struct Held {
     pub(super) attempt: u32,
     failures: u32,
     policy: Policy,
+    retry: Option<Retry>,
     cancelling: bool,
     pub(super) output_bytes: u64,
+    /// The workflow that it is a part of.
+    workflow: Option<String>,
 }
 
 /// How an attempt ends on the books.
@@ -28,6 +36,8 @@ pub(super) struct Ending<'e> {
     /// The attempt's outcome, as stored.
     pub(super) outcome: &'e str,
     pub(super) failure: Option<Failure>,
+    /// What the plugin wants to pass before it is run again; `None` leaves that to the job's policy.
+    pub(super) after: Option<Duration>,
     /// Who says so, for the audit record.
     pub(super) by: &'e str,
 }
@@ -36,6 +46,14 @@ pub(super) struct Ending<'e> {
 #[derive(Debug, Serialize)]
 struct Finished {
     state: StateName,
+}
+
+/// The news of an attempt that another one follows.
+#[derive(Debug, Serialize)]
+struct Requeued<'e> {
+    attempt: u32,
+    reason: &'e str,
+    run_at: Option<Timestamp>,
 }
 
 /// The details of an attempt's end.
@@ -54,59 +72,32 @@ impl Held {
             .prepare_cached(include_str!("../sql/held_find.sql"))?
             .query_row(
                 params![hold.job.as_str(), hold.attempt, hold.worker],
-                |row| {
-                    Ok((
-                        row.get(0)?,
-                        row.get(1)?,
-                        row.get::<_, String>(2)?,
-                        row.get(3)?,
-                        row.get(4)?,
-                        row.get(5)?,
-                    ))
-                },
+                |row| Ok(Self::read(row)),
             )
             .optional()?
-            .map_or_else(
-                || {
-                    Err(QueueError::LeaseLost {
-                        job: hold.job.clone(),
-                        attempt: hold.attempt,
-                    })
-                },
-                |(num, failures, effect, max_attempts, cancelling, output_bytes)| {
-                    let policy = Policy {
-                        effect: row::effect(hold.job.as_str(), &effect)?,
-                        max_attempts,
-                    };
-                    let (id, attempt) = (hold.job.clone(), hold.attempt);
-                    Ok(Self {
-                        num,
-                        id,
-                        attempt,
-                        failures,
-                        policy,
-                        cancelling,
-                        output_bytes,
-                    })
-                },
-            )
+            .unwrap_or_else(|| {
+                Err(QueueError::LeaseLost {
+                    job: hold.job.clone(),
+                    attempt: hold.attempt,
+                })
+            })
     }
 
-    /// Reads the columns of `held_by_worker.sql` and its kin.
+    /// Reads the columns of `held_find.sql` and its kin.
     fn read(row: &Row<'_>) -> Result<Self, QueueError> {
         let id = row::job_id(&row.get::<_, String>(1)?)?;
-        let policy = Policy {
-            effect: row::effect(id.as_str(), &row.get::<_, String>(4)?)?,
-            max_attempts: row.get(5)?,
-        };
+        let retry = row::retry(id.as_str(), row.get::<_, Option<String>>(6)?.as_deref())?;
+        let effect: String = row.get(4)?;
         Ok(Self {
             num: row.get(0)?,
             attempt: row.get(2)?,
             failures: row.get(3)?,
-            cancelling: row.get(6)?,
-            output_bytes: 0,
+            policy: row::policy(id.as_str(), &effect, row.get(5)?, retry.as_ref())?,
+            cancelling: row.get(7)?,
+            output_bytes: row.get(8)?,
+            workflow: row.get(9)?,
+            retry,
             id,
-            policy,
         })
     }
 
@@ -131,6 +122,7 @@ impl Held {
                 failure.map(|failure| &failure.message)
             ],
         )?;
+        let run_at = self.comes_back(after, &ending, tx.now);
         let verdict = verdict(name, ending.failure);
         tx.execute(
             include_str!("../sql/held_settle.sql"),
@@ -140,17 +132,20 @@ impl Held {
                 after.failures().unwrap_or(self.failures),
                 verdict.as_ref().map(|failure| &failure.code),
                 verdict.as_ref().map(|failure| &failure.message),
-                name.is_final().then_some(now)
+                name.is_final().then_some(now),
+                run_at.map(Timestamp::as_millis),
+                run_at.map(|at| at <= tx.now)
             ],
         )?;
         if name.is_final() {
             tx.event(self.num, EventKind::Finished, &Finished { state: name })?;
         } else {
-            tx.event(
-                self.num,
-                EventKind::Requeued,
-                &json!({"attempt": self.attempt, "reason": ending.outcome}),
-            )?;
+            let news = Requeued {
+                attempt: self.attempt,
+                reason: ending.outcome,
+                run_at,
+            };
+            tx.event(self.num, EventKind::Requeued, &news)?;
         }
         let data = Attempted {
             attempt: self.attempt,
@@ -160,6 +155,34 @@ impl Held {
         };
         tx.audit("job.attempted", ending.by, Some(self.id.as_str()), &data)?;
         Ok(after)
+    }
+
+    /// When a job that is queued again may run; `None` keeps the instant that it had, and with it its place.
+    fn comes_back(&self, after: State, ending: &Ending<'_>, now: Timestamp) -> Option<Timestamp> {
+        let State::Queued { failures, .. } = after else {
+            return None;
+        };
+        match ending.event {
+            // Not the job's fault, as far as anybody knows: it goes on at once.
+            Event::WorkerLost if self.retry.is_none() => None,
+            Event::Failed(_) | Event::WorkerLost | Event::Snoozed => {
+                let delay = ending.after.map_or_else(
+                    || {
+                        let undeclared = Retry::undeclared();
+                        let retry = self.retry.as_ref().unwrap_or(&undeclared);
+                        retry.delay(failures, rand::random())
+                    },
+                    |after| after.min(MAX_DELAY),
+                );
+                Some(now.plus(delay))
+            }
+            Event::Claimed
+            | Event::Succeeded
+            | Event::Stopped
+            | Event::Released
+            | Event::Interrupted
+            | Event::CancelRequested => None,
+        }
     }
 }
 
@@ -186,6 +209,7 @@ fn lost() -> Ending<'static> {
         event: Event::WorkerLost,
         outcome: "worker_lost",
         failure: Some(failure),
+        after: None,
         by: "queue",
     }
 }
@@ -237,6 +261,7 @@ impl Command for ReleaseAll {
             event: Event::Interrupted,
             outcome: "interrupted",
             failure: None,
+            after: None,
             by: &by,
         })
     }
@@ -285,10 +310,10 @@ fn end_worker<'e>(
     }
     let now = tx.now.as_millis();
     tx.execute(include_str!("../sql/worker_stop.sql"), params![worker, now])?;
-    // The scan that it may have been at is for the others.
-    if tx.execute(include_str!("../sql/catalogue_leave.sql"), [worker])? > 0 {
-        tx.marks.rings = true;
-    }
+    // What it did for all is for the others, and so is the scan that it may have been at.
+    let duties = tx.execute(include_str!("../sql/duty_leave.sql"), [worker])?;
+    let scans = tx.execute(include_str!("../sql/catalogue_leave.sql"), [worker])?;
+    tx.marks.rings |= duties + scans > 0;
     Ok(held.len())
 }
 

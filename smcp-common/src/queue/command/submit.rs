@@ -7,7 +7,7 @@ use super::session::note;
 use super::{Command, Tx, json};
 use crate::canonical;
 use crate::clock::Timestamp;
-use crate::job::{EventKind, JobId, NewJob};
+use crate::job::{EventKind, JobId, NewJob, Origin, Retry};
 use crate::queue::{QueueError, SessionCall, Submitted};
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Command for Submit {
     }
 }
 
-fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueError> {
+pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueError> {
     // The tool is covered, too: one key, one deed.
     let digest = canonical::digest(&job.tool, &job.arguments);
     if let Some(key) = &job.idempotency_key
@@ -103,6 +103,19 @@ fn find_key(
 fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError> {
     let run_at = job.run_at.unwrap_or(tx.now);
     let arguments = json("jobs", job.id.as_str(), &job.arguments)?;
+    let retry = job.retry.as_ref();
+    let max_attempts = retry.map_or_else(
+        || Retry::undeclared().max_attempts,
+        |retry| retry.max_attempts,
+    );
+    let retry = retry
+        .map(|retry| json("jobs", job.id.as_str(), retry))
+        .transpose()?;
+    let (schedule, workflow, step) = match &job.origin {
+        Some(Origin::Schedule { schedule }) => (Some(schedule), None, None),
+        Some(Origin::Workflow { workflow, step }) => (None, Some(workflow), Some(step)),
+        None => (None, None, None),
+    };
     tx.execute(
         include_str!("../sql/submit_insert_job.sql"),
         params![
@@ -120,9 +133,13 @@ fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError
             digest,
             job.timeout
                 .map(|limit| i64::try_from(limit.as_millis().max(1)).unwrap_or(i64::MAX)),
-            job.max_attempts,
+            max_attempts,
             job.idempotency_key,
-            tx.now.as_millis()
+            tx.now.as_millis(),
+            retry,
+            schedule,
+            workflow,
+            step
         ],
     )?;
     Ok(())

@@ -1,2 +1,2 @@
-SELECT num, id, tool, plugin, agent, arguments, timeout_ms, attempt, failures, effect, max_attempts
+SELECT num, id, tool, plugin, agent, arguments, timeout_ms, attempt, failures, effect, max_attempts, retry
 FROM jobs WHERE num = ?1

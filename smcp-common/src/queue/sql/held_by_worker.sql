@@ -1,2 +1,2 @@
-SELECT num, id, attempt, failures, effect, max_attempts, cancel_at IS NOT NULL, agent FROM jobs
+SELECT num, id, attempt, failures, effect, max_attempts, retry, cancel_at IS NOT NULL, output_bytes, workflow FROM jobs
 WHERE state = 'running' AND worker = ?1

@@ -194,7 +194,10 @@ async fn a_stopping_worker_gives_back_without_cost(world: World) {
     let repeatable = world
         .submit(NewJob {
             lane: None,
-            max_attempts: 1,
+            retry: Some(Retry {
+                max_attempts: 1,
+                ..Retry::default()
+            }),
             ..job()
         })
         .await;

@@ -169,6 +169,7 @@ async fn the_claim_agrees_with_the_state_machine(world: World) {
     let policy = Policy {
         effect: Effect::Idempotent,
         max_attempts: 3,
+        retry_on: crate::job::Causes::default(),
     };
     for name in StateName::ALL {
         let ended = name.is_final();

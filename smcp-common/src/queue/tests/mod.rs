@@ -7,6 +7,7 @@ mod faults;
 mod sessions;
 mod soundness;
 mod submits;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -21,7 +22,8 @@ use super::command as c;
 use super::*;
 use crate::clock::{ManualClock, Timestamp};
 use crate::job::{
-    Claimed, Effect, EventKind, Failure, Job, JobId, NewJob, News, Outcome, Source, StateName,
+    Claimed, Effect, EventKind, Failure, Job, JobId, NewJob, News, Outcome, Retry, Source,
+    StateName,
 };
 use crate::plugin::Plugin;
 
@@ -141,13 +143,14 @@ fn job() -> NewJob {
         plugin: "math".into(),
         agent: "local".into(),
         source: Source::Call,
+        origin: None,
         lane: Some("math".into()),
         priority: 0,
         effect: Effect::Idempotent,
         run_at: None,
         arguments: arguments(json!({"a": 1})),
         timeout: Some(Duration::from_secs(300)),
-        max_attempts: 3,
+        retry: None,
         idempotency_key: None,
         rules: vec!["builtin".into()],
     }
@@ -174,5 +177,5 @@ fn end(hold: &Hold, outcome: Outcome) -> Finish {
 }
 
 fn failed() -> Outcome {
-    Outcome::Failed(Failure::new("plugin_error", "it did not work"))
+    Outcome::failed(Failure::new("plugin_error", "it did not work"))
 }

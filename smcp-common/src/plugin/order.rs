@@ -1,0 +1,60 @@
+//! A call of a tool as a job: what the tool declares, and what the call itself wants.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Tool;
+use crate::clock::Timestamp;
+use crate::job::{JobId, NewJob, Origin, Retry, Source};
+
+/// What a call asks for beside what its tool declares. Everything in it has been decided.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The id that the job gets.
+    pub id: JobId,
+    /// Who asks.
+    pub agent: String,
+    /// How it is asked for.
+    pub source: Source,
+    /// The schedule or the workflow's step that asks.
+    pub origin: Option<Origin>,
+    /// Exactly what will run.
+    pub arguments: Map<String, Value>,
+    /// The caller's key for this deed.
+    pub idempotency_key: Option<String>,
+    /// Not before this instant.
+    pub run_at: Option<Timestamp>,
+    /// −100 to 100.
+    pub priority: i32,
+    /// The caller's own policy in the place of the tool's.
+    pub retry: Option<Retry>,
+    /// The rules that allow it.
+    pub rules: Vec<String>,
+}
+
+impl Tool {
+    /// The job that carries out `order`. `default_timeout` is for tools that declare none.
+    pub fn job(&self, order: Order, default_timeout: Option<Duration>) -> NewJob {
+        NewJob {
+            tool: self.name.to_string(),
+            plugin: self.plugin.clone(),
+            lane: self.lane.render(&self.plugin, &order.arguments),
+            effect: self.effect,
+            timeout: self
+                .timeout_ms
+                .map(Duration::from_millis)
+                .or(default_timeout),
+            retry: order.retry.or_else(|| self.retry.clone()),
+            id: order.id,
+            agent: order.agent,
+            source: order.source,
+            origin: order.origin,
+            priority: order.priority,
+            run_at: order.run_at,
+            arguments: order.arguments,
+            idempotency_key: order.idempotency_key,
+            rules: order.rules,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What one worker at a time does for all of them. Whoever holds the lease does it, on a thread and a connection of its
+//! own, so that a long plugin run holds nothing up; everything it does is one transaction that any other worker could
+//! have made instead, so that nothing is lost or done twice when the lease changes hands.
+
+use std::time::Duration;
+
+use smcp_common::clock::{SharedClock, Timestamp};
+use smcp_common::lifecycle::Shutdown;
+use smcp_common::queue::{Options, Queue, QueueError};
+use tokio::time::sleep;
+
+use crate::WorkerError;
+
+/// The name of the lease.
+const NAME: &str = "scheduler";
+/// How long a silent holder keeps it.
+const TERM: Duration = Duration::from_secs(30);
+/// How often a worker that does not hold the lease looks whether it could, and one that does renews it.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// News that come together are looked at together: at most so often.
+const PAUSE: Duration = Duration::from_millis(20);
+/// After an error the next try comes so much later.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Does what is due whenever this worker holds the lease, until `shutdown` begins.
+///
+/// # Errors
+/// The database cannot be opened once more, or the system gives no thread.
+pub(crate) fn start(
+    options: &Options,
+    clock: SharedClock,
+    worker: String,
+    shutdown: Shutdown,
+) -> Result<(), WorkerError> {
+    let files = |source| WorkerError::Files {
+        what: "cannot start the thread of the scheduler for",
+        path: options.path.clone(),
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(files)?;
+    let opened = {
+        // Its listener is a task of that runtime.
+        let _context = runtime.enter();
+        Queue::open(options, clock)
+    };
+    let queue = match opened {
+        Ok(queue) => queue,
+        Err(error) => {
+            runtime.shutdown_background();
+            return Err(error.into());
+        }
+    };
+    let duties = Duties { queue, worker };
+    std::thread::Builder::new()
+        .name("scheduler".into())
+        .spawn(move || runtime.block_on(duties.run(shutdown)))
+        .map_err(files)?;
+    Ok(())
+}
+
+struct Duties {
+    queue: Queue,
+    worker: String,
+}
+
+impl Duties {
+    async fn run(self, shutdown: Shutdown) {
+        let mut news = self.queue.news();
+        loop {
+            news.mark_unchanged();
+            let next = match self.perform().await {
+                Ok(next) => next,
+                Err(error) => {
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, "the scheduler tries again");
+                    Some(self.queue.clock().now().plus(RETRY))
+                }
+            };
+            let now = self.queue.clock().now();
+            let due = next.map_or(LOOK_EVERY, |next| next.since(now).min(LOOK_EVERY));
+            tokio::select! {
+                // The sender lives as long as the queue.
+                _ = news.changed() => sleep(PAUSE).await,
+                () = sleep(due) => {}
+                () = shutdown.drain.cancelled() => return,
+            }
+        }
+    }
+
+    /// Does what is due; answers when there is something to do again, apart from news.
+    async fn perform(&self) -> Result<Option<Timestamp>, QueueError> {
+        if !self.queue.take_duty(NAME, &self.worker, TERM).await? {
+            return Ok(None);
+        }
+        Ok(None)
+    }
+}

@@ -23,6 +23,7 @@ use smcp_common::plugin::ToolName;
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::policy::is_operator;
 use crate::refusal::Refusal;
 use crate::tools::{problems, unfit};
 
@@ -35,6 +36,7 @@ pub struct Builtin {
     description: &'static str,
     input_schema: Value,
     changes: Changes,
+    open_to: OpenTo,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -47,6 +49,15 @@ enum Changes {
     Once,
     /// Something with each call.
     Each,
+}
+
+/// Who may call a tool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OpenTo {
+    /// Every agent; whose jobs and schedules it then reaches, the tool itself decides.
+    Everybody,
+    /// Operators alone: what it changes is everybody's.
+    Operators,
 }
 
 impl std::fmt::Debug for Builtin {
@@ -179,7 +190,24 @@ pub async fn call(
             .collect();
         return Err(unfit(tool.name, &problems, &known));
     }
+    if tool.open_to == OpenTo::Operators && !is_operator(caller) {
+        let refusal = operators_only(tool.name);
+        app.queue
+            .record_denial(&caller.agent, tool.name, refusal.code)
+            .await?;
+        return Err(refusal);
+    }
     (tool.run)(app, caller, arguments).await
+}
+
+fn operators_only(tool: &str) -> Refusal {
+    Refusal::new(
+        "not_allowed",
+        format!(
+            "{tool} changes what others depend on, so that only operators may call it: whoever shows the operator's key, \
+             which is the file operator.key in the data directory, as the smcp command does."
+        ),
+    )
 }
 
 impl Builtin {
@@ -205,9 +233,18 @@ impl Builtin {
             description,
             input_schema,
             changes,
+            open_to: OpenTo::Everybody,
             run,
             validator: LazyLock::new(validator),
         }
+    }
+}
+
+impl Builtin {
+    /// The same, for operators alone.
+    fn for_operators(mut self) -> Self {
+        self.open_to = OpenTo::Operators;
+        self
     }
 }
 

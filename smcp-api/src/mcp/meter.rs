@@ -1,6 +1,7 @@
 //! Progress as MCP wants it: a number that grows with everything that is said, whatever the plugin counts.
 
 use serde_json::Value;
+use smcp_common::clock::Timestamp;
 use smcp_common::job::{EventKind, JobEvent};
 
 /// By which part of itself a count grows for a message between two counts of the plugin.
@@ -45,10 +46,8 @@ impl Meter {
             .get("message")
             .and_then(Value::as_str)
             .map(ToOwned::to_owned);
-        let message = message.or_else(|| {
-            (event.kind == EventKind::Requeued)
-                .then(|| "The attempt broke off; the job is queued again.".to_owned())
-        });
+        let message =
+            message.or_else(|| (event.kind == EventKind::Requeued).then(|| requeued(&event.data)));
         let counted = number("progress");
         self.counted |= counted.is_some();
         self.total = number("total").or(self.total);
@@ -80,10 +79,29 @@ impl Meter {
     }
 }
 
+/// Why a job is queued again. Its time is told as an instant, so that it means the same whenever it is read.
+fn requeued(data: &Value) -> String {
+    let run_at = data["run_at"].as_i64().map(Timestamp::from_millis);
+    let next = run_at.map_or_else(
+        || "the job is queued again".to_owned(),
+        |at| format!("the next one begins at {at} or later"),
+    );
+    let attempt = data["attempt"].as_u64().unwrap_or_default();
+    match data["reason"].as_str().unwrap_or_default() {
+        "failed" => format!("Attempt {attempt} failed; {next}."),
+        "snoozed" => format!("Attempt {attempt} asks for more time; {next}."),
+        "worker_lost" => format!("The worker died during attempt {attempt}; {next}."),
+        "released" | "interrupted" => {
+            format!("Attempt {attempt} broke off, since its worker was stopped; {next}.")
+        }
+        // By whom it was asked for.
+        asked => format!("The job is queued again: {asked}."),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
-    use smcp_common::clock::Timestamp;
     use smcp_common::job::JobId;
 
     use super::*;

@@ -62,6 +62,22 @@ pub enum Event {
     CancelRequested,
 }
 
+impl Event {
+    /// Whether the attempt that ends so is held against the job.
+    pub const fn is_held_against(self) -> bool {
+        match self {
+            Self::Failed(_) | Self::WorkerLost => true,
+            Self::Claimed
+            | Self::Succeeded
+            | Self::Snoozed
+            | Self::Stopped
+            | Self::Released
+            | Self::Interrupted
+            | Self::CancelRequested => false,
+        }
+    }
+}
+
 /// What a failed attempt says of another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Again {

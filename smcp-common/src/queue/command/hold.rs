@@ -122,6 +122,7 @@ impl Held {
                 failure.map(|failure| &failure.message)
             ],
         )?;
+        let failures = self.failures + u32::from(ending.event.is_held_against());
         let run_at = self.comes_back(after, &ending, tx.now);
         let verdict = verdict(name, ending.failure);
         tx.execute(
@@ -129,7 +130,7 @@ impl Held {
             params![
                 self.num,
                 name.as_str(),
-                after.failures().unwrap_or(self.failures),
+                after.failures().unwrap_or(failures),
                 verdict.as_ref().map(|failure| &failure.code),
                 verdict.as_ref().map(|failure| &failure.message),
                 name.is_final().then_some(now),

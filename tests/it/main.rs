@@ -18,6 +18,7 @@ mod auth;
 mod bad_messages;
 mod bad_plugins;
 mod bad_start;
+mod cancel;
 mod chaos;
 mod cli;
 mod clients;

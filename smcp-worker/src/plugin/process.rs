@@ -29,7 +29,7 @@ pub const SUPERVISOR_COMMAND: &str = "sandbox-exec";
 ///
 /// What the plugin writes goes to `output` as it comes; the plugin waits while that
 /// channel is full, so somebody must receive from it at the same time. `stop` ends the run
-/// early: SIGTERM to the plugin's process group and, after `limits.grace`, SIGKILL to
+/// early: SIGTERM to the plugin's process group and, after `limits.grace` or `limits.cancel_grace`, SIGKILL to
 /// the whole tree. Dropping the future kills the tree at once.
 ///
 /// # Errors
@@ -140,6 +140,8 @@ pub struct Limits {
     pub timeout: Option<Duration>,
     /// The time between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// The same where somebody has asked for the stop and waits for it.
+    pub cancel_grace: Duration,
     /// Bytes of stdout that are passed on; the rest is read, counted and thrown away.
     pub stdout_max_bytes: u64,
     /// Bytes of stderr that are kept, counted from its end.
@@ -155,6 +157,7 @@ impl Default for Limits {
         Self {
             timeout: None,
             grace: Duration::from_secs(5),
+            cancel_grace: Duration::from_millis(500),
             stdout_max_bytes: 16 * 1024 * 1024,
             stderr_tail_bytes: 256 * 1024,
             max_log_lines: 1_000,

@@ -120,8 +120,16 @@ impl Supervision {
                     Exit::TimedOut
                 }
             };
+            let grace = match ending {
+                Exit::Stopped(StopReason::Cancelled) => limits.cancel_grace,
+                Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost)
+                | Exit::TimedOut
+                | Exit::Code(_)
+                | Exit::Signal(_)
+                | Exit::Refused { .. } => limits.grace,
+            };
+            let grace = grace.min(NEVER);
             stopped_as = Some(ending);
-            let grace = limits.grace.min(NEVER);
             deadline.as_mut().reset(Instant::now() + grace + PATIENCE);
             let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
             // It may have reported and left meanwhile: the next line tells.

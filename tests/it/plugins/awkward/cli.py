@@ -62,6 +62,7 @@ CONTRACT = {
             PIDFILE | {"required": True},
             {"name": "quiet", "type": "boolean", "action": "store_true", "description": "Let go of the output first"},
         ),
+        command("stubborn", PIDFILE | {"required": True}),
         command("stderr-only"),
         command("json-error"),
         command("ok-error"),
@@ -140,6 +141,17 @@ def daemon(options):
     print(json.dumps({"ok": True}), flush=True)
 
 
+def stubborn(options):
+    """Ignore the request to stop, in two processes of which the second has left the session. Writes both ids."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        time.sleep(LIFETIME_S)
+    write_pid(options, os.getpid(), child)
+    time.sleep(LIFETIME_S)
+
+
 def stderr_only(_):
     print("the reason is on stderr", file=sys.stderr)
     sys.exit(3)
@@ -170,13 +182,13 @@ def echo_mcp(options):
     echo_json(options)
 
 
-def write_pid(options):
+def write_pid(options, *pids):
     """All at once, since the test may look at any moment."""
     if "pidfile" not in options:
         return
     draft = options["pidfile"] + ".part"
     with open(draft, "w", encoding="ascii") as file:
-        file.write(str(os.getpid()))
+        file.write(" ".join(map(str, pids or [os.getpid()])))
     os.rename(draft, options["pidfile"])
 
 

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod problem;
 pub mod profiles;
 pub mod refusal;
+pub mod retry_policy;
 pub mod router;
 pub mod serve;
 pub mod submit;

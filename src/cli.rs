@@ -223,7 +223,8 @@ Examples:
   smcp call demo_math__calculate expression='2+2'
   smcp call devops__deploy app-name=shop environment=staging --key deploy-42
   smcp call reports__build --args '{\"month\": \"2026-11\"}' --detach
-  smcp call reports__build month=2026-11 --in 10m")]
+  smcp call reports__build month=2026-11 --in 10m
+  smcp call devops__status app-name=shop --attempts 5")]
 pub(crate) struct Call {
     /// The tool, as `smcp tools` lists it
     pub(crate) tool: String,
@@ -239,6 +240,9 @@ pub(crate) struct Call {
     /// Idempotency key: a second call with the same key finds the job of the first
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,
+    /// Try so often, the first time included, where the tool fails or runs out of time
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) attempts: Option<u32>,
     /// Run at that time, such as 2026-11-21T09:30:00Z; implies --detach
     #[arg(long, value_name = "TIME", value_parser = instant, conflicts_with = "in")]
     pub(crate) at: Option<Timestamp>,

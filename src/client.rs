@@ -36,8 +36,6 @@ const RETURN_EVERY: Duration = Duration::from_millis(500);
 const RETURNS: usize = 20;
 /// How long to wait for the API to take note that a session has ended.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// The key of a request's `_meta` that makes a repeated call find the first one's job.
-const IDEMPOTENCY_KEY: &str = "smcp/idempotency-key";
 
 /// Where the API is, and as whom to call it.
 #[derive(Debug, Clone)]
@@ -176,7 +174,7 @@ impl Client {
             .map_err(|error| explain(error.into(), &self.target))
     }
 
-    /// Calls a tool, and tells what is heard of it meanwhile. Ctrl-C cancels it.
+    /// Calls a tool with `meta` in the request's `_meta`, and tells what is heard of it meanwhile. Ctrl-C cancels it.
     ///
     /// # Errors
     /// The call could not be made or was interrupted. That a tool failed is an answer, not an error.
@@ -184,10 +182,10 @@ impl Client {
         &mut self,
         tool: &str,
         arguments: Map<String, Value>,
-        idempotency_key: Option<&str>,
+        meta: Map<String, Value>,
         mut on_progress: impl FnMut(ProgressNotificationParam),
     ) -> anyhow::Result<CallToolResult> {
-        let mut request = self.send(tool, arguments, idempotency_key).await?;
+        let mut request = self.send(tool, arguments, meta).await?;
         let answer = loop {
             tokio::select! {
                 biased;
@@ -212,7 +210,7 @@ impl Client {
         let Value::Object(arguments) = arguments else {
             bail!("the arguments of {tool} are no object")
         };
-        let request = self.send(tool, arguments, None).await?;
+        let request = self.send(tool, arguments, Map::new()).await?;
         let result = self.read(request.await_response().await)?;
         if result.is_error == Some(true) {
             return Err(ToolError::of(&result).into());
@@ -246,16 +244,14 @@ impl Client {
         &self,
         tool: &str,
         arguments: Map<String, Value>,
-        idempotency_key: Option<&str>,
+        extra: Map<String, Value>,
     ) -> anyhow::Result<RequestHandle<RoleClient>> {
         let params = CallToolRequestParams::new(tool.to_owned()).with_arguments(arguments);
         let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
         let mut options = PeerRequestOptions::no_options();
-        if let Some(key) = idempotency_key {
+        if !extra.is_empty() {
             let mut meta = RequestMetaObject::new();
-            meta.0
-                .0
-                .insert(IDEMPOTENCY_KEY.to_owned(), Value::from(key));
+            meta.0.0.extend(extra);
             options = options.with_meta(meta);
         }
         let sent = self

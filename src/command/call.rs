@@ -7,7 +7,7 @@ use anyhow::{Context as _, bail};
 use rmcp::model::{CallToolResult, ProgressNotificationParam, Tool};
 use serde_json::{Map, Value, json};
 use smcp_api::answer::{EXCERPT_META, JOB_META};
-use smcp_api::mcp::PENDING_META;
+use smcp_api::mcp::{KEY_META, PENDING_META, RETRY_META};
 use smcp_common::config::Environment;
 use smcp_common::job::JobId;
 
@@ -44,6 +44,8 @@ async fn call(
     // With a key of its own the call can be made again where the API asks us to wait on; the job stays the same.
     let key = options.key.clone();
     let key = key.unwrap_or_else(|| JobId::random().as_str().to_owned());
+    let mut meta = Map::from_iter([(KEY_META.to_owned(), Value::from(key))]);
+    meta.extend(retry(options).map(|retry| (RETRY_META.to_owned(), retry)));
     let mut show = |news: ProgressNotificationParam| {
         // A line that the plugin wrote to its standard error counts as next to nothing.
         let is_log =
@@ -57,7 +59,7 @@ async fn call(
     let result = loop {
         let arguments = arguments.clone();
         let answer = client
-            .call(&options.tool, arguments, Some(&key), &mut show)
+            .call(&options.tool, arguments, meta.clone(), &mut show)
             .await?;
         if !is_pending(&answer) {
             break answer;
@@ -120,6 +122,9 @@ async fn submit(
     if let Some(key) = &options.key {
         request["idempotency_key"] = json!(key);
     }
+    if let Some(retry) = retry(options) {
+        request["retry"] = retry;
+    }
     if let Some(at) = options.at {
         request["run_at"] = json!(at.to_string());
     }
@@ -137,6 +142,12 @@ async fn submit(
         )?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The retry policy that the options ask for.
+fn retry(options: &Call) -> Option<Value> {
+    let attempts = options.attempts?;
+    Some(json!({ "max_attempts": attempts }))
 }
 
 /// The JSON of `--args`, or what standard input has in its place.

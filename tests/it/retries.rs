@@ -145,3 +145,45 @@ fn a_waiting_caller_hears_of_each_attempt() {
         "{said:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_callers_policy_takes_the_place_of_the_tools() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let retry = json!({"max_attempts": 2, "initial_s": 0});
+    for tool in ["flaky__plain", "flaky__patient"] {
+        let arguments = flaky(&world, 99, 1, &Value::Null);
+        let request = json!({"tool": tool, "arguments": arguments, "retry": retry});
+        let id = client.json("jobs__submit", request).await["id"].clone();
+        let job = client.ended(id.as_str().unwrap()).await;
+        assert_eq!(outcomes(&job), ["failed", "failed"], "{tool}");
+        assert_eq!(job["max_attempts"], 2);
+        fs::remove_file(world.path("count")).unwrap();
+    }
+    let count = format!("count={}", world.path("count").display());
+    let call = ["call", "flaky__plain", &count, "times=1", "--attempts", "2"];
+    let answer = world.smcp(&call);
+    assert!(answer.status.success(), "{answer:?}");
+    assert_eq!(answer.stdout, b"done in attempt 2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_absurd_policy_is_refused_and_nothing_is_recorded() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    for (retry, expected) in [
+        (json!({"max_attempts": -1}), "max_attempts"),
+        (json!({"max_attempts": 1e9}), "max_attempts"),
+        (json!({"initial_s": 1e9}), "initial_s"),
+        (json!({"retry_on": ["luck"]}), "retry_on"),
+        (json!({"often": true}), "often"),
+    ] {
+        let arguments = flaky(&world, 0, 1, &Value::Null);
+        let request = json!({"tool": "flaky__plain", "arguments": arguments, "retry": retry});
+        let (code, message) = failure_of(&client.call("jobs__submit", request).await);
+        assert_eq!(code, "invalid_arguments");
+        assert!(message.contains(expected), "{message}");
+    }
+    let jobs = client.json("jobs__list", json!({})).await;
+    assert_eq!(jobs["jobs"], json!([]));
+}

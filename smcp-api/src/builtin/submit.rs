@@ -11,6 +11,7 @@ use super::{Builtin, Changes, read};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
+use crate::retry_policy;
 use crate::submit::{Request, submit as record};
 
 /// A year.
@@ -27,6 +28,7 @@ pub(super) fn submit() -> Builtin {
             "run_at": {"type": "string", "description": "Not before this instant: RFC 3339, such as 2026-12-01T09:00:00Z."},
             "delay_s": {"type": "number", "minimum": 0, "maximum": MAX_DELAY_S, "description": "Not before so many seconds from now."},
             "priority": {"type": "integer", "minimum": -100, "maximum": 100, "default": 0, "description": "Higher runs first."},
+            "retry": retry_policy::schema(),
             "idempotency_key": {"type": "string", "minLength": 1, "maxLength": 255,
                 "description": "The same key with the same tool and arguments gives the same job, however often it is submitted."},
         }),
@@ -44,6 +46,7 @@ struct Submit {
     delay_s: Option<f64>,
     #[serde(default)]
     priority: i32,
+    retry: Option<Value>,
     idempotency_key: Option<String>,
 }
 
@@ -54,8 +57,10 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         run_at,
         delay_s,
         priority,
+        retry,
         idempotency_key,
     } = read(arguments)?;
+    let retry = retry.map(retry_policy::read).transpose()?;
     if super::find(&tool).is_some() {
         let message = format!(
             "{tool} is a built-in tool, which answers at once; only tools of plugins are run as jobs."
@@ -72,7 +77,7 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         idempotency_key,
         run_at,
         priority,
-        retry: None,
+        retry,
         call: None,
     };
     let ticket = record(app, caller, request).await?;

@@ -11,7 +11,7 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use serde_json::Value;
-use smcp_common::job::{JobId, Source};
+use smcp_common::job::{JobId, Retry, Source};
 use smcp_common::plugin::OnDisconnect;
 use tokio_util::sync::CancellationToken;
 
@@ -22,10 +22,13 @@ use super::task;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
+use crate::retry_policy;
 use crate::submit::{Request, Ticket, submit};
 
 /// Where a request carries its idempotency key.
-const KEY_META: &str = "smcp/idempotency-key";
+pub const KEY_META: &str = "smcp/idempotency-key";
+/// The caller's retry policy in `_meta`.
+pub const RETRY_META: &str = "smcp/retry";
 /// The header that may carry it instead.
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// Why a job was stopped whose client gave no reason.
@@ -75,7 +78,7 @@ impl HeldCalls {
             idempotency_key: idempotency_key(&context.meta.0, &context.extensions)?,
             run_at: None,
             priority: 0,
-            retry: None,
+            retry: retry(&context.meta.0)?,
             call: None,
         };
         let call = Call {
@@ -237,6 +240,15 @@ fn takes_tasks(context: &RequestContext<RoleServer>) -> bool {
         .meta
         .client_capabilities()
         .is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
+/// The caller's retry policy in the request's `_meta`, in the form that `jobs__submit` takes.
+pub(super) fn retry(meta: &MetaObject) -> Result<Option<Retry>, Refusal> {
+    meta.0
+        .get(RETRY_META)
+        .cloned()
+        .map(retry_policy::read)
+        .transpose()
 }
 
 /// The key in the request's `_meta`, or else in the header `Idempotency-Key`.

@@ -18,6 +18,7 @@ pub mod stdio;
 pub mod streamable_http;
 mod task;
 
+pub use call::{KEY_META, RETRY_META};
 pub use hand_over::PENDING_META;
 pub use legacy_session::DeliveryError;
 pub use message::MessageError;

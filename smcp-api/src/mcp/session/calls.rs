@@ -23,7 +23,7 @@ use crate::app::App;
 use crate::auth::OPERATOR;
 use crate::builtin;
 use crate::caller::{Caller, Transport};
-use crate::mcp::call::idempotency_key;
+use crate::mcp::call::{idempotency_key, retry};
 use crate::mcp::follow::Follower;
 use crate::refusal::Refusal;
 use crate::submit::{Request, submit};
@@ -146,6 +146,7 @@ impl Calls {
         let meta = request.extensions.get().unwrap_or(&none);
         let token = meta.get_progress_token();
         let key = idempotency_key(&meta.0, &request.extensions);
+        let retry = retry(&meta.0);
         let slot = slot.of_call(id.clone());
         let taken_back = session.begin_call(&id);
         let recorded = async {
@@ -160,7 +161,7 @@ impl Calls {
                 idempotency_key: key?,
                 run_at: None,
                 priority: 0,
-                retry: None,
+                retry: retry?,
                 call: Some(session.call(&id)),
             };
             let ticket = submit(&self.app, &caller, request).await?;

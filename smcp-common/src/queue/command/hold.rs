@@ -124,7 +124,7 @@ impl Held {
         )?;
         let failures = self.failures + u32::from(ending.event.is_held_against());
         let run_at = self.comes_back(after, &ending, tx.now);
-        let verdict = verdict(name, ending.failure);
+        let verdict = verdict(name, ending.event, failures, ending.failure);
         tx.execute(
             include_str!("../sql/held_settle.sql"),
             params![
@@ -188,15 +188,27 @@ impl Held {
 }
 
 /// What the job itself says of its failure, beside what its attempt says.
-fn verdict(state: StateName, failure: Option<Failure>) -> Option<Failure> {
+fn verdict(
+    state: StateName,
+    event: Event,
+    failures: u32,
+    failure: Option<Failure>,
+) -> Option<Failure> {
     match state {
         StateName::Queued | StateName::Running | StateName::Succeeded => None,
+        StateName::Failed if event == Event::WorkerLost => Some(Failure::new(
+            code::WORKER_LOST,
+            format!(
+                "The worker died or fell silent while it ran this job, and that was the last of its {failures} attempts: it is \
+                 given up. Perhaps the job is what kills its workers."
+            ),
+        )),
         StateName::Failed => failure,
         StateName::Cancelled => Some(Failure::new(code::CANCELLED, "The job was cancelled.")),
         StateName::OutcomeUnknown => Some(Failure::new(
             code::OUTCOME_UNKNOWN,
             "The worker died or was stopped while it ran this job. What the job has done is not known, and its tool must not be \
-             repeated unasked: check, then submit it again if it is wanted.",
+             repeated unasked: check, then have it run again by jobs__retry if that is wanted.",
         )),
     }
 }

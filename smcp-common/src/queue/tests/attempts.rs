@@ -163,9 +163,14 @@ async fn a_job_that_kills_its_workers_is_given_up(world: World) {
         world.queue.lose_worker("w").await.unwrap();
     }
     let job = world.job(&id);
+    let error = job.error.unwrap();
     assert_eq!(
-        (job.state, job.error.unwrap().code.as_str()),
+        (job.state, error.code.as_str()),
         (StateName::Failed, "worker_lost")
+    );
+    assert!(
+        error.message.contains("the last of its 3 attempts"),
+        "{error:?}"
     );
     assert_eq!(world.claim("w").await, None);
 }

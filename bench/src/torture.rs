@@ -238,11 +238,11 @@ impl Outcome {
             return Ok(());
         }
         for (name, value) in &self.figures {
-            writeln!(out, "{name:<44} {value:>10}")?;
+            writeln!(out, "{name:<50} {value:>10}")?;
         }
         writeln!(
             out,
-            "\n{:<44} {:>10} {:>10}",
+            "\n{:<50} {:>10} {:>10}",
             "INVARIANT", "CHECKED", "VIOLATED"
         )?;
         for invariant in &self.invariants {
@@ -252,7 +252,7 @@ impl Outcome {
                 violated,
                 example,
             } = invariant;
-            writeln!(out, "{name:<44} {checked:>10} {violated:>10}")?;
+            writeln!(out, "{name:<50} {checked:>10} {violated:>10}")?;
             if let Some(example) = example {
                 writeln!(out, "    such as {example}")?;
             }

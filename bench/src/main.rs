@@ -17,6 +17,7 @@ mod series;
 mod server;
 mod sessions;
 mod sse;
+mod torture;
 mod workload;
 
 use std::path::PathBuf;
@@ -56,6 +57,8 @@ enum Bench {
     Calls(calls::Options),
     /// Many sessions with a call each: what they cost, and whether anything gets lost
     Sessions(sessions::Options),
+    /// Kill processes while jobs run, and count what became of these
+    Torture(torture::Options),
     /// The other process of `latency`
     #[command(hide = true)]
     Worker(latency::Worker),
@@ -67,6 +70,9 @@ fn main() -> anyhow::Result<()> {
         return latency::worker(options);
     }
     let scratch = Scratch::below(cli.dir)?;
+    if let Bench::Torture(options) = &cli.bench {
+        return torture::run(options, &scratch, cli.json);
+    }
     let report = Report::begin(cli.json, scratch.path())?;
     match &cli.bench {
         Bench::Enqueue(options) => enqueue::run(options, &scratch, &report),
@@ -76,6 +82,6 @@ fn main() -> anyhow::Result<()> {
         Bench::Idle(options) => idle::run(options, &scratch, &report),
         Bench::Calls(options) => calls::run(options, &scratch, &report),
         Bench::Sessions(options) => sessions::run(options, &scratch, &report),
-        Bench::Worker(_) => Ok(()),
+        Bench::Torture(_) | Bench::Worker(_) => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
 //! A running `smcp`: one API and one worker on a data directory of their own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -29,12 +29,35 @@ pub(crate) struct Program {
     smcp: Option<PathBuf>,
 }
 
+impl Program {
+    /// The file.
+    pub(crate) fn path(&self) -> anyhow::Result<PathBuf> {
+        let smcp = match &self.smcp {
+            Some(smcp) => smcp.canonicalize(),
+            None => std::env::current_exe().map(|this| this.with_file_name("smcp")),
+        };
+        Ok(smcp?)
+    }
+}
+
 /// An API and a worker. Both are killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) api: Role,
     pub(crate) worker: Role,
     pub(crate) address: SocketAddr,
+}
+
+/// What a process is started with.
+#[derive(Debug)]
+pub(crate) struct Start<'s> {
+    pub(crate) smcp: &'s Path,
+    /// The role and its own arguments.
+    pub(crate) arguments: &'s [&'s str],
+    pub(crate) data: &'s Path,
+    pub(crate) plugins: Option<&'s Path>,
+    /// Where it logs to, if not to our standard error.
+    pub(crate) log: Option<File>,
 }
 
 /// One process of `smcp`.
@@ -57,23 +80,19 @@ impl Server {
         plugins: Option<&Path>,
         tool: &str,
     ) -> anyhow::Result<Self> {
-        let smcp = match &program.smcp {
-            Some(smcp) => smcp.canonicalize(),
-            None => std::env::current_exe().map(|this| this.with_file_name("smcp")),
-        }?;
-        let (mut api, worker) = (
-            Role::start(&smcp, "api", data, plugins)?,
-            Role::start(&smcp, "worker", data, plugins)?,
-        );
-        let stdout = api.child.stdout.take().context("no standard output")?;
-        let mut lines = BufReader::new(stdout).lines();
-        let line = timeout(PATIENCE, lines.next_line()).await??;
-        let address = line
-            .with_context(|| format!("{} api has ended at once", smcp.display()))?
-            .parse()?;
-        timeout(PATIENCE, offered(address, tool))
-            .await
-            .with_context(|| format!("{tool} is not offered"))??;
+        let smcp = program.path()?;
+        let start = |arguments: &[&str]| {
+            Role::start(Start {
+                smcp: &smcp,
+                arguments,
+                data,
+                plugins,
+                log: None,
+            })
+        };
+        let (mut api, worker) = (start(&["api", "--port", "0"])?, start(&["worker"])?);
+        let address = api.address().await?;
+        wait_for_tool(address, tool).await?;
         Ok(Self {
             api,
             worker,
@@ -90,12 +109,22 @@ impl Server {
 
 impl Role {
     #[expect(clippy::disallowed_methods, reason = "the processes that are measured")]
-    fn start(smcp: &Path, role: &str, data: &Path, plugins: Option<&Path>) -> anyhow::Result<Self> {
+    pub(crate) fn start(start: Start<'_>) -> anyhow::Result<Self> {
+        let Start {
+            smcp,
+            arguments,
+            data,
+            plugins,
+            log,
+        } = start;
         let mut command = Command::new(smcp);
         // `--supervised`: the API says where it listens, and neither outlives us.
-        command.args([role, "--supervised", "--data-dir"]).arg(data);
-        if role == "api" {
-            command.args(["--port", "0"]);
+        let command = command
+            .args(arguments)
+            .args(["--supervised", "--data-dir"])
+            .arg(data);
+        if let Some(log) = log {
+            command.stderr(log);
         }
         let child = command
             .current_dir(data)
@@ -114,6 +143,19 @@ impl Role {
         let pid = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
         let pid = pid.context("it has ended already")?;
         Ok(Self { child, pid })
+    }
+
+    /// Where it listens, if it is an API: it says so once.
+    pub(crate) async fn address(&mut self) -> anyhow::Result<SocketAddr> {
+        let stdout = self.child.stdout.take().context("no standard output")?;
+        let mut lines = BufReader::new(stdout).lines();
+        let line = timeout(PATIENCE, lines.next_line()).await??;
+        Ok(line.context("the API has ended at once")?.parse()?)
+    }
+
+    /// Kills it, and waits until it is gone.
+    pub(crate) async fn kill(&mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Ends it in order.
@@ -158,6 +200,12 @@ impl Role {
 }
 
 /// Waits until the worker has found the plugin of `tool`.
+pub(crate) async fn wait_for_tool(address: SocketAddr, tool: &str) -> anyhow::Result<()> {
+    timeout(PATIENCE, offered(address, tool))
+        .await
+        .with_context(|| format!("{tool} is not offered"))?
+}
+
 async fn offered(address: SocketAddr, tool: &str) -> anyhow::Result<()> {
     let mut session = Session::open(address).await?;
     loop {

@@ -114,6 +114,11 @@ impl ManualClock {
             Ordering::SeqCst,
         );
     }
+
+    /// Sets the clock, forward or back.
+    pub fn set(&self, at: Timestamp) {
+        self.0.store(at.0, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

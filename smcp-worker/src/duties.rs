@@ -10,6 +10,7 @@ use smcp_common::queue::{Options, Queue, QueueError};
 use tokio::time::sleep;
 
 use crate::WorkerError;
+use crate::upkeep::Upkeep;
 
 /// The name of the lease.
 const NAME: &str = "scheduler";
@@ -53,7 +54,11 @@ pub(crate) fn start(
             return Err(error.into());
         }
     };
-    let duties = Duties { queue, worker };
+    let duties = Duties {
+        queue,
+        worker,
+        upkeep: Upkeep::default(),
+    };
     std::thread::Builder::new()
         .name("scheduler".into())
         .spawn(move || runtime.block_on(duties.run(shutdown)))
@@ -64,6 +69,7 @@ pub(crate) fn start(
 struct Duties {
     queue: Queue,
     worker: String,
+    upkeep: Upkeep,
 }
 
 impl Duties {
@@ -95,6 +101,7 @@ impl Duties {
         if !self.queue.take_duty(NAME, &self.worker, TERM).await? {
             return Ok(None);
         }
+        self.upkeep.perform(&self.queue);
         Ok(None)
     }
 }

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use smcp_common::clock::SharedClock;
-use smcp_common::queue::{Hold, Options, Queue, QueueError, RENEW_EVERY};
+use smcp_common::queue::{Hold, LeaseWatch, Options, Queue, QueueError, RENEW_EVERY};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
@@ -75,6 +75,7 @@ impl LeaseKeeper {
             worker,
             directory,
             kept: None,
+            leases: LeaseWatch::default(),
         };
         std::thread::Builder::new()
             .name("lease-keeper".into())
@@ -105,6 +106,8 @@ struct Keeper {
     worker: String,
     directory: std::path::PathBuf,
     kept: Option<(Hold, mpsc::Sender<StopReason>)>,
+    /// What it has seen of everybody's leases.
+    leases: LeaseWatch,
 }
 
 impl Keeper {
@@ -118,11 +121,12 @@ impl Keeper {
                     Some(Order::LetGo(hold)) => drop(self.kept.take_if(|(kept, _)| *kept == hold)),
                     None => return,
                 },
-                _ = tick.tick() => {
+                // When it was to come: how late it comes says nothing of the others.
+                at = tick.tick() => {
                     if !self.renew().await {
                         tick.reset_after(RETRY);
                     }
-                    self.look_around().await;
+                    self.look_around(at).await;
                 }
             }
         }
@@ -149,9 +153,13 @@ impl Keeper {
         true
     }
 
-    async fn look_around(&self) {
-        log("give a sign of life", self.queue.see_worker(&self.worker)).await;
-        log("settle expired leases", self.queue.lose_expired()).await;
+    async fn look_around(&mut self, at: Instant) {
+        if !log("give a sign of life", self.queue.see_worker(&self.worker)).await {
+            // Where we cannot write, the others cannot renew either.
+            self.leases = LeaseWatch::default();
+        }
+        let expired = self.queue.lose_expired(&mut self.leases, at.into_std());
+        log("settle expired leases", expired).await;
         log("forget old workers", self.queue.forget_workers(REMEMBER)).await;
         log(
             "settle dead workers",
@@ -161,9 +169,11 @@ impl Keeper {
     }
 }
 
-/// These are tried again at the next tick in any case.
-async fn log<T>(what: &str, command: impl Future<Output = Result<T, QueueError>>) {
-    if let Err(error) = command.await {
-        tracing::warn!(error = &error as &dyn std::error::Error, "cannot {what}");
+/// Says whether it could be done; it is tried again at the next tick in any case.
+async fn log<T>(what: &str, command: impl Future<Output = Result<T, QueueError>>) -> bool {
+    let done = command.await;
+    if let Err(error) = &done {
+        tracing::warn!(error = error as &dyn std::error::Error, "cannot {what}");
     }
+    done.is_ok()
 }

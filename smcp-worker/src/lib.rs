@@ -13,6 +13,7 @@ pub mod plugin;
 pub mod presence;
 pub mod sandbox;
 mod scan;
+mod upkeep;
 pub mod work;
 
 use std::path::PathBuf;

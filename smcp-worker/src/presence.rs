@@ -73,7 +73,8 @@ pub fn is_served(queue: &Queue) -> Result<bool, QueueError> {
         if directory.exists() {
             !is_dead(&directory)
         } else {
-            now.since(worker.last_seen) < LEASE
+            // Either way: the clock may have been set back since.
+            now.since(worker.last_seen).max(worker.last_seen.since(now)) < LEASE
         }
     };
     Ok(queue.workers()?.iter().any(lives))

@@ -32,6 +32,9 @@ const SLOTS: usize = 1;
 /// After being told to stop at once, the process tree gets its grace period and the finish its commit.
 const STOP_DEADLINE: Duration = Duration::from_secs(10);
 
+/// The longest sleep until a job falls due.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+
 /// What runs one attempt of one job.
 pub trait Run: Send + Sync + 'static {
     /// Runs it to its end. What the tool does is an outcome; there is no error.
@@ -209,7 +212,8 @@ async fn claim(queue: Queue, worker: String) -> Claimed {
                 let now = queue.clock().now();
                 let due = async {
                     match next_due {
-                        Some(at) => tokio::time::sleep(at.since(now)).await,
+                        // In steps: the clock that the job goes by may be set meanwhile.
+                        Some(at) => tokio::time::sleep(at.since(now).min(LOOK_EVERY)).await,
                         None => std::future::pending().await,
                     }
                 };

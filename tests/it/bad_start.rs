@@ -1,8 +1,8 @@
 //! What cannot start says why, exits with its code, and harms nothing; a full disk is told and survived.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::json;
@@ -133,18 +133,13 @@ fn the_second_up_on_a_data_directory_names_the_first() {
 /// the test's own, in a namespace of its own. Where the system lets nobody but root make one, there is none to fill.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_is_told_and_nothing_recorded_is_lost() {
-    let possible = Command::new("unshare").args(["-Urm", "true"]).output();
-    if !possible.is_ok_and(|tried| tried.status.success()) {
+    if !may_mount() {
         return;
     }
     let mut world = World::new();
     let up = up_on_a_small_disk(&mut world);
     let client = world.client().await;
-    // From the outside, the disk is seen through the process that has it.
-    let disk = Path::new("/proc")
-        .join(up.pid().to_string())
-        .join("root")
-        .join(world.path("disk").strip_prefix("/").unwrap());
+    let disk = disk_of(&world, &up);
     assert!(disk.join("smcp.db").exists());
 
     let later = |n: u32| json!({"tool": "demo_text__echo", "delay_s": 3600, "arguments": {"message": format!("{n}").repeat(50_000)}});
@@ -197,7 +192,29 @@ fn refused(output: &Output, code: i32, expected: &str) {
     assert!(!said.contains("panicked"), "{said}");
 }
 
-fn up_on_a_small_disk(world: &mut World) -> Role {
+/// Whether a test may have a disk of its own; says so where it may not, as it then tests nothing.
+#[expect(clippy::print_stderr, reason = "a test that cannot run must say why")]
+pub(crate) fn may_mount() -> bool {
+    let tried = Command::new("unshare").args(["-Urm", "true"]).output();
+    let why = match tried {
+        Ok(tried) if tried.status.success() => return true,
+        Ok(tried) => text(&tried.stderr),
+        Err(error) => error.to_string(),
+    };
+    eprintln!("not tested: no disk of one's own to fill, as `unshare -Urm` says: {why}");
+    false
+}
+
+/// The disk of that process: from the outside it is seen through the process that has it.
+pub(crate) fn disk_of(world: &World, up: &Role) -> PathBuf {
+    Path::new("/proc")
+        .join(up.pid().to_string())
+        .join("root")
+        .join(world.path("disk").strip_prefix("/").unwrap())
+}
+
+/// Starts `smcp up` with its database on a disk of 4 MB in a namespace of its own.
+pub(crate) fn up_on_a_small_disk(world: &mut World) -> Role {
     let disk = world.path("disk");
     fs::create_dir(&disk).unwrap();
     let database = disk.join("smcp.db");
@@ -209,6 +226,11 @@ fn up_on_a_small_disk(world: &mut World) -> Role {
         &database.display().to_string(),
     ]);
     let mount = "mount -t tmpfs -o size=4m tmpfs disk && exec \"$@\"";
-    let command = below(&["unshare", "-Urm", "sh", "-c", mount, "sh"], &up);
+    let mut command = below(&["unshare", "-Urm", "sh", "-c", mount, "sh"], &up);
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(world.path("log"));
+    command.stderr(log.unwrap());
     world.start_up(command)
 }

@@ -24,6 +24,7 @@ mod cli;
 mod clients;
 mod content;
 mod crash;
+mod faults;
 mod governor;
 mod handover;
 mod http;

@@ -27,6 +27,7 @@ async fn report(app: &App) -> Result<Value, Refusal> {
         .collect();
     let (success, error) = app.counters.read();
     let now = app.queue.clock().now();
+    let wal = app.queue.wal();
     Ok(json!({
         "status": "healthy",
         "plugins": names.len(),
@@ -42,6 +43,7 @@ async fn report(app: &App) -> Result<Value, Refusal> {
         },
         "queue": app.queue.depth().await?,
         "workers": app.queue.workers()?,
+        "database": {"wal_bytes": wal.bytes, "warning": wal.warning},
         "catalogue": {
             "version": catalogue.version,
             "wanted": catalogue.wanted,

@@ -1,9 +1,9 @@
 //! What a worker does with a job: claim it, hold it, tell of it, end it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::command as c;
-use super::{Queue, QueueError};
+use super::{LeaseWatch, Queue, QueueError};
 use crate::clock::Timestamp;
 use crate::job::{Claimed, JobId, News, Outcome};
 
@@ -136,11 +136,21 @@ impl Queue {
             .await
     }
 
-    /// Settles the jobs whose leases have run out. Answers how many there were.
+    /// Settles the jobs whose leases have run out, as far as `watch` has seen them unrenewed for long enough. `at` is
+    /// when this look is, by a clock that nobody sets. Answers how many there were.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn lose_expired(&self) -> Result<usize, QueueError> {
-        self.store.write(c::LoseExpired).await
+    pub async fn lose_expired(
+        &self,
+        watch: &mut LeaseWatch,
+        at: Instant,
+    ) -> Result<usize, QueueError> {
+        let held = self.store.read(c::leases)?;
+        let over = watch.look(&held, self.clock.now(), at);
+        if over.is_empty() {
+            return Ok(0);
+        }
+        self.store.write(c::LoseExpired(over)).await
     }
 }

@@ -12,6 +12,7 @@ mod catalogue;
 mod command;
 mod error;
 mod jobs;
+mod leases;
 mod row;
 mod sessions;
 mod sqlite;
@@ -30,8 +31,9 @@ pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
+pub use self::leases::LeaseWatch;
 pub use self::sessions::{Became, Session, SessionCall};
-pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
+pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, Wal, backup, check};
 pub use self::workers::WorkerInfo;
 
 /// A handle to the queue; clones share it.
@@ -63,6 +65,17 @@ impl Queue {
     /// The clock that the queue goes by.
     pub fn clock(&self) -> &SharedClock {
         &self.clock
+    }
+
+    /// Looks after the file of the database: planner statistics, and the size of the write-ahead log. Where writers have
+    /// a thread of their own, that does it.
+    pub fn look_after(&self) {
+        self.store.look_after();
+    }
+
+    /// The size of the write-ahead log.
+    pub fn wal(&self) -> Wal {
+        Wal::of(self.store.path())
     }
 
     /// A counter that grows when there may be news, by this process or another.

@@ -100,6 +100,14 @@ impl Command for CatalogueDone {
     type Answer = bool;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<bool, QueueError> {
+        // Another worker is at it, or has done it: what this one saw may be older.
+        if !tx
+            .connection
+            .prepare_cached(include_str!("../sql/catalogue_is_scanner.sql"))?
+            .exists([&self.worker])?
+        {
+            return Ok(false);
+        }
         let before = row::plugin_texts(tx.connection)?;
         let mut after = BTreeMap::new();
         for plugin in &self.plugins {

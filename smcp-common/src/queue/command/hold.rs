@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -12,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::job::{
     Event, EventKind, Failure, JobId, MAX_DELAY, Policy, Retry, State, StateName, code, next,
 };
+use crate::queue::leases::HeldLease;
 use crate::queue::{Hold, LEASE, Lease, QueueError, row};
 
 /// A held job, as far as its next state depends on it.
@@ -294,20 +295,36 @@ impl Command for LoseWorker {
     }
 }
 
-/// Settles the jobs whose leases have run out.
+/// The leases of all running jobs, of which each worker has one.
+pub(in crate::queue) fn leases(connection: &Connection) -> Result<Vec<HeldLease>, QueueError> {
+    let mut statement = connection.prepare_cached(include_str!("../sql/held_leases.sql"))?;
+    let rows = statement.query_map([], |row| {
+        Ok(HeldLease {
+            num: row.get(0)?,
+            attempt: row.get(1)?,
+            until: Timestamp::from_millis(row.get(2)?),
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Settles the jobs whose leases have run out, unless they have been renewed meanwhile.
 #[derive(Debug)]
-pub(in crate::queue) struct LoseExpired;
+pub(in crate::queue) struct LoseExpired(pub(in crate::queue) Vec<HeldLease>);
 
 impl Command for LoseExpired {
     type Answer = usize;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
-        let now = tx.now.as_millis();
-        let held = collect(tx, include_str!("../sql/held_expired.sql"), [now])?;
-        for job in &held {
-            job.end(tx, lost())?;
+        let mut lost_ones = 0;
+        for lease in &self.0 {
+            let unrenewed = params![lease.num, lease.attempt, lease.until.as_millis()];
+            for job in collect(tx, include_str!("../sql/held_unrenewed.sql"), unrenewed)? {
+                job.end(tx, lost())?;
+                lost_ones += 1;
+            }
         }
-        Ok(held.len())
+        Ok(lost_ones)
     }
 }
 

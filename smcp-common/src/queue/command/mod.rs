@@ -24,7 +24,7 @@ pub(super) use claim::{Claim, peek};
 pub(super) use denial::Deny;
 pub(super) use duty::{Standing, TakeDuty};
 pub(super) use finish::FinishAttempt;
-pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew};
+pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew, leases};
 pub(super) use news::AppendNews;
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use submit::Submit;

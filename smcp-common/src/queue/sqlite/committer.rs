@@ -6,13 +6,11 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+use super::upkeep;
 use crate::clock::SharedClock;
 use crate::queue::QueueError;
 use crate::queue::bell::Bell;
 use crate::queue::command::{Marks, Tx};
-
-/// A write-ahead log larger than this means that somebody holds a read transaction open.
-const WAL_ALARM_BYTES: u64 = 256 * 1024 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Committer {
@@ -94,26 +92,8 @@ impl Committer {
         }
     }
 
-    /// Planner statistics, and the size of the write-ahead log.
+    /// Planner statistics, and the write-ahead log.
     pub(super) fn look_after(&self) {
-        let optimized = self.connection.execute_batch("PRAGMA optimize");
-        let mut wal = self.path.clone().into_os_string();
-        wal.push("-wal");
-        let bytes = std::fs::metadata(&wal).map_or(0, |file| file.len());
-        if bytes > WAL_ALARM_BYTES {
-            tracing::warn!(
-                wal.bytes = bytes,
-                "the write-ahead log is large: is a reader holding a transaction open?"
-            );
-        }
-        let checkpointed = self
-            .connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-        if let Err(error) = optimized.and(checkpointed) {
-            tracing::debug!(
-                error = &error as &dyn std::error::Error,
-                "database maintenance was put off"
-            );
-        }
+        upkeep::look_after(&self.connection, &self.path);
     }
 }

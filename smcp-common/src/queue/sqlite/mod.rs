@@ -4,6 +4,7 @@ mod backup;
 mod committer;
 mod condition;
 mod connection;
+mod upkeep;
 mod writer;
 
 use std::fs::File;
@@ -18,6 +19,7 @@ pub use self::backup::{BackupError, backup};
 use self::committer::Committer;
 pub use self::condition::{Condition, check};
 pub use self::connection::Durability;
+pub use self::upkeep::Wal;
 use self::writer::Writer;
 use super::bell::{Bell, Ear, Wake};
 use super::command::Command;
@@ -119,6 +121,17 @@ impl Store {
 
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.ear.news()
+    }
+
+    /// Looks after the file, unless the thread that commits does.
+    pub(super) fn look_after(&self) {
+        match &self.write {
+            Write::Grouped(_) => {}
+            Write::Inline(committer) => {
+                let committer = committer.lock().unwrap_or_else(PoisonError::into_inner);
+                committer.look_after();
+            }
+        }
     }
 
     /// Carries out a command; returns after the commit.

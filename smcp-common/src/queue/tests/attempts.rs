@@ -86,7 +86,7 @@ async fn a_late_worker_changes_nothing(world: World) {
     let id = world.submit(job()).await;
     let late = world.claim_as_hold("w1").await;
     world.clock.advance(LEASE + Duration::from_millis(1));
-    assert_eq!(world.queue.lose_expired().await.unwrap(), 1);
+    assert_eq!(world.lose_expired().await, 1);
     let current = world.claim_as_hold("w2").await;
     assert_eq!(current.attempt, 2);
 
@@ -120,9 +120,9 @@ async fn a_renewed_lease_holds_and_a_lost_one_does_not(world: World) {
             }
         );
     }
-    assert_eq!(world.queue.lose_expired().await.unwrap(), 0);
+    assert_eq!(world.lose_expired().await, 0);
     world.clock.advance(LEASE + Duration::from_millis(1));
-    assert_eq!(world.queue.lose_expired().await.unwrap(), 1);
+    assert_eq!(world.lose_expired().await, 1);
 }
 
 async fn a_lost_job_runs_again_where_it_may(world: World) {

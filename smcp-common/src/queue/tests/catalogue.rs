@@ -11,7 +11,7 @@ conformance!(
     what_may_change_a_list_changes_its_state,
 );
 
-fn plugin(name: &str, digest: &str) -> Plugin {
+pub(super) fn plugin(name: &str, digest: &str) -> Plugin {
     let plugin = json!({
         "name": name, "directory": format!("/p/{name}"), "entry": "cli.py", "digest": digest,
         "interpreter": "/usr/bin/python3", "description": null, "tools": [], "problems": [],

@@ -3,6 +3,7 @@
 mod attempts;
 mod catalogue;
 mod claims;
+mod clock;
 mod faults;
 mod retries;
 mod sessions;
@@ -99,6 +100,15 @@ impl World {
 
     async fn finish(&self, hold: &Hold, outcome: Outcome) -> Result<(), QueueError> {
         self.queue.finish(end(hold, outcome), false).await.map(drop)
+    }
+
+    /// Settles expired leases, as a worker does that has been watching them for long.
+    async fn lose_expired(&self) -> usize {
+        let (mut watch, start) = (LeaseWatch::default(), std::time::Instant::now());
+        let seen = self.queue.lose_expired(&mut watch, start).await.unwrap();
+        assert_eq!(seen, 0, "one look is not enough");
+        let later = start + 2 * RENEW_EVERY;
+        self.queue.lose_expired(&mut watch, later).await.unwrap()
     }
 
     fn job(&self, id: &JobId) -> Job {

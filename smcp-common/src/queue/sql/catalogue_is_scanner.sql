@@ -1,0 +1,1 @@
+SELECT 1 FROM catalogue WHERE scanner = ?1

@@ -1,0 +1,1 @@
+SELECT num, attempt, lease_until FROM jobs WHERE state = 'running'

@@ -4,9 +4,12 @@ mod attempts;
 mod catalogue;
 mod claims;
 mod faults;
+mod operate;
+mod pauses;
 mod sessions;
 mod soundness;
 mod submits;
+mod waiting;
 mod workers;
 
 use std::collections::BTreeSet;

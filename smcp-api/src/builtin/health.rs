@@ -41,6 +41,7 @@ async fn report(app: &App) -> Result<Value, Refusal> {
             "tool_calls_error": error,
         },
         "queue": app.queue.depth().await?,
+        "pauses": app.queue.pauses()?,
         "workers": app.queue.workers()?,
         "catalogue": {
             "version": catalogue.version,

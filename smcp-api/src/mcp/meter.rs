@@ -46,8 +46,13 @@ impl Meter {
             .and_then(Value::as_str)
             .map(ToOwned::to_owned);
         let message = message.or_else(|| {
-            (event.kind == EventKind::Requeued)
-                .then(|| "The attempt broke off; the job is queued again.".to_owned())
+            let reason = event.data.get("reason").and_then(Value::as_str);
+            (event.kind == EventKind::Requeued).then(|| match reason {
+                Some(reason) if reason.starts_with("retry asked by ") => {
+                    format!("The job is queued again: {reason}.")
+                }
+                _ => "The attempt broke off; the job is queued again.".to_owned(),
+            })
         });
         let counted = number("progress");
         self.counted |= counted.is_some();

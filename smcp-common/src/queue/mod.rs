@@ -34,7 +34,7 @@ pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
-pub use self::pauses::{LaneJob, LaneState, Queues};
+pub use self::pauses::{LaneJob, LaneState, Load, Queues};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
 pub use self::workers::WorkerInfo;

@@ -15,8 +15,40 @@ use crate::job::{JobId, Pause, Scope};
 pub struct Queues {
     /// The lanes in which jobs wait or run, or that are paused, by name; the jobs without a lane first.
     pub lanes: Vec<LaneState>,
+    /// The same by plugin.
+    pub plugins: BTreeMap<String, Load>,
     /// What is paused.
     pub pauses: Vec<Pause>,
+}
+
+/// How much there is to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Load {
+    /// Jobs that could run now.
+    pub queued: u64,
+    /// Jobs whose time has not come.
+    pub scheduled: u64,
+    /// Jobs that run.
+    pub running: u64,
+}
+
+impl Queues {
+    /// How much there is to do in `scope`.
+    pub fn load(&self, scope: &Scope) -> Load {
+        let lanes = self.lanes.iter().filter(|state| match scope {
+            Scope::All => true,
+            Scope::Lane(lane) => state.lane.as_ref() == Some(lane),
+            Scope::Plugin(_) => false,
+        });
+        match scope {
+            Scope::Plugin(plugin) => self.plugins.get(plugin).copied().unwrap_or_default(),
+            Scope::All | Scope::Lane(_) => lanes.fold(Load::default(), |load, state| Load {
+                queued: load.queued + state.queued,
+                scheduled: load.scheduled + state.scheduled,
+                running: load.running + state.running.len() as u64,
+            }),
+        }
+    }
 }
 
 /// How one lane stands.
@@ -94,6 +126,7 @@ impl Queue {
 fn queues(connection: &Connection) -> Result<Queues, QueueError> {
     let pauses = c::pauses(connection)?;
     let mut lanes = BTreeMap::<Option<String>, LaneState>::new();
+    let mut plugins = BTreeMap::<String, Load>::new();
     for pause in &pauses {
         if let Scope::Lane(lane) = &pause.scope {
             enter(&mut lanes, Some(lane.clone()), None, &pauses);
@@ -108,12 +141,15 @@ fn queues(connection: &Connection) -> Result<Queues, QueueError> {
         while let Some(row) = rows.next()? {
             let plugin: String = row.get(1)?;
             let state = enter(&mut lanes, row.get(0)?, Some(&plugin), &pauses);
+            let (load, count) = (plugins.entry(plugin).or_default(), row.get::<_, u64>(2)?);
             if is_due {
-                state.queued += row.get::<_, u64>(2)?;
+                state.queued += count;
+                load.queued += count;
                 let oldest = row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis);
                 state.oldest_due = [state.oldest_due, oldest].into_iter().flatten().min();
             } else {
-                state.scheduled += row.get::<_, u64>(2)?;
+                state.scheduled += count;
+                load.scheduled += count;
             }
         }
     }
@@ -127,10 +163,14 @@ fn queues(connection: &Connection) -> Result<Queues, QueueError> {
             plugin: row.get(1)?,
         };
         let state = enter(&mut lanes, row.get(0)?, Some(&job.plugin), &pauses);
+        plugins.entry(job.plugin.clone()).or_default().running += 1;
         state.running.push(job);
     }
-    let lanes = lanes.into_values().collect();
-    Ok(Queues { lanes, pauses })
+    Ok(Queues {
+        lanes: lanes.into_values().collect(),
+        plugins,
+        pauses,
+    })
 }
 
 /// The entry of a lane, with the pauses that concern it and the jobs of `plugin` in it.

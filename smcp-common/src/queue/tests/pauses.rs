@@ -219,5 +219,14 @@ async fn the_queue_is_told_lane_by_lane(world: World) {
     );
     assert_eq!((math.queued, math.oldest_due), (2, Some(START)));
     assert_eq!(math.running[0].id, running);
+    let load = |queued, scheduled, running| Load {
+        queued,
+        scheduled,
+        running,
+    };
+    assert_eq!(queues.load(&Scope::All), load(2, 1, 1));
+    assert_eq!(queues.load(&lane("math")), load(2, 0, 1));
+    assert_eq!(queues.load(&plugin("text")), load(0, 1, 0));
+    assert_eq!(queues.load(&plugin("none")), Load::default());
     assert!(math.paused.is_empty());
 }

@@ -33,6 +33,7 @@ mod listing;
 mod live;
 mod load;
 mod naps;
+mod operate;
 mod output;
 mod processes;
 mod progress;

@@ -5,6 +5,8 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod operate;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +15,10 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::operate::{
+    Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
+    QueuesPause, QueuesResume, Scope, Which,
+};
 use crate::duration;
 
 /// A control layer between AI agents and this machine.
@@ -42,12 +48,15 @@ pub(crate) enum Command {
     Call(Call),
     /// List the tools that can be called, with their parameters
     Tools(Tools),
-    /// List, follow and stop jobs
+    /// List, follow, stop and repeat jobs
     #[command(subcommand)]
     Jobs(Jobs),
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),
+    /// Show how the queue stands; pause, resume and drain it, or parts of it
+    #[command(subcommand)]
+    Queues(Queues),
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),
@@ -269,7 +278,15 @@ pub(crate) enum Jobs {
     /// Print what a job has written to its standard output
     Output(JobRef),
     /// Stop a job, be it waiting or running
-    Cancel(JobRef),
+    Cancel(JobsCancel),
+    /// Cancel many queued jobs, or delete ended ones
+    Flush(JobsFlush),
+    /// Give queued jobs another priority
+    Priority(JobsPriority),
+    /// Run failed jobs again, many at once
+    RequeueDead(JobsRequeueDead),
+    /// Run jobs again that have ended without success
+    Retry(JobsRetry),
 }
 
 #[derive(Debug, Args)]

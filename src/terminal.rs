@@ -34,6 +34,18 @@ pub(crate) fn print_raw(text: &str) -> anyhow::Result<()> {
         .context("cannot write to standard output")
 }
 
+/// Writes a warning in a line to standard error.
+///
+/// # Errors
+/// Standard error cannot be written.
+pub(crate) fn warn(text: &str) -> anyhow::Result<()> {
+    let style = Style::of(&io::stderr(), &Environment::of_process());
+    let line = format!("{} {}\n", style.yellow("warning:"), one_line(text));
+    io::stderr()
+        .write_all(line.as_bytes())
+        .context("cannot write to standard error")
+}
+
 /// Writes a value as indented JSON to standard output.
 ///
 /// # Errors

@@ -28,6 +28,7 @@ pub mod router;
 pub mod serve;
 pub mod submit;
 pub mod tools;
+mod waiting;
 pub mod watch;
 
 use std::net::SocketAddr;

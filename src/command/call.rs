@@ -16,7 +16,7 @@ use crate::arguments;
 use crate::cli::Call;
 use crate::client::{Client, ToolError, text};
 use crate::failure::BadUsage;
-use crate::terminal::{Progress, print, print_json, print_raw};
+use crate::terminal::{Progress, print, print_json, print_raw, warn};
 
 /// Calls a tool.
 pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
@@ -140,6 +140,10 @@ async fn submit(
                 .as_str()
                 .context("jobs__submit gave no job id")?,
         )?;
+        let paused = submitted["waiting"].as_array().into_iter().flatten();
+        for reason in paused.filter(|reason| reason["code"] == "paused") {
+            warn(reason["message"].as_str().unwrap_or_default())?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,24 +1,29 @@
 //! `smcp jobs`: what was called, and how it ended.
 
+mod operate;
 mod record;
 mod tail;
 
 use std::process::ExitCode;
 
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::Environment;
+use smcp_common::job::Pause;
 
 use self::record::Job;
 use super::with_client;
-use crate::cli::{JobRef, Jobs, JobsList};
+use crate::cli::{JobRef, Jobs, JobsCancel, JobsList};
 use crate::client::Client;
 use crate::duration;
 use crate::table::Table;
-use crate::terminal::{Style, print, print_json, print_raw};
+use crate::terminal::{Style, print, print_json, print_raw, warn};
 
 /// How long one question for the end of a job is left open.
 const WAIT_S: u64 = 60;
+/// The same for the first one, so that it is soon told why a job waits.
+const FIRST_WAIT_S: u64 = 2;
 /// Bytes of output that are fetched at once.
 const PAGE_BYTES: u64 = 1024 * 1024;
 
@@ -39,6 +44,18 @@ pub(crate) fn run(what: Jobs) -> anyhow::Result<ExitCode> {
         Jobs::Cancel(job) => {
             with_client(&job.connection, async |client| cancel(client, &job).await)
         }
+        Jobs::Flush(options) => with_client(&options.connection, async |client| {
+            operate::flush(client, &options).await
+        }),
+        Jobs::Priority(options) => with_client(&options.connection, async |client| {
+            operate::priority(client, &options).await
+        }),
+        Jobs::RequeueDead(options) => with_client(&options.connection, async |client| {
+            operate::requeue_dead(client, &options).await
+        }),
+        Jobs::Retry(options) => with_client(&options.connection, async |client| {
+            operate::retry(client, &options).await
+        }),
     }
 }
 
@@ -65,8 +82,18 @@ async fn list(client: &mut Client, options: &JobsList) -> anyhow::Result<ExitCod
         print_json(&jobs)?;
     } else {
         print(&table(&serde_json::from_value::<Vec<Job>>(jobs)?))?;
+        warn_of_pauses(&answer["pauses"])?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error what is paused, since that may be why nothing happens.
+fn warn_of_pauses(pauses: &Value) -> anyhow::Result<()> {
+    let now = SystemClock.now();
+    for pause in Vec::<Pause>::deserialize(pauses)? {
+        warn(&pause.clause(now))?;
+    }
+    Ok(())
 }
 
 fn table(jobs: &[Job]) -> String {
@@ -109,15 +136,27 @@ async fn show(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode>
 }
 
 async fn wait(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode> {
+    let mut told = Vec::new();
+    let mut timeout_s = FIRST_WAIT_S;
     let ended = loop {
         let job = client
             .ask(
                 "jobs__wait",
-                json!({ "id": options.id, "timeout_s": WAIT_S }),
+                json!({ "id": options.id, "timeout_s": timeout_s }),
             )
             .await?;
         if job["done"] == true {
             break job;
+        }
+        timeout_s = WAIT_S;
+        // Once each, and not that others go first.
+        for reason in job["waiting"].as_array().into_iter().flatten() {
+            let code = reason["code"].as_str().unwrap_or_default();
+            let is_turn = ["lane_busy", "behind", "workers_busy"].contains(&code);
+            if !is_turn && !told.contains(&reason["code"]) {
+                told.push(reason["code"].clone());
+                warn(reason["message"].as_str().unwrap_or_default())?;
+            }
         }
     };
     let job = Job::read(&ended)?;
@@ -179,10 +218,12 @@ async fn page(client: &mut Client, id: &str, offset: u64) -> anyhow::Result<Valu
         .await
 }
 
-async fn cancel(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode> {
-    let cancelled = client
-        .ask("jobs__cancel", json!({ "id": options.id }))
-        .await?;
+async fn cancel(client: &mut Client, options: &JobsCancel) -> anyhow::Result<ExitCode> {
+    let mut request = json!({ "id": options.id });
+    if let Some(reason) = &options.reason {
+        request["reason"] = json!(reason);
+    }
+    let cancelled = client.ask("jobs__cancel", request).await?;
     if options.connection.json {
         print_json(&cancelled)?;
     } else {

@@ -6,17 +6,24 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World, text, text_of};
 
-const BUILT_IN: [&str; 11] = [
+const BUILT_IN: [&str; 18] = [
     "health",
     "jobs__cancel",
     "jobs__events",
+    "jobs__flush",
     "jobs__get",
     "jobs__list",
     "jobs__output",
+    "jobs__priority",
+    "jobs__requeue_dead",
+    "jobs__retry",
     "jobs__submit",
     "jobs__wait",
     "plugins__list",
     "plugins__reload",
+    "queues__list",
+    "queues__pause",
+    "queues__resume",
     "sanctum__tools",
 ];
 const DEMO: [&str; 7] = [

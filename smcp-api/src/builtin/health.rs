@@ -42,6 +42,7 @@ async fn report(app: &App) -> Result<Value, Refusal> {
             "tool_calls_error": error,
         },
         "queue": app.queue.depth().await?,
+        "pauses": app.queue.pauses()?,
         "workers": app.queue.workers()?,
         "database": {"wal_bytes": wal.bytes, "warning": wal.warning},
         "catalogue": {

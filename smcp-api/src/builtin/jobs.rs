@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::policy::{is_operator, may_follow};
 use crate::refusal::Refusal;
+use crate::waiting;
 
 /// Characters of an answer's text that a job's record shows; `jobs__output` reads all of it.
 const RESULT_CHARS: usize = 64 * 1024;
@@ -38,7 +39,7 @@ pub(super) fn list() -> Builtin {
 pub(super) fn get() -> Builtin {
     Builtin::new(
         "jobs__get",
-        "Shows one job: where it stands, its arguments, its attempts and, once it has ended, its result.",
+        "Shows one job: where it stands and why it waits, its arguments, its attempts and, once it has ended, its result.",
         Changes::Nothing,
         &json!({"id": {"type": "string", "description": "The job's id."}}),
         &["id"],
@@ -109,7 +110,7 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
     } = read(arguments)?;
     let own = || Some(caller.agent.clone());
     let agent = match agent {
-        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"jobs": []})),
+        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"jobs": [], "pauses": []})),
         Some(agent) => Some(agent),
         None => {
             if is_operator(caller) {
@@ -130,7 +131,7 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
             limit,
         })
         .await?;
-    Ok(json!({ "jobs": jobs }))
+    Ok(json!({ "jobs": jobs, "pauses": app.queue.pauses()? }))
 }
 
 #[derive(Deserialize)]
@@ -207,6 +208,9 @@ async fn show(app: &App, job: Job) -> Result<Value, Refusal> {
     let result = answer(app, &job.id).await?.as_ref().map(result);
     let mut shown = json!(job);
     shown["result"] = result.into();
+    if job.state == StateName::Queued {
+        shown["waiting"] = waiting::reasons(app, &job.id).await?.into();
+    }
     Ok(shown)
 }
 

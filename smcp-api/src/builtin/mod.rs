@@ -1,10 +1,15 @@
 //! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
 
+mod flush;
 mod health;
 mod jobs;
 mod output;
 mod plugins;
+mod priority;
+mod queues;
+mod retry;
 mod sanctum;
+mod selection;
 mod submit;
 
 pub(crate) use self::jobs::find as find_job;
@@ -71,9 +76,16 @@ impl std::fmt::Debug for Builtin {
 /// All of them, by name.
 static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     let mut all = vec![
+        flush::flush(),
         health::health(),
         plugins::list(),
         plugins::reload(),
+        priority::priority(),
+        queues::list(),
+        queues::pause(),
+        queues::resume(),
+        retry::requeue_dead(),
+        retry::retry(),
         sanctum::tools(),
         submit::submit(),
     ];

@@ -13,6 +13,7 @@ use crate::caller::Caller;
 use crate::refusal::Refusal;
 use crate::retry_policy;
 use crate::submit::{Request, submit as record};
+use crate::waiting;
 
 /// A year.
 const MAX_DELAY_S: u32 = 366 * 24 * 60 * 60;
@@ -82,7 +83,11 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
     };
     let ticket = record(app, caller, request).await?;
     let state = app.queue.job(&ticket.job)?.map(|job| job.state);
-    Ok(json!({"id": ticket.job, "state": state, "existing": ticket.existing}))
+    let mut answer = json!({"id": ticket.job, "state": state, "existing": ticket.existing});
+    if !app.queue.pauses()?.is_empty() {
+        answer["waiting"] = waiting::reasons(app, &ticket.job).await?.into();
+    }
+    Ok(answer)
 }
 
 fn instant(

@@ -117,7 +117,7 @@ impl HeldCalls {
                         Ok(CallToolResponse::Task(task::created(&self.app, &job).await?))
                     }
                     Told::Waited | Told::Stopping | Told::Progress(..) | Told::Alive(_) => {
-                        Ok(hand_over(&self.app, &job)?.into())
+                        Ok(hand_over(&self.app, &job).await?.into())
                     }
                 }
             }

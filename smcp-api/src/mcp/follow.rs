@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use rmcp::model::CallToolResult;
 use smcp_common::clock::Timestamp;
-use smcp_common::job::{EventKind, JobEvent, JobId};
+use smcp_common::job::{EventKind, JobEvent, JobId, Waiting};
 use tokio::time::{Instant, sleep_until};
 
 use super::meter::{Meter, Step};
 use crate::answer::answer;
 use crate::app::App;
 use crate::refusal::Refusal;
+use crate::waiting::clause;
 use crate::watch::Subscription;
 
 /// Events that are read at once.
 const PAGE: u32 = 200;
+/// A caller whose job is still queued then is told why, unless it only waits for its turn.
+const REASON_AFTER: Duration = Duration::from_secs(2);
 
 /// What a caller is to be told next.
 #[derive(Debug)]
@@ -50,6 +53,10 @@ pub(super) struct Follower {
     wants_progress: bool,
     until: Instant,
     sign_at: Instant,
+    /// No attempt runs, as far as the events say that have been read.
+    is_queued: bool,
+    /// When to look why, before the next sign of life.
+    reason_at: Option<Instant>,
 }
 
 impl Follower {
@@ -74,6 +81,8 @@ impl Follower {
             wants_progress,
             until: now + limit.saturating_sub(waited),
             sign_at: now + app.calls.heartbeat,
+            is_queued: true,
+            reason_at: Some(now + REASON_AFTER),
             app,
         }
     }
@@ -86,8 +95,13 @@ impl Follower {
         loop {
             while let Some(event) = self.unread.pop_front() {
                 if event.kind == EventKind::Finished {
-                    return self.end().await;
+                    if let Some(told) = self.end().await? {
+                        return Ok(told);
+                    }
+                    // It has been asked to run again since.
+                    continue;
                 }
+                self.note(&event);
                 if let Some(step) = self.meter.step(&event)
                     && self.wants_progress
                     && event.seq > self.known
@@ -105,7 +119,8 @@ impl Follower {
             }
             let sign = async {
                 if self.wants_progress {
-                    sleep_until(self.sign_at).await;
+                    let reason_at = self.reason_at.unwrap_or(self.sign_at);
+                    sleep_until(reason_at.min(self.sign_at)).await;
                 } else {
                     std::future::pending::<()>().await;
                 }
@@ -116,12 +131,50 @@ impl Follower {
                 () = self.app.drain.cancelled() => return Ok(Told::Stopping),
                 () = sleep_until(self.until) => return Ok(Told::Waited),
                 () = sign => {
-                    self.sign_at = Instant::now() + self.app.calls.heartbeat;
-                    let message = format!("The job {} goes on.", self.job);
-                    return Ok(Told::Alive(self.meter.sign_of_life(message)));
+                    if let Some(message) = self.sign().await? {
+                        return Ok(Told::Alive(self.meter.sign_of_life(message)));
+                    }
                 }
             }
         }
+    }
+
+    /// Notes whether an attempt runs.
+    fn note(&mut self, event: &JobEvent) {
+        match event.kind {
+            EventKind::Started => (self.is_queued, self.reason_at) = (false, None),
+            EventKind::Requeued => {
+                self.is_queued = true;
+                self.reason_at = Some(Instant::now() + REASON_AFTER);
+            }
+            EventKind::Queued
+            | EventKind::Progress
+            | EventKind::Log
+            | EventKind::Output
+            | EventKind::CancelRequested
+            | EventKind::Finished => {}
+        }
+    }
+
+    /// A sign of life in words, with the reason where the job waits for one. Nothing where it is not time for one yet,
+    /// and all that the job waits for is its turn.
+    async fn sign(&mut self) -> Result<Option<String>, Refusal> {
+        let is_time = Instant::now() >= self.sign_at;
+        self.reason_at = None;
+        let waiting = if self.is_queued {
+            self.app.queue.waiting(&self.job).await?.unwrap_or_default()
+        } else {
+            Vec::new()
+        };
+        if !is_time && waiting.iter().all(Waiting::is_turn) {
+            return Ok(None);
+        }
+        self.sign_at = Instant::now() + self.app.calls.heartbeat;
+        let now = self.app.queue.clock().now();
+        Ok(Some(match clause(&waiting, now) {
+            Some(why) => format!("The job {} waits: {why}.", self.job),
+            None => format!("The job {} goes on.", self.job),
+        }))
     }
 
     /// Why the caller is to wait no longer, if it is. Of a job that has ended, the rest is told: that takes no waiting.
@@ -149,12 +202,12 @@ impl Follower {
         Ok(!self.unread.is_empty())
     }
 
-    async fn end(&self) -> Result<Told, Refusal> {
-        let answer = answer(&self.app, &self.job).await?;
-        let answer = answer.ok_or_else(|| {
-            Refusal::new("internal_error", "The job's end has not been recorded.")
-        })?;
+    /// The answer, unless the job goes on after an earlier end.
+    async fn end(&self) -> Result<Option<Told>, Refusal> {
+        let Some(answer) = answer(&self.app, &self.job).await? else {
+            return Ok(None);
+        };
         self.app.counters.answered(answer.is_error == Some(true));
-        Ok(Told::Ended(Box::new(answer)))
+        Ok(Some(Told::Ended(Box::new(answer))))
     }
 }

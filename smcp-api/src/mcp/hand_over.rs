@@ -4,11 +4,13 @@
 
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::{Value, json};
-use smcp_common::job::{Job, JobId};
+use smcp_common::clock::Timestamp;
+use smcp_common::job::{Job, JobId, StateName, Waiting};
 
 use crate::answer::JOB_META;
 use crate::app::App;
 use crate::refusal::Refusal;
+use crate::waiting::{clause, list};
 
 /// Set in `_meta` of an answer that is none yet.
 pub const PENDING_META: &str = "smcp/pending";
@@ -17,7 +19,7 @@ pub const PENDING_META: &str = "smcp/pending";
 ///
 /// # Errors
 /// `no_such_job`; database errors.
-pub(super) fn hand_over(app: &App, id: &JobId) -> Result<CallToolResult, Refusal> {
+pub(super) async fn hand_over(app: &App, id: &JobId) -> Result<CallToolResult, Refusal> {
     let job = app
         .queue
         .job(id)?
@@ -27,20 +29,39 @@ pub(super) fn hand_over(app: &App, id: &JobId) -> Result<CallToolResult, Refusal
         .current(&app.queue)?
         .find(&job.tool)
         .is_some_and(|tool| tool.tool.output_schema.is_some());
-    Ok(hint(&job, promises_structure))
+    let waiting = match job.state {
+        StateName::Queued => app.queue.waiting(id).await?.unwrap_or_default(),
+        StateName::Running
+        | StateName::Succeeded
+        | StateName::Failed
+        | StateName::Cancelled
+        | StateName::OutcomeUnknown => Vec::new(),
+    };
+    let now = app.queue.clock().now();
+    Ok(hint(&job, &waiting, now, promises_structure))
 }
 
 /// Clients check the structured content of a success against the tool's output schema, so that a tool with one can
 /// only say this as an error.
-fn hint(job: &Job, promises_structure: bool) -> CallToolResult {
+fn hint(
+    job: &Job,
+    waiting: &[Waiting],
+    now: Timestamp,
+    promises_structure: bool,
+) -> CallToolResult {
     let (id, tool, state) = (&job.id, &job.tool, job.state);
+    let why = clause(waiting, now).map(|why| format!(" It waits: {why}."));
     let text = format!(
-        "The call goes on as job {id}, which is {state}. jobs__wait with this id waits for its answer, jobs__get shows \
+        "The call goes on as job {id}, which is {state}.{why} jobs__wait with this id waits for its answer, jobs__get shows \
          where it stands, jobs__output what it has printed, and jobs__cancel stops it. Do not call {tool} again: that \
          would be a second job.",
-        state = state.as_str()
+        state = state.as_str(),
+        why = why.unwrap_or_default()
     );
-    let place = json!({"id": id, "state": state});
+    let mut place = json!({"id": id, "state": state});
+    if state == StateName::Queued {
+        place["waiting"] = list(waiting, now).into();
+    }
     let content = vec![ContentBlock::text(&*text)];
     let mut result = if promises_structure {
         let mut result = CallToolResult::error(content);

@@ -7,13 +7,14 @@ use rmcp::ErrorData;
 use rmcp::model::{CreateTaskResult, DetailedTask, GetTaskResult, JsonObject, Task, TaskPayload};
 use serde::Serialize;
 use serde_json::{Value, json};
-use smcp_common::job::{EventKind, Job, JobEvent, JobId, StateName, code};
+use smcp_common::job::{EventKind, Job, JobEvent, JobId, StateName, Waiting, code};
 
 use crate::answer::answer;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::policy::may_follow;
 use crate::refusal::Refusal;
+use crate::waiting::clause;
 
 /// How often a client should ask.
 const POLL_INTERVAL_MS: u64 = 1_000;
@@ -90,7 +91,8 @@ async fn detailed(app: &App, job: &Job) -> Result<DetailedTask, Refusal> {
         updated_at.to_string(),
     )
     .with_poll_interval_ms(POLL_INTERVAL_MS);
-    if let Some(message) = status_message(job, newest.as_ref()) {
+    let why = why(app, job).await?;
+    if let Some(message) = why.or_else(|| status_message(job, newest.as_ref())) {
         task = task.with_status_message(message);
     }
     Ok(DetailedTask::new(task, payload))
@@ -117,6 +119,19 @@ fn fate(state: StateName, error: Option<&str>) -> Fate {
             Some(_) => Fate::Completed,
         },
     }
+}
+
+/// Why a queued job waits, unless it is for its turn alone.
+async fn why(app: &App, job: &Job) -> Result<Option<String>, Refusal> {
+    if job.state != StateName::Queued {
+        return Ok(None);
+    }
+    let waiting = app.queue.waiting(&job.id).await?.unwrap_or_default();
+    if waiting.iter().all(Waiting::is_turn) {
+        return Ok(None);
+    }
+    let why = clause(&waiting, app.queue.clock().now());
+    Ok(why.map(|why| format!("It waits: {why}.")))
 }
 
 /// What the plugin said last, else where the job stands.

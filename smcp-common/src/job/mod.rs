@@ -7,6 +7,7 @@ mod outcome;
 mod record;
 mod retry;
 mod state;
+mod waiting;
 
 pub use effect::Effect;
 pub use event::{EventKind, JobEvent, News};
@@ -15,3 +16,4 @@ pub use outcome::{Failure, Outcome, code};
 pub use record::{Attempt, CancelRequest, Claimed, Job, NewJob, Origin, Source};
 pub use retry::{Advice, Causes, MAX_ATTEMPTS, MAX_DELAY, Retry, RetryOn};
 pub use state::{Again, Event, IllegalTransition, Policy, State, StateName, next, revived};
+pub use waiting::{POSITION_LIMIT, Pause, Scope, Situation, Waiting, waiting};

@@ -3,8 +3,8 @@
 //!
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
-//! Its methods are grouped by who needs them: callers (`jobs`), workers at work (`attempts`), workers as such
-//! (`workers`), the catalogue of tools (`catalogue`), and MCP sessions (`sessions`).
+//! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`), workers at
+//! work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), and MCP sessions (`sessions`).
 
 mod attempts;
 mod bell;
@@ -13,9 +13,12 @@ mod command;
 mod error;
 mod jobs;
 mod leases;
+mod operate;
+mod pauses;
 mod row;
 mod sessions;
 mod sqlite;
+mod waiting;
 mod workers;
 
 use std::path::Path;
@@ -32,6 +35,8 @@ pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::leases::LeaseWatch;
+pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
+pub use self::pauses::{LaneJob, LaneState, Load, Queues};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, Wal, backup, check};
 pub use self::workers::WorkerInfo;

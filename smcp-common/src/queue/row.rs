@@ -9,7 +9,7 @@ use super::QueueError;
 use crate::clock::Timestamp;
 use crate::job::{
     Attempt, CancelRequest, Causes, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId,
-    Origin, Policy, Retry, State, StateName,
+    Origin, Pause, Policy, Retry, Scope, State, StateName,
 };
 
 pub(super) fn job_id(text: &str) -> Result<JobId, QueueError> {
@@ -153,6 +153,20 @@ pub(super) fn plugin_texts(
     let mut statement = connection.prepare_cached(include_str!("sql/plugin_list.sql"))?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn scope(scope: &str, name: String) -> Result<Scope, QueueError> {
+    Scope::parse(scope, name).ok_or_else(|| corrupt("pauses", scope, "an unknown scope"))
+}
+
+/// Reads the columns of `pause_list.sql`.
+pub(super) fn pause(row: &Row<'_>) -> Result<Pause, QueueError> {
+    Ok(Pause {
+        scope: scope(&row.get::<_, String>(0)?, row.get(1)?)?,
+        since: Timestamp::from_millis(row.get(2)?),
+        by: row.get(3)?,
+        reason: row.get(4)?,
+    })
 }
 
 pub(super) fn corrupt(table: &'static str, row: &str, what: &str) -> QueueError {

@@ -30,11 +30,19 @@ pub(super) struct Job {
     #[serde(default)]
     attempts: Vec<Attempt>,
     error: Option<Failure>,
+    /// Why it does not run, what must change first in front.
+    #[serde(default)]
+    waiting: Vec<Reason>,
     #[serde(default)]
     result: Option<Answer>,
     pub(super) created_at: Timestamp,
     run_at: Timestamp,
     finished_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reason {
+    message: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -76,6 +84,9 @@ impl Job {
         line("job", &self.id);
         line("tool", &self.tool);
         line("state", &style.state(&self.state));
+        for reason in &self.waiting {
+            line("waits", &style.yellow(&one_line(&reason.message)));
+        }
         line("agent", &self.agent);
         line(
             "lane",
@@ -236,6 +247,22 @@ a [2Jb
             Job::read(&job()).unwrap().render(Style::default()),
             expected
         );
+    }
+
+    #[test]
+    fn why_a_job_waits_is_shown_below_its_state() {
+        let mut waiting = job();
+        waiting["state"] = json!("queued");
+        waiting["waiting"] = json!([{"code": "no_worker", "message": "No worker is alive."},
+                                    {"code": "behind", "message": "It is number 2."}]);
+        let text = Job::read(&waiting).unwrap().render(Style::default());
+        let expected = "\
+state      queued
+waits      No worker is alive.
+waits      It is number 2.
+agent      ci
+";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

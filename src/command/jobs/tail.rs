@@ -39,10 +39,8 @@ pub(super) async fn run(client: &mut Client, options: &JobRef) -> anyhow::Result
     loop {
         let question = json!({ "id": options.id, "after": after, "wait_s": WAIT_S });
         let news: News = client.ask_as("jobs__events", question).await?;
-        let mut finished = news.done && news.events.is_empty();
         for value in news.events {
             let event = Event::deserialize(&value)?;
-            finished |= event.kind == EventKind::Finished;
             if options.connection.json {
                 print(&value.to_string())?;
             } else if event.kind == EventKind::Progress && progress.is_live() {
@@ -57,7 +55,8 @@ pub(super) async fn run(client: &mut Client, options: &JobRef) -> anyhow::Result
                 print(&event.render(style))?;
             }
         }
-        if finished {
+        // Not at the first end: a job that is run again has several.
+        if news.done {
             return Ok(ExitCode::SUCCESS);
         }
         after = news.last.max(after);
@@ -95,6 +94,9 @@ impl Event {
                     .map(|reason| format!(": {reason}"))
                     .unwrap_or_default();
                 format!("{} asked to stop it{reason}", or_none("by"))
+            }
+            EventKind::Requeued if or_none("reason").starts_with("retry asked by ") => {
+                format!("queued again: {}", or_none("reason"))
             }
             EventKind::Requeued => format!(
                 "attempt {} ended, the job goes on: {}",
@@ -142,6 +144,11 @@ mod tests {
                 "requeued",
                 json!({"attempt": 1, "reason": "worker_lost"}),
                 "attempt 1 ended, the job goes on: worker_lost",
+            ),
+            (
+                "requeued",
+                json!({"attempt": 1, "reason": "retry asked by operator"}),
+                "queued again: retry asked by operator",
             ),
             ("finished", json!({"state": "failed"}), "failed"),
         ];

@@ -94,7 +94,7 @@ impl Following {
                     return Some(ServerSseMessage::from_message(message));
                 }
                 Ok(Told::Ended(answer)) => Ok(*answer),
-                Ok(Told::Waited) => hand_over(&self.app, &self.job),
+                Ok(Told::Waited) => hand_over(&self.app, &self.job).await,
                 // The client comes back with the id that it has, to whoever answers then.
                 Ok(Told::Stopping) => return Some(ServerSseMessage::retry(RETRY)),
                 Err(refusal) => Err(refusal),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 
+use super::pause::Paused;
 use super::{Command, Tx};
 use crate::clock::Timestamp;
 use crate::job::{Claimed, Event, EventKind, Policy, State, next};
@@ -45,43 +46,68 @@ fn promote(tx: &Tx<'_>) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The best job of each free lane, then the best of those. Walks lanes, not jobs: a deep backlog behind a busy lane
-/// costs one step. One recursive query could walk them, too, but SQLite sets up a B-tree for each execution of one,
-/// at more than the cost of everything else in a claim.
+/// The best job of each free lane, then the best of those.
 fn best(tx: &Tx<'_>) -> Result<Option<Head>, QueueError> {
-    let mut best = tx
-        .connection
-        .prepare_cached(include_str!("../sql/claim_no_lane.sql"))?
-        .query_row([], |row| Head::read(row, 0))
-        .optional()?;
-    let mut lanes = tx
-        .connection
-        .prepare_cached(include_str!("../sql/claim_lane.sql"))?;
-    let mut from = String::new();
-    let mut step = |from: &str| {
+    let paused = Paused::read(tx.connection)?;
+    let mut best = None;
+    heads(tx.connection, &paused, |_, head| {
+        if best.is_none_or(|best| head.goes_before(best)) {
+            best = Some(head);
+        }
+    })?;
+    Ok(best)
+}
+
+/// Tells the best jobs that no running job and no pause keeps back: of each lane and plugin the first, those without a
+/// lane before the others. Walks lanes, not jobs: a deep backlog behind a busy lane or a pause costs one step. One recursive
+/// query could walk them, too, but SQLite sets up a B-tree for each execution of one, at more than the cost of everything
+/// else in a claim.
+pub(in crate::queue) fn heads(
+    connection: &Connection,
+    paused: &Paused,
+    mut tell: impl FnMut(Option<&str>, Head),
+) -> Result<(), QueueError> {
+    if paused.is_all() {
+        return Ok(());
+    }
+    let mut free = connection.prepare_cached(include_str!("../sql/claim_no_lane.sql"))?;
+    let mut plugin = String::new();
+    let mut step = |plugin: &str| {
+        free.query_row([plugin], |row| Ok((row.get(0)?, Head::read(row, 1)?)))
+            .optional()
+    };
+    while let Some((next, head)) = step(&plugin)? {
+        plugin = next;
+        if !paused.covers(None, &plugin) {
+            tell(None, head);
+        }
+    }
+    let mut lanes = connection.prepare_cached(include_str!("../sql/claim_lane.sql"))?;
+    let mut from = (String::new(), String::new());
+    let mut step = |(lane, plugin): &(String, String)| {
         lanes
-            .query_row([from], |row| {
-                Ok((row.get(0)?, row.get::<_, bool>(1)?, Head::read(row, 2)?))
+            .query_row([lane, plugin], |row| {
+                let group = (row.get(0)?, row.get(1)?);
+                Ok((group, row.get::<_, bool>(2)?, Head::read(row, 3)?))
             })
             .optional()
     };
-    while let Some((lane, is_busy, head)) = step(&from)? {
-        from = lane;
-        // No text is between a lane and this one.
-        from.push('\0');
-        if !is_busy && best.is_none_or(|best| head.goes_before(best)) {
-            best = Some(head);
+    while let Some((group, is_busy, head)) = step(&from)? {
+        from = group;
+        let (lane, plugin) = &from;
+        if !is_busy && !paused.covers(Some(lane), plugin) {
+            tell(Some(lane), head);
         }
     }
-    Ok(best)
+    Ok(())
 }
 
 /// The job at the head of its lane, as far as it competes with those of other lanes.
 #[derive(Debug, Clone, Copy)]
-struct Head {
-    num: i64,
-    priority: i64,
-    run_at: i64,
+pub(in crate::queue) struct Head {
+    pub(in crate::queue) num: i64,
+    pub(in crate::queue) priority: i64,
+    pub(in crate::queue) run_at: i64,
 }
 
 impl Head {
@@ -94,7 +120,7 @@ impl Head {
     }
 
     /// Highest priority, longest due, first recorded.
-    fn goes_before(self, other: Self) -> bool {
+    pub(in crate::queue) fn goes_before(self, other: Self) -> bool {
         let rank = |head: Self| (Reverse(head.priority), head.run_at, head.num);
         rank(self) < rank(other)
     }
@@ -105,14 +131,30 @@ pub(in crate::queue) fn peek(
     connection: &Connection,
     now: Timestamp,
 ) -> Result<(bool, Option<Timestamp>), QueueError> {
-    Ok(connection
+    let (waits, falls_due, next_due) = connection
         .prepare_cached(include_str!("../sql/claim_peek.sql"))?
         .query_row([now.as_millis()], |row| {
+            let next_due: Option<i64> = row.get(2)?;
             Ok((
-                row.get(0)?,
-                row.get::<_, Option<i64>>(1)?.map(Timestamp::from_millis),
+                row.get::<_, bool>(0)?,
+                row.get::<_, bool>(1)?,
+                next_due.map(Timestamp::from_millis),
             ))
-        })?)
+        })?;
+    if !waits && !falls_due {
+        return Ok((false, next_due));
+    }
+    let paused = Paused::read(connection)?;
+    if paused.is_all() {
+        // Nothing to wake up for: whoever resumes rings the bell.
+        return Ok((false, None));
+    }
+    if paused.is_empty() || falls_due {
+        return Ok((true, next_due));
+    }
+    let mut found = false;
+    heads(connection, &paused, |_, _| found = true)?;
+    Ok((found, next_due))
 }
 
 struct Candidate {

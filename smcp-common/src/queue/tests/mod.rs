@@ -5,10 +5,13 @@ mod catalogue;
 mod claims;
 mod clock;
 mod faults;
+mod operate;
+mod pauses;
 mod retries;
 mod sessions;
 mod soundness;
 mod submits;
+mod waiting;
 mod workers;
 
 use std::collections::BTreeSet;

@@ -1,0 +1,1 @@
+UPDATE jobs SET priority = ?2 WHERE num = ?1

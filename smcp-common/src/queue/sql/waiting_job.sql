@@ -1,0 +1,1 @@
+SELECT num, lane, plugin, priority, run_at, attempt FROM jobs WHERE id = ?1 AND state = 'queued'

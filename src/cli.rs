@@ -5,6 +5,9 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod settings;
+mod workers;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -14,6 +17,9 @@ use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
 use crate::duration;
+
+pub(crate) use self::settings::{Settings, SettingsGet, SettingsList, SettingsSet};
+pub(crate) use self::workers::{Workers, WorkersDrain, WorkersList, WorkersScale};
 
 /// A control layer between AI agents and this machine.
 ///
@@ -48,6 +54,12 @@ pub(crate) enum Command {
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),
+    /// List and change what can be set while SMCP runs
+    #[command(subcommand)]
+    Settings(Settings),
+    /// List, add, remove and replace workers
+    #[command(subcommand)]
+    Workers(Workers),
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),
@@ -114,7 +126,7 @@ pub(crate) struct Up {
     pub(crate) listener: Listener,
     #[command(flatten)]
     pub(crate) storage: Storage,
-    /// Worker processes to keep running [env: SMCP_WORKERS] [default: 1]
+    /// Worker processes to keep running [env: SMCP_WORKERS] [default: as `smcp workers scale` has said, else 1]
     #[arg(long, value_name = "N", help_heading = "Workers")]
     pub(crate) workers: Option<u16>,
     /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
@@ -151,6 +163,9 @@ pub(crate) struct Worker {
     pub(crate) storage: Storage,
     #[command(flatten)]
     pub(crate) supervision: Supervision,
+    /// Started by smcp up, which ends it where fewer workers are wanted
+    #[arg(long, hide = true)]
+    pub(crate) managed: bool,
 }
 
 #[derive(Debug, Clone, Default, Args)]

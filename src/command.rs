@@ -5,7 +5,9 @@ pub(crate) mod completions;
 pub(crate) mod database;
 pub(crate) mod jobs;
 pub(crate) mod plugins;
+pub(crate) mod settings;
 pub(crate) mod tools;
+pub(crate) mod workers;
 
 use std::process::ExitCode;
 

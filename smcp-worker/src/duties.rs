@@ -2,17 +2,18 @@
 //! own, so that a long plugin run holds nothing up; everything it does is one transaction that any other worker could
 //! have made instead, so that nothing is lost or done twice when the lease changes hands.
 
+mod retention;
+
 use std::time::Duration;
 
 use smcp_common::clock::{SharedClock, Timestamp};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::queue::{Options, Queue, QueueError};
+use smcp_common::queue::{Options, Queue, QueueError, SCHEDULER};
 use tokio::time::sleep;
 
+use self::retention::Pruner;
 use crate::WorkerError;
 
-/// The name of the lease.
-const NAME: &str = "scheduler";
 /// How long a silent holder keeps it.
 const TERM: Duration = Duration::from_secs(30);
 /// How often a worker that does not hold the lease looks whether it could, and one that does renews it.
@@ -53,7 +54,11 @@ pub(crate) fn start(
             return Err(error.into());
         }
     };
-    let duties = Duties { queue, worker };
+    let duties = Duties {
+        queue,
+        worker,
+        pruner: Pruner::new(),
+    };
     std::thread::Builder::new()
         .name("scheduler".into())
         .spawn(move || runtime.block_on(duties.run(shutdown)))
@@ -64,10 +69,11 @@ pub(crate) fn start(
 struct Duties {
     queue: Queue,
     worker: String,
+    pruner: Pruner,
 }
 
 impl Duties {
-    async fn run(self, shutdown: Shutdown) {
+    async fn run(mut self, shutdown: Shutdown) {
         let mut news = self.queue.news();
         loop {
             news.mark_unchanged();
@@ -91,10 +97,11 @@ impl Duties {
     }
 
     /// Does what is due; answers when there is something to do again, apart from news.
-    async fn perform(&self) -> Result<Option<Timestamp>, QueueError> {
-        if !self.queue.take_duty(NAME, &self.worker, TERM).await? {
+    async fn perform(&mut self) -> Result<Option<Timestamp>, QueueError> {
+        if !self.queue.take_duty(SCHEDULER, &self.worker, TERM).await? {
             return Ok(None);
         }
-        Ok(None)
+        let pruning = self.pruner.perform(&self.queue, &self.worker).await?;
+        Ok(Some(pruning))
     }
 }

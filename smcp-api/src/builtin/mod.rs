@@ -5,7 +5,9 @@ mod jobs;
 mod output;
 mod plugins;
 mod sanctum;
+mod settings;
 mod submit;
+mod workers;
 
 pub(crate) use self::jobs::find as find_job;
 
@@ -75,7 +77,12 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         plugins::list(),
         plugins::reload(),
         sanctum::tools(),
+        settings::get(),
+        settings::set(),
         submit::submit(),
+        workers::list(),
+        workers::scale_to(),
+        workers::drain(),
     ];
     all.extend([
         jobs::list(),

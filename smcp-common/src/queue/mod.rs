@@ -4,7 +4,7 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`), workers at work (`attempts`), workers as such
-//! (`workers`), the catalogue of tools (`catalogue`), and MCP sessions (`sessions`).
+//! (`workers`), the catalogue of tools (`catalogue`), MCP sessions (`sessions`), and operators (`settings`, `retention`).
 
 mod attempts;
 mod bell;
@@ -12,8 +12,10 @@ mod catalogue;
 mod command;
 mod error;
 mod jobs;
+mod retention;
 mod row;
 mod sessions;
+mod settings;
 mod sqlite;
 mod workers;
 
@@ -30,9 +32,11 @@ pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
+pub use self::retention::{Retention, Walk};
 pub use self::sessions::{Became, Session, SessionCall};
+pub use self::settings::SetSetting;
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
-pub use self::workers::WorkerInfo;
+pub use self::workers::{SCHEDULER, SUPERVISOR, WorkerInfo, WorkerState};
 
 /// A handle to the queue; clones share it.
 #[derive(Debug, Clone)]

@@ -10,7 +10,9 @@ mod duty;
 mod finish;
 mod hold;
 mod news;
+mod retention;
 mod session;
+mod setting;
 mod submit;
 mod worker;
 
@@ -26,9 +28,11 @@ pub(super) use duty::{Standing, TakeDuty};
 pub(super) use finish::FinishAttempt;
 pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew};
 pub(super) use news::AppendNews;
+pub(super) use retention::{FreeSome, PruneJobs};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
+pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;
-pub(super) use worker::{ForgetWorkers, RegisterWorker, SeeWorker};
+pub(super) use worker::{DrainWorkers, ForgetWorkers, RegisterWorker, SeeWorker};
 
 use super::QueueError;
 use crate::audit::{GENESIS, Hash, Record};

@@ -4,7 +4,9 @@ mod attempts;
 mod catalogue;
 mod claims;
 mod faults;
+mod retention;
 mod sessions;
+mod settings;
 mod soundness;
 mod submits;
 mod workers;
@@ -115,6 +117,16 @@ impl World {
 
     fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
+    }
+
+    /// The audit records of a kind, each as its agent and its data.
+    fn audited(&self, kind: &str) -> Vec<String> {
+        let sql = self.sql();
+        let mut records = sql
+            .prepare("SELECT agent || ' ' || data FROM audit WHERE kind = ?1 ORDER BY seq")
+            .unwrap();
+        let records = records.query_map([kind], |row| row.get(0)).unwrap();
+        records.map(Result::unwrap).collect()
     }
 
     /// The number of the first record of the audit chain that does not fit, if any.

@@ -38,7 +38,8 @@ impl World {
 
     /// Starts `smcp up` as it was left.
     fn up_again(&mut self) -> Role {
-        let command = self.command(&["up", "--port", "0"]);
+        let mut command = self.command(&["up", "--port", "0"]);
+        command.stderr(fs::File::create(self.path("log")).unwrap());
         self.start_up(command)
     }
 }

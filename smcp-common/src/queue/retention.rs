@@ -236,6 +236,7 @@ fn stretch(connection: &rusqlite::Connection, mut walk: Walk) -> Result<Stretch,
 
 #[cfg(test)]
 mod tests {
+    use super::Fate::{AllStay, Goes, Stays};
     use super::*;
 
     const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -282,7 +283,6 @@ mod tests {
             ended(day),
             ended(day - 1),
         ];
-        use Fate::{AllStay, Goes, Stays};
         assert_eq!(
             fates(2, &jobs),
             [Goes, Stays, Stays, Goes, Stays, AllStay],
@@ -292,7 +292,6 @@ mod tests {
 
     #[test]
     fn of_too_many_the_oldest_go_and_the_newest_stay() {
-        use Fate::{AllStay, Goes, Stays};
         let of_workflow = Found {
             in_workflow: true,
             ..ended(500)

@@ -21,6 +21,14 @@ impl World {
         id
     }
 
+    async fn open_session(&self) {
+        let session = Session {
+            agent: "ada".into(),
+            parameters: "{}".into(),
+        };
+        self.queue.open_session("s", session, 2).await.unwrap();
+    }
+
     async fn limit(&self, setting: Setting, value: i64) {
         let set = self.queue.set_setting(setting, Some(value), "ada");
         set.await.unwrap();
@@ -74,11 +82,7 @@ async fn what_has_not_ended_or_may_be_asked_for_stays(world: World) {
     let running = world.submit(in_lane("b")).await;
     world.queue.cancel(&waiting, "ada", None).await.unwrap();
     let waiting = world.submit(in_lane("a")).await;
-    let session = Session {
-        agent: "ada".into(),
-        parameters: "{}".into(),
-    };
-    world.queue.open_session("s", session, 2).await.unwrap();
+    world.open_session().await;
     let call = SessionCall {
         session: "s".into(),
         request: "1".into(),
@@ -126,27 +130,26 @@ async fn of_too_many_the_newest_stay(world: World) {
 }
 
 async fn a_job_that_is_taken_up_meanwhile_stays(world: World) {
-    let id = world.ended().await;
+    let (queued, called, other) = (
+        world.ended().await,
+        world.ended().await,
+        world.ended().await,
+    );
     world.clock.advance(DAY * 31);
-    let walk = world.queue.walk(world.queue.retention().unwrap()).await;
-    let taken_up = "UPDATE jobs SET state = 'queued', finished_at = NULL";
-    world.sql().execute(taken_up, []).unwrap();
-    let command = c::PruneJobs {
-        nums: vec![1],
-        ended_before: world.clock_now(),
+    world.open_session().await;
+    let taken_up = "UPDATE jobs SET state = 'queued', finished_at = NULL WHERE id = ?1";
+    world.sql().execute(taken_up, [queued.as_str()]).unwrap();
+    let noted = "INSERT INTO session_calls (session, request, job) VALUES ('s', '1', ?1)";
+    world.sql().execute(noted, [called.as_str()]).unwrap();
+    let prune = c::PruneJobs {
+        nums: vec![1, 2, 3],
+        ended_before: START.plus(DAY),
         worker: "w".into(),
     };
-    assert_eq!(world.queue.store.write(command).await.unwrap(), 0);
-    assert_eq!(world.queue.prune(walk.unwrap(), "w").await.unwrap().0, 0);
-    assert!(world.is_there(&id));
-    assert!(world.audited("jobs.pruned").is_empty());
-}
-
-impl World {
-    fn clock_now(&self) -> Timestamp {
-        use crate::clock::Clock as _;
-        self.clock.now()
-    }
+    assert_eq!(world.queue.store.write(prune).await.unwrap(), 1);
+    assert!(world.is_there(&queued) && world.is_there(&called));
+    let record = format!(r#"worker:w {{"count":1,"newest":"{other}","oldest":"{other}"}}"#);
+    assert_eq!(world.audited("jobs.pruned"), [record]);
 }
 
 async fn a_prune_is_recorded_batch_by_batch(world: World) {

@@ -6,6 +6,8 @@
 )]
 
 mod operate;
+mod settings;
+mod workers;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,6 +22,9 @@ pub(crate) use self::operate::{
     QueuesPause, QueuesResume, Scope, Which,
 };
 use crate::duration;
+
+pub(crate) use self::settings::{Settings, SettingsGet, SettingsList, SettingsSet};
+pub(crate) use self::workers::{Workers, WorkersDrain, WorkersList, WorkersScale};
 
 /// A control layer between AI agents and this machine.
 ///
@@ -57,6 +62,12 @@ pub(crate) enum Command {
     /// Show how the queue stands; pause, resume and drain it, or parts of it
     #[command(subcommand)]
     Queues(Queues),
+    /// List and change what can be set while SMCP runs
+    #[command(subcommand)]
+    Settings(Settings),
+    /// List, add, remove and replace workers
+    #[command(subcommand)]
+    Workers(Workers),
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),
@@ -123,7 +134,7 @@ pub(crate) struct Up {
     pub(crate) listener: Listener,
     #[command(flatten)]
     pub(crate) storage: Storage,
-    /// Worker processes to keep running [env: SMCP_WORKERS] [default: 1]
+    /// Worker processes to keep running [env: SMCP_WORKERS] [default: as `smcp workers scale` has said, else 1]
     #[arg(long, value_name = "N", help_heading = "Workers")]
     pub(crate) workers: Option<u16>,
     /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
@@ -160,6 +171,9 @@ pub(crate) struct Worker {
     pub(crate) storage: Storage,
     #[command(flatten)]
     pub(crate) supervision: Supervision,
+    /// Started by smcp up, which ends it where fewer workers are wanted
+    #[arg(long, hide = true)]
+    pub(crate) managed: bool,
 }
 
 #[derive(Debug, Clone, Default, Args)]

@@ -6,7 +6,9 @@ pub(crate) mod database;
 pub(crate) mod jobs;
 pub(crate) mod plugins;
 pub(crate) mod queues;
+pub(crate) mod settings;
 pub(crate) mod tools;
+pub(crate) mod workers;
 
 use std::process::ExitCode;
 

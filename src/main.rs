@@ -45,6 +45,8 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Jobs(what) => command::jobs::run(what),
         Command::Plugins(what) => command::plugins::run(what),
         Command::Queues(what) => command::queues::run(what),
+        Command::Settings(what) => command::settings::run(what),
+        Command::Workers(what) => command::workers::run(what),
         Command::Db(what) => command::database::run(what),
         Command::Completions { shell } => command::completions::run(shell),
     }

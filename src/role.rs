@@ -54,7 +54,7 @@ pub(crate) fn worker(options: &Worker) -> anyhow::Result<ExitCode> {
         .context("cannot start")?;
     let ended = runtime.block_on(async {
         let shutdown = shutdown(&config, &options.supervision)?;
-        smcp_worker::run(config, environment, shutdown).await?;
+        smcp_worker::run(config, environment, options.managed, shutdown).await?;
         anyhow::Ok(())
     });
     end(runtime, ended)

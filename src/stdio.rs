@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use crate::cli::Stdio;
 use crate::role;
 use crate::settings::Settings;
-use crate::up::{Program, Supervisor};
+use crate::up::{Program, Supervisor, Wanted};
 
 /// How often to look whether there is still a worker, as long as we have started none.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -88,7 +88,7 @@ async fn work(
         }
     }
     let program = Program::this(flags)?;
-    Supervisor::new(program, workers.unwrap_or(1), served.clone())
+    Supervisor::new(program, Wanted::Fixed(workers.unwrap_or(1)), served.clone())
         .run_workers()
         .await
 }

@@ -3,6 +3,7 @@
 mod backoff;
 mod child;
 mod ready;
+mod scale;
 mod summary;
 mod supervisor;
 
@@ -18,6 +19,7 @@ use crate::data_directory::{self, Lock};
 use crate::settings::{self, Settings};
 
 pub(crate) use self::child::Program;
+pub(crate) use self::scale::Wanted;
 pub(crate) use self::supervisor::Supervisor;
 
 /// Runs everything until told to stop.
@@ -42,13 +44,17 @@ async fn supervise(settings: &Settings, flags: Flags) -> anyhow::Result<ExitCode
     let shutdown =
         Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
     let supervisor = supervisor::Supervisor::new(
-        child::Program::this(flags)?,
-        config.workers,
+        child::Program::this(flags)?.with_managed_workers(),
+        Wanted::Set {
+            workers: config.workers,
+            database: config.database.clone(),
+        },
         shutdown.clone(),
     );
     let tell = async {
         if let Some(address) = supervisor.ready().await {
-            ready::tell(settings, address).await
+            let workers = supervisor.wanted().await;
+            ready::tell(settings, address, workers).await
         } else {
             Ok(())
         }

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use smcp_common::clock::Timestamp;
 use smcp_common::config::Calls;
-use smcp_common::queue::Queue;
+use smcp_common::queue::{Queue, QueueError};
+use smcp_common::setting::Setting;
 use tokio_util::sync::CancellationToken;
 
 use crate::mcp::announce::Announcer;
@@ -28,6 +29,8 @@ pub struct App {
     pub announcer: Announcer,
     /// The time limit of tools that declare none.
     pub default_timeout: Option<Duration>,
+    /// The workers that `smcp up` keeps running where nobody has said how many.
+    pub default_workers: u16,
     /// How long callers wait.
     pub calls: Calls,
     /// Cancelled when this process is to stop: whoever waits for a job is told how to go on without it.
@@ -36,6 +39,28 @@ pub struct App {
     pub started_at: Timestamp,
     /// What it has done since.
     pub counters: Counters,
+}
+
+impl App {
+    /// What a setting is now.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn setting(&self, setting: Setting) -> Result<i64, QueueError> {
+        let set = self.queue.setting(setting)?;
+        Ok(set.unwrap_or_else(|| self.default(setting)))
+    }
+
+    /// What a setting is where nobody has set it.
+    pub fn default(&self, setting: Setting) -> i64 {
+        match setting {
+            Setting::WorkerCount => self.default_workers.into(),
+            Setting::JobAttempts
+            | Setting::RetentionAge
+            | Setting::RetentionJobs
+            | Setting::RetentionKeep => setting.default(),
+        }
+    }
 }
 
 /// Calls of plugin tools that this process has answered, by how they ended.

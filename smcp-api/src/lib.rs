@@ -167,6 +167,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         tools: ToolTable::new(config.aliases.clone()),
         profiles,
         default_timeout: config.plugins.timeout,
+        default_workers: config.workers.default,
         calls: config.calls,
         drain,
         started_at: clock.now(),

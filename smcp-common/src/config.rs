@@ -38,8 +38,8 @@ pub struct Config {
     pub aliases: BTreeMap<String, ToolName>,
     /// Which tools agents start with.
     pub profiles: ProfileSettings,
-    /// Worker processes that `smcp up` keeps running; at least 1.
-    pub workers: u16,
+    /// Worker processes that `smcp up` keeps running.
+    pub workers: Workers,
     /// How long a stopping worker waits for its job before it stops it.
     pub drain_timeout: Duration,
     /// What is logged.
@@ -100,6 +100,15 @@ pub struct Plugins {
     pub timeout: Option<Duration>,
     /// Names of variables that plugins get beside the built-in list; a trailing `*` matches any ending.
     pub pass_env: Vec<String>,
+}
+
+/// How many workers `smcp up` keeps running, unless an operator has changed that while it ran. Each between 1 and 256.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// What the environment or the command line asks for, which wins over what an operator has said before.
+    pub asked: Option<u16>,
+    /// What else: what the file says, or 1.
+    pub default: u16,
 }
 
 /// Settings of `sanctum__tools`.

@@ -3,8 +3,8 @@
 //!
 //! [`job`] says what a job is and which state follows, [`queue`] keeps jobs, [`plugin`] is what a tool says about
 //! itself, [`audit`] and [`canonical`] are the chain of records, [`config`], [`clock`], [`telemetry`] and
-//! [`lifecycle`] are how a process is set up, tells the time, logs and stops. `remote` says which files others change
-//! unheard.
+//! [`lifecycle`] are how a process is set up, tells the time, logs and stops, and [`setting`] what operators change
+//! meanwhile. `remote` says which files others change unheard.
 
 pub mod audit;
 pub mod canonical;
@@ -16,4 +16,5 @@ pub mod plugin;
 pub mod queue;
 #[cfg(target_os = "linux")]
 pub mod remote;
+pub mod setting;
 pub mod telemetry;

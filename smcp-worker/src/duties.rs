@@ -2,18 +2,19 @@
 //! own, so that a long plugin run holds nothing up; everything it does is one transaction that any other worker could
 //! have made instead, so that nothing is lost or done twice when the lease changes hands.
 
+mod retention;
+
 use std::time::Duration;
 
 use smcp_common::clock::{SharedClock, Timestamp};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::queue::{Options, Queue, QueueError};
+use smcp_common::queue::{Options, Queue, QueueError, SCHEDULER};
 use tokio::time::sleep;
 
+use self::retention::Pruner;
 use crate::WorkerError;
 use crate::upkeep::Upkeep;
 
-/// The name of the lease.
-const NAME: &str = "scheduler";
 /// How long a silent holder keeps it.
 const TERM: Duration = Duration::from_secs(30);
 /// How often a worker that does not hold the lease looks whether it could, and one that does renews it.
@@ -58,6 +59,7 @@ pub(crate) fn start(
         queue,
         worker,
         upkeep: Upkeep::default(),
+        pruner: Pruner::new(),
     };
     std::thread::Builder::new()
         .name("scheduler".into())
@@ -70,10 +72,11 @@ struct Duties {
     queue: Queue,
     worker: String,
     upkeep: Upkeep,
+    pruner: Pruner,
 }
 
 impl Duties {
-    async fn run(self, shutdown: Shutdown) {
+    async fn run(mut self, shutdown: Shutdown) {
         let mut news = self.queue.news();
         loop {
             news.mark_unchanged();
@@ -97,11 +100,12 @@ impl Duties {
     }
 
     /// Does what is due; answers when there is something to do again, apart from news.
-    async fn perform(&self) -> Result<Option<Timestamp>, QueueError> {
-        if !self.queue.take_duty(NAME, &self.worker, TERM).await? {
+    async fn perform(&mut self) -> Result<Option<Timestamp>, QueueError> {
+        if !self.queue.take_duty(SCHEDULER, &self.worker, TERM).await? {
             return Ok(None);
         }
         self.upkeep.perform(&self.queue);
-        Ok(None)
+        let pruning = self.pruner.perform(&self.queue, &self.worker).await?;
+        Ok(Some(pruning))
     }
 }

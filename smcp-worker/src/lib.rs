@@ -7,6 +7,7 @@
 mod attempt;
 #[cfg(target_os = "linux")]
 mod changes;
+mod drain;
 mod duties;
 mod lease;
 pub mod plugin;
@@ -54,7 +55,8 @@ pub enum WorkerError {
     },
 }
 
-/// Runs a worker until `shutdown` asks for its end.
+/// Runs a worker until `shutdown` asks for its end, or an operator does. `managed` says that it belongs to `smcp up`, which
+/// starts and ends workers so that there are as many as wanted.
 ///
 /// Made for a current-thread runtime: one job at a time, committed on the thread that claims.
 ///
@@ -63,6 +65,7 @@ pub enum WorkerError {
 pub async fn run(
     config: Config,
     environment: Environment,
+    managed: bool,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
     let clock = Arc::new(SystemClock);
@@ -86,7 +89,7 @@ pub async fn run(
     ))?;
     let (worker, host, version) = (presence.id().to_owned(), host(), env!("CARGO_PKG_VERSION"));
     let registration = work::persist("registration", || {
-        queue.register_worker(&worker, &host, version)
+        queue.register_worker(&worker, &host, version, managed)
     });
     tokio::select! {
         registered = registration => registered.map_err(WorkerError::Register)?,
@@ -122,6 +125,11 @@ pub async fn run(
     if let Some(changes) = changes::Changes::watch(&directories).await {
         tokio::spawn(changes.run(queue.clone(), worker.clone(), shutdown.clone()));
     }
+    tokio::spawn(drain::watch(
+        queue.clone(),
+        worker.clone(),
+        shutdown.clone(),
+    ));
     let scans = tokio::spawn(scan::run(
         queue.clone(),
         worker.clone(),
@@ -186,7 +194,8 @@ fn directories(config: &Config) -> std::io::Result<Vec<PathBuf>> {
     }
 }
 
-fn host() -> String {
+/// The name of this machine, as workers announce it.
+pub fn host() -> String {
     rustix::system::uname()
         .nodename()
         .to_string_lossy()

@@ -40,6 +40,7 @@ impl Role {
 pub(crate) struct Program {
     path: PathBuf,
     flags: Flags,
+    manages: bool,
 }
 
 impl Program {
@@ -51,7 +52,14 @@ impl Program {
         Ok(Self {
             path: std::env::current_exe().context("cannot tell where the program smcp is")?,
             flags,
+            manages: false,
         })
+    }
+
+    /// The same, with workers of which there are as many as operators say.
+    pub(super) fn with_managed_workers(mut self) -> Self {
+        self.manages = true;
+        self
     }
 
     /// Starts a role. The API listens on `port`, if one is given.
@@ -65,7 +73,7 @@ impl Program {
     pub(super) fn start(&self, role: Role, port: Option<u16>) -> anyhow::Result<Child> {
         let mut command = Command::new(&self.path);
         command
-            .args(arguments(role, &self.flags, port))
+            .args(arguments(role, &self.flags, self.manages, port))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             // Ctrl-C reaches every process of the terminal's group. It is ours to pass on, once.
@@ -84,7 +92,7 @@ impl Program {
 }
 
 /// The command line of a role: our own flags, as far as they are its.
-fn arguments(role: Role, flags: &Flags, port: Option<u16>) -> Vec<OsString> {
+fn arguments(role: Role, flags: &Flags, manages: bool, port: Option<u16>) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = vec![role.as_str().into(), "--supervised".into()];
     let mut add = |name: &str, value: Option<OsString>| {
         if let Some(value) = value {
@@ -112,7 +120,12 @@ fn arguments(role: Role, flags: &Flags, port: Option<u16>) -> Vec<OsString> {
                 arguments.push("--require-auth".into());
             }
         }
-        Role::Worker => add("plugins", flags.plugins.clone().map(Into::into)),
+        Role::Worker => {
+            add("plugins", flags.plugins.clone().map(Into::into));
+            if manages {
+                arguments.push("--managed".into());
+            }
+        }
     }
     arguments
 }
@@ -201,7 +214,7 @@ mod tests {
     }
 
     fn parse(role: Role, flags: &Flags, port: Option<u16>) -> Command {
-        let arguments = arguments(role, flags, port);
+        let arguments = arguments(role, flags, true, port);
         Cli::try_parse_from([vec!["smcp".into()], arguments].concat())
             .unwrap()
             .command
@@ -223,7 +236,7 @@ mod tests {
         let Command::Worker(worker) = parse(Role::Worker, &flags(), None) else {
             panic!("another command")
         };
-        assert!(worker.supervision.supervised);
+        assert!(worker.supervision.supervised && worker.managed);
         let Flags {
             data_dir,
             database,

@@ -20,11 +20,16 @@ use crate::terminal::{Progress, Style, print};
 const PATIENCE_S: u64 = 10;
 /// After that long, tell what we are waiting for.
 const SILENCE: Duration = Duration::from_secs(1);
+
 /// Waits for the plugins to be described, and tells what there is.
 ///
 /// # Errors
 /// The API does not answer, or standard output cannot be written.
-pub(super) async fn tell(settings: &Settings, address: SocketAddr) -> anyhow::Result<()> {
+pub(super) async fn tell(
+    settings: &Settings,
+    address: SocketAddr,
+    workers: u16,
+) -> anyhow::Result<()> {
     let Settings {
         config,
         environment,
@@ -41,13 +46,13 @@ pub(super) async fn tell(settings: &Settings, address: SocketAddr) -> anyhow::Re
         key: Some(key),
     })
     .await?;
-    let listing = listing(&mut client, environment).await?;
+    let listing = listing(&mut client, workers, environment).await?;
     let tools = client.tools().await?;
     client.close().await;
     let summary = Summary {
         address,
         data_dir: config.data_dir.clone(),
-        workers: config.workers,
+        workers,
         listing,
         tools,
         call: command_line(settings, address, environment),
@@ -58,8 +63,13 @@ pub(super) async fn tell(settings: &Settings, address: SocketAddr) -> anyhow::Re
 /// The plugins; `None` where they are still being described.
 async fn listing(
     client: &mut Client,
+    workers: u16,
     environment: &Environment,
 ) -> anyhow::Result<Option<Listing>> {
+    if workers == 0 {
+        // Nobody would look now.
+        return client.ask_as("plugins__list", json!({})).await.map(Some);
+    }
     let mut progress = Progress::on_stderr(environment);
     let asked = client.ask_as("plugins__reload", json!({ "timeout_s": PATIENCE_S }));
     tokio::pin!(asked);

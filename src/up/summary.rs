@@ -54,7 +54,13 @@ impl Summary {
             line("", "and on every other address of this machine");
         }
         line("data", &self.data_dir.display().to_string());
-        line("workers", &self.workers.to_string());
+        line(
+            "workers",
+            &match self.workers {
+                0 => format!("0: nothing runs; see: {} workers scale 1", self.call),
+                workers => workers.to_string(),
+            },
+        );
         let names = self.plugin_tools();
         line(
             "tools",

@@ -1,8 +1,10 @@
 //! Keeping the processes running, and ending them in their order: workers first, since the API has yet to tell
 //! what became of their jobs.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::process::{ExitCode, ExitStatus};
+use std::rc::Rc;
 use std::time::Instant;
 
 use anyhow::bail;
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
 use super::child::{Child, Program, Role};
+use super::scale::{Place, Scale, Wanted, plan};
 
 /// The exit code of a role whose settings cannot be used; to start it again would change nothing.
 const BAD_USAGE: i32 = 2;
@@ -22,9 +25,11 @@ const BAD_USAGE: i32 = 2;
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     program: Program,
-    workers: u16,
+    wanted: Wanted,
     shutdown: Shutdown,
     workers_ended: CancellationToken,
+    /// How many workers there shall be, once that is known.
+    count: watch::Sender<Option<u16>>,
     /// Where the API listens, once it does.
     address: watch::Sender<Option<SocketAddr>>,
 }
@@ -33,16 +38,49 @@ pub(crate) struct Supervisor {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct GaveUp(u8);
 
+/// A place for one worker, and for those that follow it where it crashes.
+#[derive(Debug)]
+struct Slot {
+    pid: Cell<Option<u32>>,
+    /// Told to end.
+    leave: CancellationToken,
+}
+
+impl Slot {
+    const fn new(leave: CancellationToken) -> Self {
+        Self {
+            pid: Cell::new(None),
+            leave,
+        }
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            pid: self.pid.get(),
+            leaving: self.leave.is_cancelled(),
+        }
+    }
+}
+
 impl Supervisor {
-    /// Keeps so many workers of `program` running, once it is run.
-    pub(crate) fn new(program: Program, workers: u16, shutdown: Shutdown) -> Self {
-        let (workers_ended, address) = (CancellationToken::new(), watch::Sender::new(None));
+    /// Keeps as many workers of `program` running as are wanted, once it is run.
+    pub(crate) fn new(program: Program, wanted: Wanted, shutdown: Shutdown) -> Self {
         Self {
             program,
-            workers,
+            wanted,
             shutdown,
-            workers_ended,
-            address,
+            workers_ended: CancellationToken::new(),
+            count: watch::Sender::new(None),
+            address: watch::Sender::new(None),
+        }
+    }
+
+    /// Waits until it is known how many workers there shall be; 0 where everything is being stopped instead.
+    pub(super) async fn wanted(&self) -> u16 {
+        let mut count = self.count.subscribe();
+        tokio::select! {
+            found = count.wait_for(Option::is_some) => found.ok().and_then(|count| *count).unwrap_or(0),
+            () = self.shutdown.drain.cancelled() => 0,
         }
     }
 
@@ -71,7 +109,9 @@ impl Supervisor {
             ended
         };
         let api = async {
-            let ended = self.keep(Role::Api, &self.workers_ended).await;
+            let ended = self
+                .keep(Role::Api, &self.workers_ended, &Cell::default())
+                .await;
             self.shutdown.begin();
             ended
         };
@@ -94,33 +134,70 @@ impl Supervisor {
     }
 
     async fn keep_workers(&self) -> anyhow::Result<Result<(), GaveUp>> {
-        let mut workers: FuturesUnordered<_> = (0..self.workers)
-            .map(|_| self.keep(Role::Worker, &self.shutdown.drain))
-            .collect();
+        let mut scale = Scale::open(&self.wanted)?;
+        let mut slots: Vec<Rc<Slot>> = Vec::new();
+        let mut workers = FuturesUnordered::new();
         let mut all = Ok(Ok(()));
-        while let Some(ended) = workers.next().await {
-            // One that gave up does so for all of them.
-            self.shutdown.begin();
-            if matches!(all, Ok(Ok(()))) {
-                all = ended;
+        let mut settle = |ended: anyhow::Result<Result<(), GaveUp>>| {
+            if !matches!(ended, Ok(Ok(()))) {
+                // One that gave up does so for all of them.
+                self.shutdown.begin();
+                if matches!(all, Ok(Ok(()))) {
+                    all = ended;
+                }
+            }
+        };
+        while !self.shutdown.drain.is_cancelled() {
+            let sight = scale.look().await;
+            self.count.send_replace(Some(sight.wanted));
+            let places: Vec<_> = slots.iter().map(|slot| slot.place()).collect();
+            let plan = plan(&sight, &places);
+            for (at, worker) in plan.give_up {
+                match worker {
+                    Some(id) => scale.drain(&id).await,
+                    None => slots[at].leave.cancel(),
+                }
+            }
+            for _ in 0..plan.start {
+                let slot = Rc::new(Slot::new(self.shutdown.drain.child_token()));
+                slots.push(Rc::clone(&slot));
+                workers.push(async move {
+                    let ended = self.keep(Role::Worker, &slot.leave, &slot.pid).await;
+                    (slot, ended)
+                });
+            }
+            tokio::select! {
+                Some((slot, ended)) = workers.next() => {
+                    slots.retain(|other| !Rc::ptr_eq(other, &slot));
+                    settle(ended);
+                }
+                () = scale.pause() => {}
+                () = self.shutdown.drain.cancelled() => {}
             }
         }
+        while let Some((_, ended)) = workers.next().await {
+            settle(ended);
+        }
+        scale.leave().await;
         all
     }
 
-    /// Keeps one process running until `drain`.
+    /// Keeps one process running until `drain`, or until it ends as a worker does that has been drained. `pid` shows the
+    /// process.
     async fn keep(
         &self,
         role: Role,
         drain: &CancellationToken,
+        pid: &Cell<Option<u32>>,
     ) -> anyhow::Result<Result<(), GaveUp>> {
         let mut backoff = Backoff::default();
         loop {
             let begun = Instant::now();
             let port = self.address.borrow().map(|address| address.port());
             let mut child = self.program.start(role, port)?;
-            let (role_name, pid) = (role.as_str(), child.pid());
-            tracing::debug!(role = role_name, pid, "process started");
+            pid.set(Some(child.pid()));
+            let (role_name, pid_shown) = (role.as_str(), child.pid());
+            tracing::debug!(role = role_name, pid = pid_shown, "process started");
             let status = tokio::select! {
                 status = self.watch(&mut child, role) => status?,
                 () = drain.cancelled() => {
@@ -131,11 +208,16 @@ impl Supervisor {
             if drain.is_cancelled() {
                 return Ok(Ok(()));
             }
+            pid.set(None);
+            if role == Role::Worker && status.success() {
+                tracing::info!(pid = pid_shown, "a worker has ended as it was asked to");
+                return Ok(Ok(()));
+            }
             if let Some(gave_up) = self.gave_up(role, status) {
                 return Ok(Err(gave_up));
             }
             let wait = backoff.after(begun.elapsed());
-            tracing::warn!(role = role_name, pid, %status, "process ended unasked; it is started again in {wait:?}");
+            tracing::warn!(role = role_name, pid = pid_shown, %status, "process ended unasked; it is started again in {wait:?}");
             tokio::select! {
                 () = sleep(wait) => {}
                 () = drain.cancelled() => return Ok(Ok(())),

@@ -130,7 +130,7 @@ async fn a_long_call_becomes_a_task_for_a_client_that_knows_them() {
         (&json!("task"), &json!("working"))
     );
     assert!(
-        task["ttlMs"].is_null() && task["pollIntervalMs"].is_u64(),
+        task["ttlMs"] == 30_u64 * 24 * 60 * 60 * 1_000 && task["pollIntervalMs"].is_u64(),
         "{task}"
     );
     let id = task["taskId"].as_str().unwrap();

@@ -42,6 +42,7 @@ mod proxy;
 mod reload;
 mod resume;
 mod retries;
+mod scale;
 mod stdio;
 mod up;
 mod world;

@@ -36,7 +36,9 @@ impl Hands {
         let path = data.join("smcp.db");
         let queue = scratch::open(&path, Durability::Full, Commit::Grouped, Wake::Auto)?;
         let version = env!("CARGO_PKG_VERSION");
-        queue.register_worker(WORKER, "here", version).await?;
+        queue
+            .register_worker(WORKER, "here", version, false)
+            .await?;
         let jobs = Vec::new();
         Ok(Self { queue, jobs })
     }

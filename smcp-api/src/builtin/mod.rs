@@ -10,7 +10,9 @@ mod queues;
 mod retry;
 mod sanctum;
 mod selection;
+mod settings;
 mod submit;
+mod workers;
 
 pub(crate) use self::jobs::find as find_job;
 
@@ -87,7 +89,12 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         retry::requeue_dead(),
         retry::retry(),
         sanctum::tools(),
+        settings::get(),
+        settings::set(),
         submit::submit(),
+        workers::list(),
+        workers::scale_to(),
+        workers::drain(),
     ];
     all.extend([
         jobs::list(),

@@ -8,6 +8,7 @@ use rmcp::model::{CreateTaskResult, DetailedTask, GetTaskResult, JsonObject, Tas
 use serde::Serialize;
 use serde_json::{Value, json};
 use smcp_common::job::{EventKind, Job, JobEvent, JobId, StateName, Waiting, code};
+use smcp_common::setting::Setting;
 
 use crate::answer::answer;
 use crate::app::App;
@@ -95,7 +96,15 @@ async fn detailed(app: &App, job: &Job) -> Result<DetailedTask, Refusal> {
     if let Some(message) = why.or_else(|| status_message(job, newest.as_ref())) {
         task = task.with_status_message(message);
     }
+    // Counted from the end of the job, so that a task lives for longer than it says.
+    task = task.with_ttl_ms(kept_ms(app)?);
     Ok(DetailedTask::new(task, payload))
+}
+
+/// How long a job is kept, in milliseconds.
+fn kept_ms(app: &App) -> Result<u64, Refusal> {
+    let seconds = app.setting(Setting::RetentionAge)?;
+    Ok(u64::try_from(seconds).unwrap_or_default() * 1_000)
 }
 
 /// How a job looks as a task. A tool that failed has completed, with an error as its result; a task that has failed is

@@ -22,7 +22,10 @@ impl Worker {
     /// Registers it, and has its tool offered.
     pub(crate) async fn start(app: &Arc<App>) -> Self {
         let queue = app.queue.clone();
-        queue.register_worker(WORKER, "here", "0").await.unwrap();
+        queue
+            .register_worker(WORKER, "here", "0", false)
+            .await
+            .unwrap();
         let scan = queue.want_scan(WORKER).await.unwrap();
         assert_eq!(queue.take_scan(WORKER).await.unwrap(), Some(scan));
         let mut plugin = Plugin::found("fake", "/nowhere");

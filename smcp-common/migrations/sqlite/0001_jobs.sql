@@ -100,8 +100,12 @@ CREATE TABLE workers (
   host       TEXT    NOT NULL,
   pid        INTEGER NOT NULL,
   version    TEXT    NOT NULL,
+  -- 1 where `smcp up` has started it, and ends it when fewer are wanted.
+  managed    INTEGER NOT NULL CHECK (managed IN (0, 1)),
   started_at INTEGER NOT NULL,
   last_seen  INTEGER NOT NULL,
+  -- Since then it claims nothing, and ends after the job that it has.
+  draining_at INTEGER,
   stopped_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
@@ -180,3 +184,4 @@ CREATE TABLE session_calls (
   PRIMARY KEY (session, request),
   CHECK ((job IS NULL) <> (answer IS NULL))
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX session_calls_of_job ON session_calls (job) WHERE job IS NOT NULL;

@@ -23,23 +23,29 @@ fn the_defaults() {
         ("127.0.0.1", 8000)
     );
     assert_eq!(config.plugins.timeout, Some(Duration::from_secs(300)));
-    assert_eq!(config.workers, 1);
+    let workers = |asked, default| Workers { asked, default };
+    assert_eq!(config.workers, workers(None, 1));
+    let config = load("[workers]\ncount = 2\n", &[], &Flags::default()).unwrap();
+    assert_eq!(config.workers, workers(None, 2));
     assert!(config.auth.allow_loopback && config.auth.keys.is_empty());
 }
 
 #[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let file = "[http]\nhost = 'file'\nport = 1\n[workers]\ncount = 2\n";
-    let variables = [("MCP_HOST", "env"), ("MCP_PORT", "2")];
+    let variables = [
+        ("MCP_HOST", "env"),
+        ("MCP_PORT", "2"),
+        ("SMCP_WORKERS", "3"),
+    ];
     let flags = Flags {
         host: Some("flag".into()),
         ..Flags::default()
     };
     let config = load(file, &variables, &flags).unwrap();
-    assert_eq!(
-        (config.http.host.as_str(), config.http.port, config.workers),
-        ("flag", 2, 2)
-    );
+    assert_eq!((config.http.host.as_str(), config.http.port), ("flag", 2));
+    let workers = config.workers;
+    assert_eq!((workers.asked, workers.default), (Some(3), 2));
 }
 
 #[test]

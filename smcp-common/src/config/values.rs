@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environment::split;
-use super::{Calls, ConfigError, Environment, Flags, Secret, file};
+use super::{Calls, ConfigError, Environment, Flags, Secret, Workers, file};
 
 pub(super) fn first<const N: usize>(choices: [Option<String>; N], default: &str) -> String {
     choices
@@ -156,20 +156,22 @@ pub(super) fn workers(
     env: &Environment,
     flags: &Flags,
     file: Option<u16>,
-) -> Result<u16, ConfigError> {
+) -> Result<Workers, ConfigError> {
     let expected = "a number between 1 and 256";
-    let count = flags
-        .workers
-        .or(env.number("SMCP_WORKERS", expected)?)
-        .or(file)
-        .unwrap_or(1);
-    if (1..=256).contains(&count) {
-        Ok(count)
-    } else {
-        Err(ConfigError::Value {
-            key: "SMCP_WORKERS (or --workers)",
-            value: count.to_string(),
-            expected,
-        })
-    }
+    let within = |count: u16| {
+        if (1..=256).contains(&count) {
+            Ok(count)
+        } else {
+            Err(ConfigError::Value {
+                key: "SMCP_WORKERS (or --workers)",
+                value: count.to_string(),
+                expected,
+            })
+        }
+    };
+    let asked = flags.workers.or(env.number("SMCP_WORKERS", expected)?);
+    Ok(Workers {
+        asked: asked.map(within).transpose()?,
+        default: within(file.unwrap_or(1))?,
+    })
 }

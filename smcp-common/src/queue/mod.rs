@@ -3,8 +3,9 @@
 //!
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
-//! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`), workers at
-//! work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), and MCP sessions (`sessions`).
+//! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
+//! `settings`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
+//! (`sessions`), and the scheduler (`retention`).
 
 mod attempts;
 mod bell;
@@ -15,8 +16,10 @@ mod jobs;
 mod leases;
 mod operate;
 mod pauses;
+mod retention;
 mod row;
 mod sessions;
+mod settings;
 mod sqlite;
 mod waiting;
 mod workers;
@@ -37,9 +40,11 @@ pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::leases::LeaseWatch;
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};
+pub use self::retention::{Retention, Walk};
 pub use self::sessions::{Became, Session, SessionCall};
+pub use self::settings::SetSetting;
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, Wal, backup, check};
-pub use self::workers::WorkerInfo;
+pub use self::workers::{SCHEDULER, SUPERVISOR, WorkerInfo, WorkerState};
 
 /// A handle to the queue; clones share it.
 #[derive(Debug, Clone)]

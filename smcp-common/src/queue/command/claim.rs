@@ -21,6 +21,9 @@ impl Command for Claim {
     type Answer = Option<Claimed>;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<Claimed>, QueueError> {
+        if is_draining(tx, &self.worker)? {
+            return Ok(None);
+        }
         promote(tx)?;
         let Some(best) = best(tx)? else {
             return Ok(None);
@@ -31,6 +34,14 @@ impl Command for Claim {
             .query_row([best.num], |row| Ok(Candidate::read(row)))??;
         self.take(tx, candidate).map(Some)
     }
+}
+
+/// A draining worker takes nothing more, not even with the end of its last job.
+fn is_draining(tx: &Tx<'_>, worker: &str) -> Result<bool, QueueError> {
+    Ok(tx
+        .connection
+        .prepare_cached(include_str!("../sql/worker_is_draining.sql"))?
+        .query_row([worker], |row| row.get(0))?)
 }
 
 /// Lets the jobs compete whose time has come.

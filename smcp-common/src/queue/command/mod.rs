@@ -13,8 +13,10 @@ mod hold;
 mod news;
 mod pause;
 mod priority;
+mod retention;
 mod revive;
 mod session;
+mod setting;
 mod submit;
 mod worker;
 
@@ -33,10 +35,12 @@ pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew, leases};
 pub(super) use news::AppendNews;
 pub(super) use pause::{PauseQueue, Paused, ResumeQueue, pauses};
 pub(super) use priority::Prioritise;
+pub(super) use retention::{FreeSome, PruneJobs};
 pub(super) use revive::Revive;
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
+pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;
-pub(super) use worker::{ForgetWorkers, RegisterWorker, SeeWorker};
+pub(super) use worker::{DrainWorkers, ForgetWorkers, RegisterWorker, SeeWorker};
 
 use super::QueueError;
 use crate::audit::{GENESIS, Hash, Record};

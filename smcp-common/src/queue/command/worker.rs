@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use rusqlite::params;
+use serde_json::json;
 
 use super::{Command, Tx};
 use crate::queue::QueueError;
@@ -13,6 +14,7 @@ pub(in crate::queue) struct RegisterWorker {
     pub(in crate::queue) host: String,
     pub(in crate::queue) pid: u32,
     pub(in crate::queue) version: String,
+    pub(in crate::queue) managed: bool,
 }
 
 impl Command for RegisterWorker {
@@ -23,7 +25,14 @@ impl Command for RegisterWorker {
         let now = tx.now.as_millis();
         tx.execute(
             include_str!("../sql/worker_insert.sql"),
-            params![self.id, self.host, self.pid, self.version, now],
+            params![
+                self.id,
+                self.host,
+                self.pid,
+                self.version,
+                self.managed,
+                now
+            ],
         )?;
         Ok(())
     }
@@ -45,6 +54,36 @@ impl Command for SeeWorker {
             params![self.id, now],
         )?;
         Ok(())
+    }
+}
+
+/// Lets a worker, or all of them, end after the jobs that they have.
+#[derive(Debug)]
+pub(in crate::queue) struct DrainWorkers {
+    /// `None` means all.
+    pub(in crate::queue) id: Option<String>,
+    pub(in crate::queue) by: String,
+}
+
+impl Command for DrainWorkers {
+    /// The ids of those that are draining now, of those that are meant.
+    type Answer = Vec<String>;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Vec<String>, QueueError> {
+        let meant: Vec<String> = tx
+            .connection
+            .prepare_cached(include_str!("../sql/worker_drainable.sql"))?
+            .query_map([&self.id], |row| row.get(0))?
+            .collect::<Result<_, _>>()?;
+        for id in &meant {
+            let now = tx.now.as_millis();
+            let marked = tx.execute(include_str!("../sql/worker_drain.sql"), params![id, now])?;
+            if marked > 0 {
+                tx.marks.rings = true;
+                tx.audit("worker.draining", &self.by, None, &json!({ "worker": id }))?;
+            }
+        }
+        Ok(meant)
     }
 }
 

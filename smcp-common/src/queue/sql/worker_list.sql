@@ -1,2 +1,4 @@
-SELECT w.id, w.host, w.pid, w.version, w.started_at, w.last_seen, (SELECT id FROM jobs WHERE state = 'running' AND worker = w.id)
-FROM workers w WHERE w.stopped_at IS NULL ORDER BY w.id
+SELECT w.id, w.host, w.pid, w.version, w.managed, w.started_at, w.last_seen, w.draining_at, j.id, j.tool,
+       EXISTS (SELECT 1 FROM duties WHERE name = ?1 AND worker = w.id)
+FROM workers w LEFT JOIN jobs j ON j.state = 'running' AND j.worker = w.id
+WHERE w.stopped_at IS NULL ORDER BY w.started_at, w.id

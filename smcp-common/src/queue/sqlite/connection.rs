@@ -12,9 +12,10 @@ use crate::queue::OpenError;
 const APPLICATION_ID: i64 = 0x534d_4350;
 
 /// The schema, one entry a version; `user_version` says how many have been applied.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0004_pauses.sql"),
+    include_str!("../../../migrations/sqlite/0005_settings.sql"),
 ];
 
 /// The write-ahead log is copied back when it has so many pages: 32 MB.
@@ -37,9 +38,13 @@ pub(super) fn open_writer(
     busy: Duration,
 ) -> Result<Connection, OpenError> {
     let mut connection = Connection::open(path).map_err(|source| explain(path, source))?;
-    identify(&connection, path)?;
+    let is_new = identify(&connection, path)?;
     prepare(&connection, busy)
         .and_then(|()| {
+            if is_new {
+                // Can be chosen before the first page is written, and never again. Pruning leaves free pages behind.
+                connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+            }
             // In larger steps than SQLite's own, in which a page that many commits have changed is written back once.
             connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -112,8 +117,8 @@ fn prepare(connection: &Connection, busy: Duration) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -16_000)
 }
 
-/// Refuses a file that is not ours before anything is written to it.
-fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
+/// Refuses a file that is not ours before anything is written to it. True where it is empty.
+fn identify(connection: &Connection, path: &Path) -> Result<bool, OpenError> {
     // One transaction: another process may be making the file right now.
     let identity = connection.unchecked_transaction().and_then(|transaction| {
         let id: i64 = transaction.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -137,7 +142,7 @@ fn identify(connection: &Connection, path: &Path) -> Result<(), OpenError> {
             known,
         });
     }
-    Ok(())
+    Ok(is_empty)
 }
 
 fn number(connection: &Connection, pragma: &str, path: &Path) -> Result<i64, OpenError> {

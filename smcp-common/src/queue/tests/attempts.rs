@@ -384,7 +384,7 @@ async fn news_are_read_in_pages_of_bounded_size(world: World) {
 async fn workers_are_listed_until_they_stop(world: World) {
     world
         .queue
-        .register_worker("w", "host", "1.0")
+        .register_worker("w", "host", "1.0", false)
         .await
         .unwrap();
     let id = world.submit(job()).await;

@@ -7,8 +7,10 @@ mod clock;
 mod faults;
 mod operate;
 mod pauses;
+mod retention;
 mod retries;
 mod sessions;
+mod settings;
 mod soundness;
 mod submits;
 mod waiting;
@@ -81,6 +83,11 @@ impl World {
         Queue::open(&options(self.path(), self.commit), self.clock.clone()).unwrap()
     }
 
+    async fn register(&self, worker: &str) {
+        let registered = self.queue.register_worker(worker, "host", "1.0", true);
+        registered.await.unwrap();
+    }
+
     async fn submit(&self, job: NewJob) -> JobId {
         self.queue.submit(job).await.unwrap().id
     }
@@ -129,6 +136,16 @@ impl World {
 
     fn sql(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.path()).unwrap()
+    }
+
+    /// The audit records of a kind, each as its agent and its data.
+    fn audited(&self, kind: &str) -> Vec<String> {
+        let sql = self.sql();
+        let mut records = sql
+            .prepare("SELECT agent || ' ' || data FROM audit WHERE kind = ?1 ORDER BY seq")
+            .unwrap();
+        let records = records.query_map([kind], |row| row.get(0)).unwrap();
+        records.map(Result::unwrap).collect()
     }
 
     /// The number of the first record of the audit chain that does not fit, if any.

@@ -13,13 +13,6 @@ impl World {
     async fn why(&self, id: &JobId) -> Vec<Waiting> {
         self.queue.waiting(id).await.unwrap().expect("it is queued")
     }
-
-    async fn register(&self, worker: &str) {
-        self.queue
-            .register_worker(worker, "here", "0")
-            .await
-            .unwrap();
-    }
 }
 
 async fn what_runs_or_has_ended_does_not_wait(world: World) {

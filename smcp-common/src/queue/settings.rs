@@ -1,0 +1,75 @@
+//! Settings that operators change while SMCP runs.
+
+use rusqlite::OptionalExtension;
+
+use super::command as c;
+use super::{Queue, QueueError};
+use crate::clock::Timestamp;
+use crate::setting::Setting;
+
+/// What somebody has set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetSetting {
+    /// The setting.
+    pub setting: Setting,
+    /// Its value.
+    pub value: i64,
+    /// Since when.
+    pub at: Timestamp,
+    /// Who set it.
+    pub by: String,
+}
+
+impl Queue {
+    /// The settings that have been set, in no order; all others have their defaults.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn settings(&self) -> Result<Vec<SetSetting>, QueueError> {
+        self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/setting_list.sql"))?;
+            let mut rows = statement.query([])?;
+            let mut settings = Vec::new();
+            while let Some(row) = rows.next()? {
+                // A version that is gone may have known others.
+                if let Some(setting) = Setting::find(row.get_ref(0)?.as_str().unwrap_or_default()) {
+                    settings.push(SetSetting {
+                        setting,
+                        value: row.get(1)?,
+                        at: Timestamp::from_millis(row.get(2)?),
+                        by: row.get(3)?,
+                    });
+                }
+            }
+            Ok(settings)
+        })
+    }
+
+    /// What a setting has been set to; `None` where it has its default.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn setting(&self, setting: Setting) -> Result<Option<i64>, QueueError> {
+        self.store.read(|connection| {
+            Ok(connection
+                .prepare_cached(include_str!("sql/setting_get.sql"))?
+                .query_row([setting.name()], |row| row.get(0))
+                .optional()?)
+        })
+    }
+
+    /// Sets a setting to what [`Setting::read`] has admitted, or with `None` back to its default. To set what is set
+    /// already changes nothing, and is not recorded.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn set_setting(
+        &self,
+        setting: Setting,
+        value: Option<i64>,
+        by: &str,
+    ) -> Result<(), QueueError> {
+        let by = by.to_owned();
+        self.store.write(c::SetSetting { setting, value, by }).await
+    }
+}

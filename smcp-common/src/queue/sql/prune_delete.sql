@@ -1,0 +1,4 @@
+-- Asked again, since a job may have been taken up since it was found. Attempts, news and output go with it.
+DELETE FROM jobs
+WHERE num = ?1 AND finished_at < ?2 AND NOT EXISTS (SELECT 1 FROM session_calls WHERE session_calls.job = jobs.id)
+RETURNING id

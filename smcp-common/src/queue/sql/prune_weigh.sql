@@ -1,0 +1,1 @@
+SELECT count(*) FROM job_events WHERE job = ?1

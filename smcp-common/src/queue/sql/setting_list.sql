@@ -1,0 +1,1 @@
+SELECT name, value, updated_at, updated_by FROM settings

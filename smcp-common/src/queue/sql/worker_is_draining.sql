@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT 1 FROM workers WHERE id = ?1 AND draining_at IS NOT NULL)

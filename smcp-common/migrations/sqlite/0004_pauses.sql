@@ -8,6 +8,3 @@ CREATE TABLE pauses (
   PRIMARY KEY (scope, name),
   CHECK ((scope = 'all') = (name = ''))
 ) STRICT, WITHOUT ROWID;
-
--- Whether the request of a session still refers to a job that somebody wants to delete or to run again.
-CREATE INDEX session_calls_of_job ON session_calls (job) WHERE job IS NOT NULL;

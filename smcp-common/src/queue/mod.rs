@@ -4,7 +4,8 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`), workers at work (`attempts`), workers as such
-//! (`workers`), the catalogue of tools (`catalogue`), and MCP sessions (`sessions`).
+//! (`workers`), the catalogue of tools (`catalogue`), MCP sessions (`sessions`), and owners of schedules and whoever fires
+//! them (`schedules`).
 
 mod attempts;
 mod bell;
@@ -13,6 +14,7 @@ mod command;
 mod error;
 mod jobs;
 mod row;
+mod schedules;
 mod sessions;
 mod sqlite;
 mod workers;
@@ -30,6 +32,7 @@ pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
+pub use self::schedules::{Fired, Firing};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
 pub use self::workers::WorkerInfo;

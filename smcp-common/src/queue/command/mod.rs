@@ -10,6 +10,8 @@ mod duty;
 mod finish;
 mod hold;
 mod news;
+mod schedule;
+mod schedule_fire;
 mod session;
 mod submit;
 mod worker;
@@ -26,6 +28,10 @@ pub(super) use duty::{Standing, TakeDuty};
 pub(super) use finish::FinishAttempt;
 pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew};
 pub(super) use news::AppendNews;
+pub(super) use schedule::{
+    CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,
+};
+pub(super) use schedule_fire::{Fire, FireWaiting, TriggerSchedule};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use submit::Submit;
 pub(super) use worker::{ForgetWorkers, RegisterWorker, SeeWorker};

@@ -4,6 +4,7 @@ mod attempts;
 mod catalogue;
 mod claims;
 mod faults;
+mod schedules;
 mod sessions;
 mod soundness;
 mod submits;

@@ -147,6 +147,9 @@ pub(crate) struct Worker {
     /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
     #[arg(long, value_name = "DIRS")]
     pub(crate) plugins: Option<String>,
+    /// Time limit of scheduled runs of tools that declare none; 0 means none [env: MCP_PLUGIN_TIMEOUT] [default: 300]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) plugin_timeout: Option<f64>,
     #[command(flatten)]
     pub(crate) storage: Storage,
     #[command(flatten)]

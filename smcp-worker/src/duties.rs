@@ -2,6 +2,8 @@
 //! own, so that a long plugin run holds nothing up; everything it does is one transaction that any other worker could
 //! have made instead, so that nothing is lost or done twice when the lease changes hands.
 
+mod schedules;
+
 use std::time::Duration;
 
 use smcp_common::clock::{SharedClock, Timestamp};
@@ -9,6 +11,7 @@ use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Options, Queue, QueueError};
 use tokio::time::sleep;
 
+use self::schedules::Schedules;
 use crate::WorkerError;
 
 /// The name of the lease.
@@ -22,7 +25,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// After an error the next try comes so much later.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Does what is due whenever this worker holds the lease, until `shutdown` begins.
+/// Does what is due whenever this worker holds the lease, until `shutdown` begins. `default_timeout` is for tools that
+/// declare none.
 ///
 /// # Errors
 /// The database cannot be opened once more, or the system gives no thread.
@@ -30,6 +34,7 @@ pub(crate) fn start(
     options: &Options,
     clock: SharedClock,
     worker: String,
+    default_timeout: Option<Duration>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
     let files = |source| WorkerError::Files {
@@ -53,7 +58,11 @@ pub(crate) fn start(
             return Err(error.into());
         }
     };
-    let duties = Duties { queue, worker };
+    let duties = Duties {
+        queue,
+        schedules: Schedules::new(&worker, default_timeout),
+        worker,
+    };
     std::thread::Builder::new()
         .name("scheduler".into())
         .spawn(move || runtime.block_on(duties.run(shutdown)))
@@ -63,6 +72,7 @@ pub(crate) fn start(
 
 struct Duties {
     queue: Queue,
+    schedules: Schedules,
     worker: String,
 }
 
@@ -95,6 +105,6 @@ impl Duties {
         if !self.queue.take_duty(NAME, &self.worker, TERM).await? {
             return Ok(None);
         }
-        Ok(None)
+        self.schedules.perform(&self.queue).await
     }
 }

@@ -5,6 +5,7 @@ mod jobs;
 mod output;
 mod plugins;
 mod sanctum;
+mod schedules;
 mod submit;
 
 pub(crate) use self::jobs::find as find_job;
@@ -85,6 +86,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::output(),
         output::events(),
     ]);
+    all.extend(schedules::all());
     all.sort_by_key(|tool| tool.name);
     all
 });

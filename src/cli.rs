@@ -5,6 +5,8 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod schedules;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +15,7 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
 use crate::duration;
 
 /// A control layer between AI agents and this machine.
@@ -48,6 +51,9 @@ pub(crate) enum Command {
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),
+    /// Run tools again and again, at the times of a cron expression
+    #[command(subcommand)]
+    Schedules(Schedules),
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),

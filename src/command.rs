@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod database;
 pub(crate) mod jobs;
 pub(crate) mod plugins;
+pub(crate) mod schedules;
 pub(crate) mod tools;
 
 use std::process::ExitCode;

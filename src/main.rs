@@ -44,6 +44,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Call(options) => command::call::run(&options),
         Command::Jobs(what) => command::jobs::run(what),
         Command::Plugins(what) => command::plugins::run(what),
+        Command::Schedules(what) => command::schedules::run(what),
         Command::Db(what) => command::database::run(what),
         Command::Completions { shell } => command::completions::run(shell),
     }

@@ -39,6 +39,7 @@ mod progress;
 mod proxy;
 mod reload;
 mod resume;
+mod schedules;
 mod stdio;
 mod up;
 mod world;

@@ -6,6 +6,7 @@
 )]
 
 mod operate;
+mod schedules;
 mod settings;
 mod workers;
 
@@ -21,6 +22,7 @@ pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
     QueuesPause, QueuesResume, Scope, Which,
 };
+pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
 use crate::duration;
 
 pub(crate) use self::settings::{Settings, SettingsGet, SettingsList, SettingsSet};
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     /// List, add, remove and replace workers
     #[command(subcommand)]
     Workers(Workers),
+    /// Run tools again and again, at the times of a cron expression
+    #[command(subcommand)]
+    Schedules(Schedules),
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),
@@ -167,6 +172,9 @@ pub(crate) struct Worker {
     /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
     #[arg(long, value_name = "DIRS")]
     pub(crate) plugins: Option<String>,
+    /// Time limit of scheduled runs of tools that declare none; 0 means none [env: MCP_PLUGIN_TIMEOUT] [default: 300]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    pub(crate) plugin_timeout: Option<f64>,
     #[command(flatten)]
     pub(crate) storage: Storage,
     #[command(flatten)]

@@ -47,6 +47,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Queues(what) => command::queues::run(what),
         Command::Settings(what) => command::settings::run(what),
         Command::Workers(what) => command::workers::run(what),
+        Command::Schedules(what) => command::schedules::run(what),
         Command::Db(what) => command::database::run(what),
         Command::Completions { shell } => command::completions::run(shell),
     }

@@ -74,6 +74,7 @@ impl From<&Worker> for Flags {
     fn from(options: &Worker) -> Self {
         Self {
             plugins: options.plugins.clone(),
+            plugin_timeout: options.plugin_timeout,
             ..Self::from(&options.storage)
         }
     }

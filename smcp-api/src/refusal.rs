@@ -65,6 +65,8 @@ impl From<QueueError> for Refusal {
                 }
             }
             QueueError::NoSuchJob(job) => Self::no_such_job(job.as_str()),
+            QueueError::NoSuchSchedule(_) => Self::new("no_such_schedule", sentence(&error)),
+            QueueError::ScheduleExists(_) => Self::new("schedule_exists", sentence(&error)),
             QueueError::Busy => Self::new(
                 "busy",
                 "The database is busy; nothing has been recorded. Try again.",

@@ -1,7 +1,7 @@
 //! What the API and the worker must agree on, and nothing else: a thing belongs here only if the two processes
 //! would corrupt or misread each other's work by disagreeing on it.
 //!
-//! [`job`] says what a job is and which state follows, [`queue`] keeps jobs, [`plugin`] is what a tool says about
+//! [`job`] says what a job is and which state follows, [`schedule`] when a schedule's tool runs, [`queue`] keeps both, [`plugin`] is what a tool says about
 //! itself, [`audit`] and [`canonical`] are the chain of records, [`config`], [`clock`], [`telemetry`] and
 //! [`lifecycle`] are how a process is set up, tells the time, logs and stops, and [`setting`] what operators change
 //! meanwhile. `remote` says which files others change unheard.
@@ -16,5 +16,6 @@ pub mod plugin;
 pub mod queue;
 #[cfg(target_os = "linux")]
 pub mod remote;
+pub mod schedule;
 pub mod setting;
 pub mod telemetry;

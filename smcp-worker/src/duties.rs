@@ -3,6 +3,7 @@
 //! have made instead, so that nothing is lost or done twice when the lease changes hands.
 
 mod retention;
+mod schedules;
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use smcp_common::queue::{Options, Queue, QueueError, SCHEDULER};
 use tokio::time::sleep;
 
 use self::retention::Pruner;
+use self::schedules::Schedules;
 use crate::WorkerError;
 use crate::upkeep::Upkeep;
 
@@ -24,7 +26,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// After an error the next try comes so much later.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Does what is due whenever this worker holds the lease, until `shutdown` begins.
+/// Does what is due whenever this worker holds the lease, until `shutdown` begins. `default_timeout` is for tools that
+/// declare none.
 ///
 /// # Errors
 /// The database cannot be opened once more, or the system gives no thread.
@@ -32,6 +35,7 @@ pub(crate) fn start(
     options: &Options,
     clock: SharedClock,
     worker: String,
+    default_timeout: Option<Duration>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
     let files = |source| WorkerError::Files {
@@ -57,9 +61,10 @@ pub(crate) fn start(
     };
     let duties = Duties {
         queue,
-        worker,
         upkeep: Upkeep::default(),
         pruner: Pruner::new(),
+        schedules: Schedules::new(&worker, default_timeout),
+        worker,
     };
     std::thread::Builder::new()
         .name("scheduler".into())
@@ -71,8 +76,9 @@ pub(crate) fn start(
 struct Duties {
     queue: Queue,
     worker: String,
-    upkeep: Upkeep,
+    schedules: Schedules,
     pruner: Pruner,
+    upkeep: Upkeep,
 }
 
 impl Duties {
@@ -104,8 +110,22 @@ impl Duties {
         if !self.queue.take_duty(SCHEDULER, &self.worker, TERM).await? {
             return Ok(None);
         }
+        let retry_at = self.queue.clock().now().plus(RETRY);
+        // One that fails does not keep the others from being done.
+        let done = |what: &str, done: Result<Option<Timestamp>, QueueError>| {
+            done.unwrap_or_else(|error| {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "{what} will be tried again");
+                Some(retry_at)
+            })
+        };
+        let schedules = self.schedules.perform(&self.queue).await;
+        let pruning = self.pruner.perform(&self.queue, &self.worker).await;
         self.upkeep.perform(&self.queue);
-        let pruning = self.pruner.perform(&self.queue, &self.worker).await?;
-        Ok(Some(pruning))
+        let next = [
+            done("firing schedules", schedules),
+            done("pruning jobs", pruning.map(Some)),
+        ];
+        Ok(next.into_iter().flatten().min())
     }
 }

@@ -110,7 +110,13 @@ pub async fn run(
         ..options.clone()
     };
     let leases = LeaseKeeper::start(&unwatched, clock.clone(), &presence)?;
-    duties::start(&options, clock, worker.clone(), shutdown.clone())?;
+    duties::start(
+        &options,
+        clock,
+        worker.clone(),
+        config.plugins.timeout,
+        shutdown.clone(),
+    )?;
     let directories = directories(&config).map_err(files(
         "cannot unpack the bundled plugins below",
         &config.data_dir,

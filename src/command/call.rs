@@ -155,7 +155,7 @@ fn retry(options: &Call) -> Option<Value> {
 }
 
 /// The JSON of `--args`, or what standard input has in its place.
-fn read_args(args: &str) -> anyhow::Result<String> {
+pub(super) fn read_args(args: &str) -> anyhow::Result<String> {
     if args != "-" {
         return Ok(args.to_owned());
     }
@@ -166,7 +166,14 @@ fn read_args(args: &str) -> anyhow::Result<String> {
     Ok(json)
 }
 
-fn schema<'t>(tools: &'t [Tool], name: &str) -> Result<&'t Map<String, Value>, BadUsage> {
+/// What a tool's arguments must look like.
+///
+/// # Errors
+/// There is no such tool; similar ones are named.
+pub(super) fn schema<'t>(
+    tools: &'t [Tool],
+    name: &str,
+) -> Result<&'t Map<String, Value>, BadUsage> {
     if let Some(tool) = tools.iter().find(|tool| tool.name == name) {
         return Ok(&tool.input_schema);
     }

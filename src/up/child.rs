@@ -103,18 +103,19 @@ fn arguments(role: Role, flags: &Flags, manages: bool, port: Option<u16>) -> Vec
     };
     add("data-dir", flags.data_dir.clone().map(Into::into));
     add("database", flags.database.clone().map(Into::into));
+    // The API makes jobs of calls, a worker of what is scheduled.
+    add(
+        "plugin-timeout",
+        flags
+            .plugin_timeout
+            .map(|seconds| seconds.to_string().into()),
+    );
     match role {
         Role::Api => {
             add("host", flags.host.clone().map(Into::into));
             add(
                 "port",
                 port.or(flags.port).map(|port| port.to_string().into()),
-            );
-            add(
-                "plugin-timeout",
-                flags
-                    .plugin_timeout
-                    .map(|seconds| seconds.to_string().into()),
             );
             if flags.require_auth {
                 arguments.push("--require-auth".into());
@@ -241,12 +242,14 @@ mod tests {
             data_dir,
             database,
             plugins,
+            plugin_timeout,
             ..
         } = flags();
         let expected = Flags {
             data_dir,
             database,
             plugins,
+            plugin_timeout,
             ..Flags::default()
         };
         assert_eq!(

@@ -43,6 +43,7 @@ mod reload;
 mod resume;
 mod retries;
 mod scale;
+mod schedules;
 mod stdio;
 mod up;
 mod world;

@@ -9,6 +9,7 @@ mod priority;
 mod queues;
 mod retry;
 mod sanctum;
+mod schedules;
 mod selection;
 mod settings;
 mod submit;
@@ -104,6 +105,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::output(),
         output::events(),
     ]);
+    all.extend(schedules::all());
     all.sort_by_key(|tool| tool.name);
     all
 });

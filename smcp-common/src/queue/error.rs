@@ -30,6 +30,12 @@ pub enum QueueError {
     /// There is no such job.
     #[error("there is no job {0}")]
     NoSuchJob(JobId),
+    /// There is no such schedule.
+    #[error("there is no schedule {0}")]
+    NoSuchSchedule(String),
+    /// The owner has another schedule of that name.
+    #[error("there is a schedule '{0}' already")]
+    ScheduleExists(String),
     /// The key was used before, for another tool or other arguments.
     #[error(
         "idempotency key '{key}' was used for job {job}, which has another tool or other arguments"
@@ -71,6 +77,8 @@ impl QueueError {
             Self::Busy | Self::DiskFull | Self::Vanished(_) | Self::Database(_) => true,
             Self::LeaseLost { .. }
             | Self::NoSuchJob(_)
+            | Self::NoSuchSchedule(_)
+            | Self::ScheduleExists(_)
             | Self::IdempotencyConflict { .. }
             | Self::Corrupt { .. }
             | Self::Illegal(_)

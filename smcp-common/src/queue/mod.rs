@@ -5,7 +5,7 @@
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
 //! `settings`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
-//! (`sessions`), and the scheduler (`retention`).
+//! (`sessions`), and the scheduler (`schedules`, `retention`).
 
 mod attempts;
 mod bell;
@@ -18,6 +18,7 @@ mod operate;
 mod pauses;
 mod retention;
 mod row;
+mod schedules;
 mod sessions;
 mod settings;
 mod sqlite;
@@ -41,6 +42,7 @@ pub use self::leases::LeaseWatch;
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};
 pub use self::retention::{Retention, Walk};
+pub use self::schedules::{Fired, Firing};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::settings::SetSetting;
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, Wal, backup, check};

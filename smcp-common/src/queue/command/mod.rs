@@ -15,6 +15,8 @@ mod pause;
 mod priority;
 mod retention;
 mod revive;
+mod schedule;
+mod schedule_fire;
 mod session;
 mod setting;
 mod submit;
@@ -37,6 +39,10 @@ pub(super) use pause::{PauseQueue, Paused, ResumeQueue, pauses};
 pub(super) use priority::Prioritise;
 pub(super) use retention::{FreeSome, PruneJobs};
 pub(super) use revive::Revive;
+pub(super) use schedule::{
+    CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,
+};
+pub(super) use schedule_fire::{Fire, FireWaiting, TriggerSchedule};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;

@@ -9,6 +9,7 @@ mod operate;
 mod pauses;
 mod retention;
 mod retries;
+mod schedules;
 mod sessions;
 mod settings;
 mod soundness;

@@ -1,0 +1,3 @@
+SELECT id, agent, name, cron, zone, target, start_at, end_at, max_runs, runs, jitter_ms, overlap, catch_up, catch_up_window_ms, retry,
+       priority, paused_at, paused_by, next_tick, fire_at, last_tick, created_at, updated_at, version
+FROM schedules WHERE id = ?1

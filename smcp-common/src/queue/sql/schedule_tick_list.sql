@@ -1,0 +1,1 @@
+SELECT tick, kind, outcome, job, detail, at FROM schedule_ticks WHERE schedule = ?1 ORDER BY tick DESC LIMIT ?2

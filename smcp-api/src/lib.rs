@@ -28,6 +28,7 @@ pub mod serve;
 pub mod submit;
 pub mod tools;
 pub mod watch;
+pub mod workflow;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -17,3 +17,4 @@ pub mod queue;
 #[cfg(target_os = "linux")]
 pub mod remote;
 pub mod telemetry;
+pub mod workflow;

@@ -2,6 +2,8 @@
 //! own, so that a long plugin run holds nothing up; everything it does is one transaction that any other worker could
 //! have made instead, so that nothing is lost or done twice when the lease changes hands.
 
+mod workflows;
+
 use std::time::Duration;
 
 use smcp_common::clock::{SharedClock, Timestamp};
@@ -22,7 +24,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// After an error the next try comes so much later.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Does what is due whenever this worker holds the lease, until `shutdown` begins.
+/// Does what is due whenever this worker holds the lease, until `shutdown` begins. `default_timeout` is for the jobs of
+/// tools that declare none.
 ///
 /// # Errors
 /// The database cannot be opened once more, or the system gives no thread.
@@ -30,6 +33,7 @@ pub(crate) fn start(
     options: &Options,
     clock: SharedClock,
     worker: String,
+    default_timeout: Option<Duration>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
     let files = |source| WorkerError::Files {
@@ -53,7 +57,11 @@ pub(crate) fn start(
             return Err(error.into());
         }
     };
-    let duties = Duties { queue, worker };
+    let duties = Duties {
+        queue,
+        worker,
+        default_timeout,
+    };
     std::thread::Builder::new()
         .name("scheduler".into())
         .spawn(move || runtime.block_on(duties.run(shutdown)))
@@ -64,6 +72,7 @@ pub(crate) fn start(
 struct Duties {
     queue: Queue,
     worker: String,
+    default_timeout: Option<Duration>,
 }
 
 impl Duties {
@@ -95,6 +104,6 @@ impl Duties {
         if !self.queue.take_duty(NAME, &self.worker, TERM).await? {
             return Ok(None);
         }
-        Ok(None)
+        workflows::perform(&self.queue, &self.worker, self.default_timeout).await
     }
 }

@@ -106,7 +106,14 @@ pub async fn run(
         ..options.clone()
     };
     let leases = LeaseKeeper::start(&unwatched, clock.clone(), &presence)?;
-    duties::start(&options, clock, worker.clone(), shutdown.clone())?;
+    let default_timeout = config.plugins.timeout;
+    duties::start(
+        &options,
+        clock,
+        worker.clone(),
+        default_timeout,
+        shutdown.clone(),
+    )?;
     let directories = directories(&config).map_err(files(
         "cannot unpack the bundled plugins below",
         &config.data_dir,

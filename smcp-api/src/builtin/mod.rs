@@ -6,6 +6,7 @@ mod output;
 mod plugins;
 mod sanctum;
 mod submit;
+mod workflows;
 
 pub(crate) use self::jobs::find as find_job;
 
@@ -85,6 +86,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::output(),
         output::events(),
     ]);
+    all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
     all
 });

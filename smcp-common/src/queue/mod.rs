@@ -4,7 +4,7 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`), workers at work (`attempts`), workers as such
-//! (`workers`), the catalogue of tools (`catalogue`), and MCP sessions (`sessions`).
+//! (`workers`), the catalogue of tools (`catalogue`), MCP sessions (`sessions`), and workflows (`workflows`).
 
 mod attempts;
 mod bell;
@@ -16,6 +16,7 @@ mod row;
 mod sessions;
 mod sqlite;
 mod workers;
+mod workflows;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,9 @@ pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, backup, check};
 pub use self::workers::WorkerInfo;
+pub use self::workflows::{
+    AllowedBy, CheckRecord, NewWorkflow, StepRecord, Workflow, WorkflowFilter, WorkflowSubmitted,
+};
 
 /// A handle to the queue; clones share it.
 #[derive(Debug, Clone)]

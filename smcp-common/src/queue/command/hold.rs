@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::workflow::touch;
 use super::{Command, Tx};
 use crate::clock::Timestamp;
 use crate::job::{
@@ -139,6 +140,9 @@ impl Held {
         )?;
         if name.is_final() {
             tx.event(self.num, EventKind::Finished, &Finished { state: name })?;
+            if let Some(workflow) = &self.workflow {
+                touch(tx, workflow)?;
+            }
         } else {
             let news = Requeued {
                 attempt: self.attempt,

@@ -13,6 +13,7 @@ mod news;
 mod session;
 mod submit;
 mod worker;
+mod workflow;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -29,6 +30,7 @@ pub(super) use news::AppendNews;
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use submit::Submit;
 pub(super) use worker::{ForgetWorkers, RegisterWorker, SeeWorker};
+pub(super) use workflow::{AdvanceWorkflow, CancelWorkflow, SubmitWorkflow};
 
 use super::QueueError;
 use crate::audit::{GENESIS, Hash, Record};

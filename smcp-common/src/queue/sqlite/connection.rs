@@ -12,7 +12,10 @@ use crate::queue::OpenError;
 const APPLICATION_ID: i64 = 0x534d_4350;
 
 /// The schema, one entry a version; `user_version` says how many have been applied.
-const MIGRATIONS: [&str; 1] = [include_str!("../../../migrations/sqlite/0001_jobs.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../../migrations/sqlite/0001_jobs.sql"),
+    include_str!("../../../migrations/sqlite/0003_workflows.sql"),
+];
 
 /// The write-ahead log is copied back when it has so many pages: 32 MB.
 const CHECKPOINT_PAGES: u32 = 8_000;

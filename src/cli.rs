@@ -5,6 +5,8 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod workflows;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,6 +15,9 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::workflows::{
+    WorkflowRef, Workflows, WorkflowsCancel, WorkflowsList, WorkflowsSubmit,
+};
 use crate::duration;
 
 /// A control layer between AI agents and this machine.
@@ -51,6 +56,9 @@ pub(crate) enum Command {
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),
+    /// Submit, follow and stop workflows: steps that wait for each other
+    #[command(subcommand)]
+    Workflows(Workflows),
     /// Run the API alone, as under systemd or in a container
     Api(Api),
     /// Run one worker alone, as under systemd or in a container

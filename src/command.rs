@@ -6,6 +6,7 @@ pub(crate) mod database;
 pub(crate) mod jobs;
 pub(crate) mod plugins;
 pub(crate) mod tools;
+pub(crate) mod workflows;
 
 use std::process::ExitCode;
 

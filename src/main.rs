@@ -45,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Jobs(what) => command::jobs::run(what),
         Command::Plugins(what) => command::plugins::run(what),
         Command::Db(what) => command::database::run(what),
+        Command::Workflows(what) => command::workflows::run(what),
         Command::Completions { shell } => command::completions::run(shell),
     }
 }

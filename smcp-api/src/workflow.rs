@@ -35,7 +35,7 @@ pub async fn prepare(
     mut definition: Definition,
 ) -> Result<Prepared, Refusal> {
     let mut problems = check(&definition);
-    let mut denials = BTreeMap::new();
+    let (mut denials, mut denied) = (BTreeMap::new(), 0);
     let mut rules = AllowedBy::new();
     let tools = app.tools.current(&app.queue)?;
     for (place, tool, arguments) in calls(&mut definition) {
@@ -54,6 +54,7 @@ pub async fn prepare(
                     refusal.message.trim_end_matches('.'),
                 ));
                 denials.insert(tool.clone(), refusal);
+                denied += 1;
             }
         }
         if arguments.values().any(has_references) {
@@ -79,8 +80,8 @@ pub async fn prepare(
     if problems.is_empty() {
         return Ok(Prepared { definition, rules });
     }
-    if let Some((_, denial)) = denials.pop_first()
-        && problems.len() == denials.len() + 1
+    if denied == problems.len()
+        && let Some((_, denial)) = denials.pop_first()
     {
         return Err(denial);
     }

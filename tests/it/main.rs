@@ -41,4 +41,5 @@ mod reload;
 mod resume;
 mod stdio;
 mod up;
+mod workflows;
 mod world;

@@ -115,7 +115,7 @@ fn check_key(key: Option<&str>) -> Result<(), Refusal> {
 }
 
 /// What to say of a tool that there is not.
-fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, Refusal> {
+pub(crate) fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, Refusal> {
     // As in `Tools::find`.
     let tool = name.replacen('.', "__", 1);
     let Some(retired) = app.queue.retired_tool(&tool)? else {

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::policy::decide;
 use crate::refusal::Refusal;
+use crate::submit::missing;
 use crate::tools::Tools;
 
 /// A definition that can run.
@@ -40,7 +41,8 @@ pub async fn prepare(
     let tools = app.tools.current(&app.queue)?;
     for (place, tool, arguments) in calls(&mut definition) {
         let Some(found) = tools.find(tool) else {
-            problems.push(Problem::new(format!("{place}tool"), unknown(&tools, tool)));
+            let unknown = unknown(app, &tools, tool)?;
+            problems.push(Problem::new(format!("{place}tool"), unknown));
             continue;
         };
         found.tool.name.as_str().clone_into(tool);
@@ -134,22 +136,16 @@ fn calls(
         })
 }
 
-fn unknown(tools: &Tools, name: &str) -> String {
-    let name: String = name.chars().take(80).collect();
-    if crate::builtin::find(&name).is_some() {
-        return format!(
+/// What to say of a tool that there is not, or that cannot be a step.
+fn unknown(app: &App, tools: &Tools, name: &str) -> Result<String, Refusal> {
+    Ok(if crate::builtin::find(name).is_some() {
+        format!(
             "{name} is a built-in tool, which answers at once; only tools of plugins can be steps"
-        );
-    }
-    let plugin = name.split(['.', '_']).next().unwrap_or_default();
-    let near: Vec<_> = tools
-        .names()
-        .filter(|tool| !plugin.is_empty() && tool.starts_with(plugin))
-        .take(10)
-        .collect();
-    if near.is_empty() {
-        format!("there is no tool '{name}'; tools/list names the tools that there are")
+        )
     } else {
-        format!("there is no tool '{name}'; there are: {}", near.join(", "))
-    }
+        missing(app, tools, name)?
+            .message
+            .trim_end_matches('.')
+            .to_owned()
+    })
 }

@@ -25,10 +25,18 @@ fn a_healthy_deployment_succeeds() {
     let (world, _roles) = shop();
     let (code, out, err) = submit(&world, "2.0");
     assert_eq!(code, 0, "{out}{err}");
-    assert_eq!(journal(&world), ["deploy 2.0 1", "health 2.0", "health 2.0", "health 2.0"]);
+    assert_eq!(
+        journal(&world),
+        ["deploy 2.0 1", "health 2.0", "health 2.0", "health 2.0"]
+    );
     assert_eq!(fs::read_to_string(world.path("shop")).unwrap(), "2.0");
 
-    let id = out.lines().next().unwrap().strip_prefix("workflow ").unwrap();
+    let id = out
+        .lines()
+        .next()
+        .unwrap()
+        .strip_prefix("workflow ")
+        .unwrap();
     let shown = text(&world.smcp(&["workflows", "show", id]).stdout);
     for line in [
         "name       shop 2.0",
@@ -52,14 +60,20 @@ fn a_healthy_deployment_succeeds() {
     let job = world.smcp_json(&["jobs", "show", deploy["job"].as_str().unwrap()]);
     assert_eq!(
         (&job["source"], &job["origin"]),
-        (&json!("workflow"), &json!({"workflow": id, "step": "deploy"}))
+        (
+            &json!("workflow"),
+            &json!({"workflow": id, "step": "deploy"})
+        )
     );
     let listed = world.smcp_json(&["workflows", "list"]);
     assert_eq!(
         (&listed[0]["id"], &listed[0]["state"]),
         (&json!(id), &json!("succeeded"))
     );
-    assert_eq!(world.smcp_json(&["workflows", "list", "--state", "failed"]), json!([]));
+    assert_eq!(
+        world.smcp_json(&["workflows", "list", "--state", "failed"]),
+        json!([])
+    );
     world.assert_sound();
 }
 
@@ -137,7 +151,7 @@ async fn what_cannot_run_is_refused_at_once_and_nothing_is_stored() {
                 {"id": "b", "tool": "demo_text__echo", "arguments": {"massage": "${steps.a.result}"}},
                 {"id": "c", "tool": "jobs__list"},
             ]),
-            "steps[0].tool: there is no tool 'demo_text__ecko'; there are: demo_text__",
+            "steps[0].tool: There is no tool 'demo_text__ecko'; there are: demo_",
         ),
         (
             json!([{"id": "a", "tool": "demo_text__echo", "arguments": {"message": 7}}]),
@@ -154,10 +168,15 @@ async fn what_cannot_run_is_refused_at_once_and_nothing_is_stored() {
         ),
     ];
     for (steps, expected) in rows {
-        let refused = client.call("workflows__submit", json!({"steps": steps})).await;
+        let refused = client
+            .call("workflows__submit", json!({"steps": steps}))
+            .await;
         let (code, message) = failure_of(&refused);
         assert_eq!(code, "invalid_workflow", "{message}");
-        assert!(message.contains(expected), "{expected}\nis not in\n{message}");
+        assert!(
+            message.contains(expected),
+            "{expected}\nis not in\n{message}"
+        );
         assert!(message.starts_with("The workflow cannot run, and has not been recorded. "));
     }
     let file = world.path("cycle.toml");
@@ -166,7 +185,10 @@ async fn what_cannot_run_is_refused_at_once_and_nothing_is_stored() {
     let refused = world.smcp(&["workflows", "submit", file.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(1));
     let said = text(&refused.stderr);
-    assert!(said.contains("steps[0].needs[0]: a step cannot wait for itself."), "{said}");
+    assert!(
+        said.contains("steps[0].needs[0]: a step cannot wait for itself."),
+        "{said}"
+    );
     fs::write(&file, "[[steps]\n").unwrap();
     let refused = world.smcp(&["workflows", "submit", file.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
@@ -201,16 +223,21 @@ async fn a_key_gives_one_workflow_and_agents_see_their_own() {
     let workflow = ended(&client, id).await;
     assert_eq!(workflow["state"], "succeeded", "{workflow}");
     assert_eq!(step(&workflow, "a")["tool"], "demo_text__echo");
-    let job = client.ended(step(&workflow, "b")["job"].as_str().unwrap()).await;
+    let job = client
+        .ended(step(&workflow, "b")["job"].as_str().unwrap())
+        .await;
     assert_eq!(job["arguments"]["message"], "succeeded: ${steps.a.state}");
 
     // The command shows the operator's key, and the operator sees everybody's.
     assert_eq!(world.smcp_json(&["workflows", "list"])[0]["id"], id);
     let file = world.path("own.json");
-    let own = json!({"steps": [{"id": "a", "tool": "demo_text__echo", "arguments": {"message": "x"}}]});
+    let own =
+        json!({"steps": [{"id": "a", "tool": "demo_text__echo", "arguments": {"message": "x"}}]});
     fs::write(&file, own.to_string()).unwrap();
     let own = world.smcp_json(&["workflows", "submit", file.to_str().unwrap()]);
-    let others = client.call("workflows__get", json!({"id": own["id"]})).await;
+    let others = client
+        .call("workflows__get", json!({"id": own["id"]}))
+        .await;
     assert_eq!(failure_of(&others).0, "no_such_workflow");
     let listed = client.json("workflows__list", json!({})).await;
     assert_eq!(listed["workflows"].as_array().unwrap().len(), 1);
@@ -258,9 +285,8 @@ async fn a_cancelled_workflow_stops_what_runs_and_begins_nothing() {
 async fn every_step_begins_once_whatever_dies() {
     let (mut world, [mut api, mut worker]) = World::running();
     let (client, naps) = (world.client().await, Naps::of(&world));
-    let mut steps = vec![
-        json!({"id": "s0", "tool": "sleepy__once-nap", "arguments": naps.lasting(0.0, "s0")}),
-    ];
+    let mut steps =
+        vec![json!({"id": "s0", "tool": "sleepy__once-nap", "arguments": naps.lasting(0.0, "s0")})];
     for n in 1..12 {
         steps.push(json!({
             "id": format!("s{n}"), "tool": "sleepy__nap", "needs": [format!("s{}", n - 1)],
@@ -275,7 +301,9 @@ async fn every_step_begins_once_whatever_dies() {
     steps.push(json!({
         "id": "last", "tool": "sleepy2__once-nap", "arguments": naps.lasting(0.0, "last"), "needs": ["once"],
     }));
-    let submitted = client.json("workflows__submit", json!({ "steps": steps })).await;
+    let submitted = client
+        .json("workflows__submit", json!({ "steps": steps }))
+        .await;
     let id = submitted["id"].as_str().unwrap().to_owned();
     for n in [2, 5, 9] {
         naps.started(&format!("s{n}"));
@@ -327,9 +355,14 @@ async fn a_result_without_what_is_referred_to_fails_the_step() {
          "arguments": {"version": "v${steps.before.result.versions[0]}", "replicas": "${steps.before.result.version}"}},
         {"id": "end", "tool": "shop__version", "needs": ["all", "typed"]},
     ]);
-    let submitted = client.json("workflows__submit", json!({ "steps": steps })).await;
+    let submitted = client
+        .json("workflows__submit", json!({ "steps": steps }))
+        .await;
     let workflow = ended(&client, submitted["id"].as_str().unwrap()).await;
-    assert_eq!(states(&workflow), ["succeeded", "failed", "failed", "succeeded"]);
+    assert_eq!(
+        states(&workflow),
+        ["succeeded", "failed", "failed", "succeeded"]
+    );
     assert_eq!(workflow["state"], "succeeded");
     let error = &step(&workflow, "all")["error"];
     assert_eq!(error["code"], "unresolved_reference");

@@ -175,6 +175,10 @@ impl Checker<'_> {
 
     fn on_failure(&mut self, n: usize, step: &Step) {
         let place = format!("steps[{n}].on_failure");
+        let handler = step.on_failure.handler();
+        if handler == Some(step.id.as_str()) {
+            return self.say(place, "a step cannot be run at its own failure");
+        }
         if self.graph.is_handler(n) && step.on_failure != OnFailure::Stop {
             let message = format!(
                 "'{}' is itself run when {} fails, and the workflow ends with it",
@@ -184,14 +188,10 @@ impl Checker<'_> {
             self.say(place, message);
             return;
         }
-        match step.on_failure.handler() {
-            Some(handler) if handler == step.id => {
-                self.say(place, "a step cannot be run at its own failure")
-            }
-            Some(handler) if self.definition.position(handler).is_none() => {
-                self.say(place, self.unknown(handler));
-            }
-            Some(_) | None => {}
+        if let Some(handler) = handler
+            && self.definition.position(handler).is_none()
+        {
+            self.say(place, self.unknown(handler));
         }
     }
 

@@ -21,3 +21,6 @@ pub use progress::{
 };
 pub use reference::{Key, Part, Reference, has_references, literal};
 pub use result::{MAX_RESULT_BYTES, result};
+
+#[cfg(test)]
+mod tests;

@@ -155,18 +155,21 @@ fn in_text(
     text: &str,
     look_up: &mut dyn FnMut(&Reference) -> Result<Value, String>,
 ) -> Result<Value, String> {
-    let mut pieces = pieces(text).collect::<Result<Vec<_>, _>>()?;
+    let pieces = pieces(text).collect::<Result<Vec<_>, _>>()?;
     if let [Piece::Reference(reference)] = pieces.as_slice() {
         return look_up(reference);
     }
     let mut whole = String::new();
-    for piece in pieces.drain(..) {
+    for piece in pieces {
         match piece {
             Piece::Text(text) => whole.push_str(&text),
-            Piece::Reference(reference) => match look_up(&reference)? {
-                Value::String(text) => whole.push_str(&text),
-                other => whole.push_str(&other.to_string()),
-            },
+            Piece::Reference(reference) => {
+                let value = look_up(&reference)?;
+                match value.as_str() {
+                    Some(text) => whole.push_str(text),
+                    None => whole.push_str(&value.to_string()),
+                }
+            }
         }
     }
     Ok(Value::String(whole))

@@ -12,16 +12,15 @@ pub const MAX_RESULT_BYTES: usize = 1024 * 1024;
 pub fn result(output: Output, printed: &[u8]) -> Value {
     let text = String::from_utf8_lossy(printed);
     let text = text.trim();
-    let read = || serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
-    match output {
-        Output::Text | Output::Json => read(),
-        Output::Mcp => match read() {
-            Value::Object(mut document) => document
-                .remove("structuredContent")
-                .filter(|structured| !structured.is_null())
-                .unwrap_or_else(|| texts(&document.into())),
-            other => other,
-        },
+    let mut document = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    if output != Output::Mcp || !document.is_object() {
+        return document;
+    }
+    let structured = document["structuredContent"].take();
+    if structured.is_null() {
+        texts(&document)
+    } else {
+        structured
     }
 }
 

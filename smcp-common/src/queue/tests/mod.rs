@@ -8,8 +8,9 @@ mod sessions;
 mod soundness;
 mod submits;
 mod workers;
+mod workflows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

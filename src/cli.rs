@@ -9,6 +9,7 @@ mod operate;
 mod schedules;
 mod settings;
 mod workers;
+mod workflows;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub(crate) use self::operate::{
     QueuesPause, QueuesResume, Scope, Which,
 };
 pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
+pub(crate) use self::workflows::{
+    WorkflowRef, Workflows, WorkflowsCancel, WorkflowsList, WorkflowsSubmit,
+};
 use crate::duration;
 
 pub(crate) use self::settings::{Settings, SettingsGet, SettingsList, SettingsSet};
@@ -76,6 +80,9 @@ pub(crate) enum Command {
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),
+    /// Submit, follow and stop workflows: steps that wait for each other
+    #[command(subcommand)]
+    Workflows(Workflows),
     /// Run the API alone, as under systemd or in a container
     Api(Api),
     /// Run one worker alone, as under systemd or in a container

@@ -10,6 +10,7 @@ pub(crate) mod schedules;
 pub(crate) mod settings;
 pub(crate) mod tools;
 pub(crate) mod workers;
+pub(crate) mod workflows;
 
 use std::process::ExitCode;
 

@@ -108,7 +108,7 @@ impl Style {
         match state {
             "succeeded" => self.green(state),
             "failed" | "outcome_unknown" => self.red(state),
-            "running" | "cancelled" => self.yellow(state),
+            "running" | "verifying" | "cancelled" => self.yellow(state),
             _ => state.to_owned(),
         }
     }

@@ -30,6 +30,7 @@ pub mod submit;
 pub mod tools;
 mod waiting;
 pub mod watch;
+pub mod workflow;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -19,3 +19,4 @@ pub mod remote;
 pub mod schedule;
 pub mod setting;
 pub mod telemetry;
+pub mod workflow;

@@ -4,6 +4,7 @@
 
 mod retention;
 mod schedules;
+mod workflows;
 
 use std::time::Duration;
 
@@ -64,6 +65,7 @@ pub(crate) fn start(
         upkeep: Upkeep::default(),
         pruner: Pruner::new(),
         schedules: Schedules::new(&worker, default_timeout),
+        default_timeout,
         worker,
     };
     std::thread::Builder::new()
@@ -79,6 +81,7 @@ struct Duties {
     schedules: Schedules,
     pruner: Pruner,
     upkeep: Upkeep,
+    default_timeout: Option<Duration>,
 }
 
 impl Duties {
@@ -120,10 +123,12 @@ impl Duties {
             })
         };
         let schedules = self.schedules.perform(&self.queue).await;
+        let workflows = workflows::perform(&self.queue, &self.worker, self.default_timeout).await;
         let pruning = self.pruner.perform(&self.queue, &self.worker).await;
         self.upkeep.perform(&self.queue);
         let next = [
             done("firing schedules", schedules),
+            done("advancing workflows", workflows),
             done("pruning jobs", pruning.map(Some)),
         ];
         Ok(next.into_iter().flatten().min())

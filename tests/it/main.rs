@@ -46,4 +46,5 @@ mod scale;
 mod schedules;
 mod stdio;
 mod up;
+mod workflows;
 mod world;

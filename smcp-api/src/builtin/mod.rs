@@ -14,6 +14,7 @@ mod selection;
 mod settings;
 mod submit;
 mod workers;
+mod workflows;
 
 pub(crate) use self::jobs::find as find_job;
 
@@ -106,6 +107,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::events(),
     ]);
     all.extend(schedules::all());
+    all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
     all
 });

@@ -2,6 +2,7 @@
 //! The worker describes plugins and stores them in the catalogue; the API reads them. No files, no processes.
 
 mod arguments;
+mod fit;
 pub mod help;
 mod lane;
 mod manifest;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use arguments::normalise;
+pub use fit::misfits;
 pub use lane::{Lane, Template, TemplateError};
 pub use manifest::{Manifest, Problem};
 pub use name::{NameError, ToolName};

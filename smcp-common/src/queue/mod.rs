@@ -5,7 +5,8 @@
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
 //! `settings`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
-//! (`sessions`), and the scheduler (`schedules`, `retention`).
+//! (`sessions`), and the scheduler (`schedules`, `workflows`,
+//! `retention`).
 
 mod attempts;
 mod bell;
@@ -24,6 +25,7 @@ mod settings;
 mod sqlite;
 mod waiting;
 mod workers;
+mod workflows;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -47,6 +49,9 @@ pub use self::sessions::{Became, Session, SessionCall};
 pub use self::settings::SetSetting;
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, Wal, backup, check};
 pub use self::workers::{SCHEDULER, SUPERVISOR, WorkerInfo, WorkerState};
+pub use self::workflows::{
+    AllowedBy, CheckRecord, NewWorkflow, StepRecord, Workflow, WorkflowFilter, WorkflowSubmitted,
+};
 
 /// A handle to the queue; clones share it.
 #[derive(Debug, Clone)]

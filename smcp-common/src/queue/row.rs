@@ -11,10 +11,20 @@ use crate::job::{
     Attempt, CancelRequest, Causes, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId,
     Origin, Pause, Policy, Retry, Scope, State, StateName,
 };
+use crate::workflow::{InvalidWorkflowId, WorkflowId, WorkflowState};
 
 pub(super) fn job_id(text: &str) -> Result<JobId, QueueError> {
     text.parse()
         .map_err(|error: InvalidJobId| corrupt("jobs", text, &error.to_string()))
+}
+
+pub(super) fn workflow_id(text: &str) -> Result<WorkflowId, QueueError> {
+    text.parse()
+        .map_err(|error: InvalidWorkflowId| corrupt("workflows", text, &error.to_string()))
+}
+
+pub(super) fn workflow_state(id: &str, text: &str) -> Result<WorkflowState, QueueError> {
+    WorkflowState::parse(text).ok_or_else(|| corrupt("workflows", id, &format!("state '{text}'")))
 }
 
 pub(super) fn effect(id: &str, text: &str) -> Result<Effect, QueueError> {
@@ -187,7 +197,7 @@ fn origin(row: &Row<'_>) -> rusqlite::Result<Option<Origin>> {
     })
 }
 
-fn failure(code: Option<String>, message: Option<String>) -> Option<Failure> {
+pub(super) fn failure(code: Option<String>, message: Option<String>) -> Option<Failure> {
     Some(Failure {
         code: code?,
         message: message?,

@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
 use super::hold::request;
+use super::workflow::touch;
 use super::{Command, Tx};
 use crate::job::{Event, EventKind, Failure, JobId, Policy, State, StateName, code, next};
 use crate::queue::{QueueError, row};
@@ -20,7 +21,7 @@ impl Command for Cancel {
     type Answer = StateName;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<StateName, QueueError> {
-        let (num, state, policy) = self.find(tx)?;
+        let (num, state, policy, workflow) = self.find(tx)?;
         let after = next(state, Event::CancelRequested, policy)?;
         if after == state {
             return Ok(state.name());
@@ -51,6 +52,9 @@ impl Command for Cancel {
                 ],
             )?;
             tx.event(num, EventKind::Finished, &json!({"state": after.name()}))?;
+            if let Some(workflow) = &workflow {
+                touch(tx, workflow)?;
+            }
         }
         let data = json!({"reason": self.reason, "state": after.name()});
         tx.audit(
@@ -64,7 +68,8 @@ impl Command for Cancel {
 }
 
 impl Cancel {
-    fn find(&self, tx: &Tx<'_>) -> Result<(i64, State, Policy), QueueError> {
+    /// The job's number, state and policy, and the workflow that it is a part of.
+    fn find(&self, tx: &Tx<'_>) -> Result<(i64, State, Policy, Option<String>), QueueError> {
         let found = tx
             .connection
             .prepare_cached(include_str!("../sql/cancel_find.sql"))?
@@ -78,16 +83,18 @@ impl Cancel {
                     row.get(5)?,
                     row.get::<_, Option<String>>(6)?,
                     row.get(7)?,
+                    row.get(8)?,
                 ))
             })
             .optional()?;
-        let Some((num, name, attempt, failures, effect, max_attempts, retry, cancelling)) = found
+        let Some((num, name, attempt, failures, effect, max_attempts, retry, cancelling, workflow)) =
+            found
         else {
             return Err(QueueError::NoSuchJob(self.job.clone()));
         };
         let state = row::state(self.job.as_str(), &name, attempt, failures, cancelling)?;
         let retry = row::retry(self.job.as_str(), retry.as_deref())?;
         let policy = row::policy(self.job.as_str(), &effect, max_attempts, retry.as_ref())?;
-        Ok((num, state, policy))
+        Ok((num, state, policy, workflow))
     }
 }

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::workflow::touch;
 use super::{Command, Tx};
 use crate::clock::Timestamp;
 use crate::job::{
@@ -141,6 +142,9 @@ impl Held {
         )?;
         if name.is_final() {
             tx.event(self.num, EventKind::Finished, &Finished { state: name })?;
+            if let Some(workflow) = &self.workflow {
+                touch(tx, workflow)?;
+            }
         } else {
             let news = Requeued {
                 attempt: self.attempt,

@@ -21,6 +21,7 @@ mod session;
 mod setting;
 mod submit;
 mod worker;
+mod workflow;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
@@ -47,6 +48,7 @@ pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, 
 pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;
 pub(super) use worker::{DrainWorkers, ForgetWorkers, RegisterWorker, SeeWorker};
+pub(super) use workflow::{AdvanceWorkflow, CancelWorkflow, SubmitWorkflow};
 
 use super::QueueError;
 use crate::audit::{GENESIS, Hash, Record};

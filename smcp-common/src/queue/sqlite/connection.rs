@@ -12,9 +12,10 @@ use crate::queue::OpenError;
 const APPLICATION_ID: i64 = 0x534d_4350;
 
 /// The schema, one entry a version; `user_version` says how many have been applied.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_schedules.sql"),
+    include_str!("../../../migrations/sqlite/0003_workflows.sql"),
     include_str!("../../../migrations/sqlite/0004_pauses.sql"),
     include_str!("../../../migrations/sqlite/0005_settings.sql"),
 ];

@@ -16,8 +16,9 @@ mod soundness;
 mod submits;
 mod waiting;
 mod workers;
+mod workflows;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -185,7 +185,10 @@ async fn a_tick_becomes_one_job_and_the_next_tick_is_written_with_it(world: Worl
         at: first.tick,
     };
     assert_eq!(world.ticks(&id), [expected]);
-    assert_eq!(world.schedule_audit(), ["schedule.created", "schedule.fired"]);
+    assert_eq!(
+        world.schedule_audit(),
+        ["schedule.created", "schedule.fired"]
+    );
     assert_eq!(world.broken_audit(), None);
 }
 

@@ -1,0 +1,151 @@
+//! ② From a definition to a workflow that may be recorded: everything that can be known before it runs is looked at,
+//! and all that is wrong is told together, each with its place.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+use smcp_common::plugin::{misfits, normalise};
+use smcp_common::queue::AllowedBy;
+use smcp_common::workflow::{Definition, Problem, check, has_references, literal};
+
+use crate::app::App;
+use crate::caller::Caller;
+use crate::policy::decide;
+use crate::refusal::Refusal;
+use crate::submit::missing;
+use crate::tools::Tools;
+
+/// A definition that can run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// The definition, with every tool under its own name.
+    pub definition: Definition,
+    /// The rules that allow each of its tools.
+    pub rules: AllowedBy,
+}
+
+/// Looks at a definition: its form, its references, its tools, their arguments as far as these are known, and whether the
+/// caller may call them. What is denied is recorded; nothing else is.
+///
+/// # Errors
+/// `invalid_workflow` with every problem and its place, in words and as `problems`; the code of a denial where nothing
+/// else is wrong; database errors.
+pub async fn prepare(
+    app: &App,
+    caller: &Caller,
+    mut definition: Definition,
+) -> Result<Prepared, Refusal> {
+    let mut problems = check(&definition);
+    let (mut denials, mut denied) = (BTreeMap::new(), 0);
+    let mut rules = AllowedBy::new();
+    let tools = app.tools.current(&app.queue)?;
+    for (place, tool, arguments) in calls(&mut definition) {
+        let Some(found) = tools.find(tool) else {
+            let unknown = unknown(app, &tools, tool)?;
+            problems.push(Problem::new(format!("{place}tool"), unknown));
+            continue;
+        };
+        found.tool.name.as_str().clone_into(tool);
+        match decide(app, caller, found) {
+            Ok(allowed) => {
+                rules.insert(tool.clone(), allowed.rules);
+            }
+            Err(refusal) => {
+                problems.push(Problem::new(
+                    format!("{place}tool"),
+                    refusal.message.trim_end_matches('.'),
+                ));
+                denials.insert(tool.clone(), refusal);
+                denied += 1;
+            }
+        }
+        if arguments.values().any(has_references) {
+            let known = normalise(&found.tool, arguments.clone());
+            let misfits = misfits(&found.tool, &known, has_references);
+            problems.extend(
+                misfits.into_iter().map(|(name, problem)| {
+                    Problem::new(format!("{place}arguments.{name}"), problem)
+                }),
+            );
+        } else if let Err(refusal) = found.arguments(literal(arguments)) {
+            problems.push(Problem::new(
+                format!("{place}arguments"),
+                refusal.message.trim_end_matches('.'),
+            ));
+        }
+    }
+    for (tool, denial) in &denials {
+        app.queue
+            .record_denial(&caller.agent, tool, denial.code)
+            .await?;
+    }
+    if problems.is_empty() {
+        return Ok(Prepared { definition, rules });
+    }
+    if denied == problems.len()
+        && let Some((_, denial)) = denials.pop_first()
+    {
+        return Err(denial);
+    }
+    Err(invalid(&problems))
+}
+
+/// The refusal that names every problem.
+pub fn invalid(problems: &[Problem]) -> Refusal {
+    let told: Vec<_> = problems
+        .iter()
+        .map(|problem| format!("{problem}{}", stop(&problem.message)))
+        .collect();
+    Refusal {
+        code: "invalid_workflow",
+        message: format!(
+            "The workflow cannot run, and has not been recorded. {}",
+            told.join(" ")
+        ),
+        details: Some(json!({ "problems": problems })),
+    }
+}
+
+/// What ends the sentence.
+fn stop(message: &str) -> &'static str {
+    if message.ends_with(['.', '?', '!']) {
+        ""
+    } else {
+        "."
+    }
+}
+
+/// Every call that a definition may make: where it stands, with a dot at its end, its tool and its arguments.
+fn calls(
+    definition: &mut Definition,
+) -> impl Iterator<Item = (String, &mut String, &Map<String, Value>)> {
+    definition
+        .steps
+        .iter_mut()
+        .enumerate()
+        .flat_map(|(n, step)| {
+            let of_step = (format!("steps[{n}]."), &mut step.tool, &step.arguments);
+            let of_check = step.verify.as_mut().map(|verify| {
+                (
+                    format!("steps[{n}].verify."),
+                    &mut verify.tool,
+                    &verify.arguments,
+                )
+            });
+            std::iter::once(of_step).chain(of_check)
+        })
+}
+
+/// What to say of a tool that there is not, or that cannot be a step.
+fn unknown(app: &App, tools: &Tools, name: &str) -> Result<String, Refusal> {
+    Ok(if crate::builtin::find(name).is_some() {
+        format!(
+            "{name} is a built-in tool, which answers at once; only tools of plugins can be steps"
+        )
+    } else {
+        missing(app, tools, name)?
+            .message
+            .trim_end_matches('.')
+            .to_owned()
+    })
+}

@@ -1,0 +1,1 @@
+SELECT id FROM jobs WHERE workflow = ?1 AND finished_at IS NULL

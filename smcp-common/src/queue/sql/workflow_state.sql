@@ -1,0 +1,1 @@
+SELECT state FROM workflows WHERE id = ?1

@@ -1,0 +1,103 @@
+//! Workflows are driven on: whenever a job of one has ended or one of its times has come, what follows is decided and
+//! written. Without any, this is one look into an index.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use smcp_common::clock::Timestamp;
+use smcp_common::job::{Failure, JobId, NewJob, Origin, Source, code};
+use smcp_common::plugin::{Order, Tool, misfits, normalise};
+use smcp_common::queue::{Queue, QueueError, Workflow};
+use smcp_common::workflow::Call;
+
+use super::RETRY;
+
+/// Drives on every workflow that is due; answers when the next one is, apart from news.
+///
+/// # Errors
+/// Database errors that a later try may not meet.
+pub(super) async fn perform(
+    queue: &Queue,
+    worker: &str,
+    default_timeout: Option<Duration>,
+) -> Result<Option<Timestamp>, QueueError> {
+    let (due, next) = queue.workflows_due()?;
+    if due.is_empty() {
+        return Ok(next);
+    }
+    let catalogue = queue.catalogue()?;
+    let tools = catalogue
+        .plugins
+        .into_iter()
+        .flat_map(|plugin| plugin.tools);
+    let tools: BTreeMap<_, _> = tools.map(|tool| (tool.name.to_string(), tool)).collect();
+    let by = format!("worker:{worker}");
+    let mut unreadable = Vec::new();
+    for id in due {
+        let mut make =
+            |workflow: &Workflow, call: Call<'_>| job(&tools, workflow, call, default_timeout);
+        match queue.advance_workflow(&id, &by, &tools, &mut make).await {
+            Ok(_) => {}
+            Err(error) if error.is_transient() => return Err(error),
+            // One that cannot be read must not keep the others from going on.
+            Err(error) => {
+                let error: &dyn std::error::Error = &error;
+                tracing::error!(workflow.id = %id, error, "a workflow cannot be driven on");
+                unreadable.push(id);
+            }
+        }
+    }
+    // One of these may have set itself a time, or changed meanwhile.
+    let (due, next) = queue.workflows_due()?;
+    let now = queue.clock().now();
+    if due.iter().any(|id| !unreadable.contains(id)) {
+        return Ok(Some(now));
+    }
+    // The time of one that cannot be read may have come for good.
+    let earliest = if unreadable.is_empty() {
+        now
+    } else {
+        now.plus(RETRY)
+    };
+    Ok(next.map(|next| next.max(earliest)))
+}
+
+/// The job that carries out a call of a workflow.
+fn job(
+    tools: &BTreeMap<String, Tool>,
+    workflow: &Workflow,
+    call: Call<'_>,
+    default_timeout: Option<Duration>,
+) -> Result<NewJob, Failure> {
+    let Some(tool) = tools.get(call.tool) else {
+        let message = format!(
+            "There is no tool '{}' any more; plugins__list says what became of its plugin.",
+            call.tool
+        );
+        return Err(Failure::new(code::PLUGIN_NOT_FOUND, message));
+    };
+    let arguments = normalise(tool, call.arguments);
+    if let Some((name, problem)) = misfits(tool, &arguments, |_| false).first() {
+        let message = format!(
+            "Step '{}' cannot call {}: argument '{name}': {problem}.",
+            call.step.id, call.tool
+        );
+        return Err(Failure::new(code::INVALID_ARGUMENTS, message));
+    }
+    let order = Order {
+        id: JobId::random(),
+        agent: workflow.agent.clone(),
+        source: Source::Workflow,
+        origin: Some(Origin::Workflow {
+            workflow: workflow.id.to_string(),
+            step: call.step.id.clone(),
+        }),
+        arguments,
+        idempotency_key: None,
+        run_at: None,
+        priority: 0,
+        retry: None,
+        rules: workflow.rules.get(call.tool).cloned().unwrap_or_default(),
+    };
+    Ok(tool.job(order, default_timeout))
+}

@@ -1,17 +1,27 @@
-//! What an API and a worker cost while nobody wants anything.
+//! What an API and a worker cost while nobody wants anything, and how soon they are there when somebody does.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
+use smcp_common::clock::{Clock as _, SystemClock};
+use smcp_common::job::{JobId, NewJob, StateName};
+use smcp_common::queue::{Commit, Queue, Wake};
 
 use crate::report::Report;
-use crate::scratch::Scratch;
-use crate::series::Series;
+use crate::scratch::{self, Durability, Scratch};
+use crate::series::{Series, percentile, sorted_ms};
 use crate::server::{Program, Server};
+use crate::workload::new_job;
 
-/// From the moment that tools are offered until everything that a start sets off has ended.
+/// From the moment that everything is in place until all that a start sets off has ended.
 const SETTLE: Duration = Duration::from_secs(5);
+/// What waits falls due so much later at the earliest: no run takes that long.
+const FUTURE: Duration = Duration::from_hours(24);
+/// Jobs whose start is waited for, and those before them that do not count.
+const JOBS: usize = 100;
+const WARM_UP: usize = 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
@@ -23,29 +33,94 @@ pub(crate) struct Options {
     /// Runs, each with new processes
     #[arg(long, default_value_t = 1)]
     runs: usize,
+    /// Measures the same again with so many jobs that fall due in a day
+    #[arg(long, default_value_t = 0)]
+    future_jobs: u32,
 }
 
 pub(crate) fn run(options: &Options, scratch: &Scratch, report: &Report) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let mut series = Series::default();
-    for _ in 0..options.runs {
-        let directory = scratch.fresh()?;
-        runtime.block_on(async {
-            let server =
-                Server::start(&options.program, directory.path(), "demo_math__calculate").await?;
-            tokio::time::sleep(SETTLE).await;
-            let before = (server.api.cpu()?, server.worker.cpu()?);
-            tokio::time::sleep(Duration::from_secs(options.seconds)).await;
-            let after = (server.api.cpu()?, server.worker.cpu()?);
-            let ms = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() * 1e3;
-            series.add("api_cpu_ms", ms(before.0, after.0));
-            series.add("worker_cpu_ms", ms(before.1, after.1));
-            series.add("api_rss_mib", server.api.resident_mib()?);
-            series.add("worker_rss_mib", server.worker.resident_mib()?);
-            server.stop().await
-        })?;
+    let beside = (options.future_jobs > 0).then_some(options.future_jobs);
+    for future_jobs in [Some(0), beside].into_iter().flatten() {
+        let mut series = Series::default();
+        for _ in 0..options.runs {
+            let directory = scratch.fresh()?;
+            runtime.block_on(once(options, future_jobs, directory.path(), &mut series))?;
+        }
+        let case = json!({"seconds": options.seconds, "future_jobs": future_jobs});
+        report.result("idle", &case, &series)?;
     }
-    report.result("idle", &json!({"seconds": options.seconds}), &series)
+    Ok(())
+}
+
+async fn once(
+    options: &Options,
+    future_jobs: u32,
+    data: &Path,
+    series: &mut Series,
+) -> anyhow::Result<()> {
+    let server = Server::start(&options.program, data, "demo_math__calculate").await?;
+    fill(data, future_jobs).await?;
+    tokio::time::sleep(SETTLE).await;
+    let before = (server.api.cpu()?, server.worker.cpu()?);
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    let after = (server.api.cpu()?, server.worker.cpu()?);
+    let ms = |from: Duration, to: Duration| to.saturating_sub(from).as_secs_f64() * 1e3;
+    series.add("api_cpu_ms", ms(before.0, after.0));
+    series.add("worker_cpu_ms", ms(before.1, after.1));
+    series.add("api_rss_mib", server.api.resident_mib()?);
+    series.add("worker_rss_mib", server.worker.resident_mib()?);
+    let waits = starts(data).await?;
+    for (figure, percent) in [("start_p50_ms", 50), ("start_p99_ms", 99)] {
+        series.add(figure, percentile(&waits, percent));
+    }
+    server.stop().await
+}
+
+/// Records what waits for its time. The database is closed again: a listener of ours would cost the others something.
+async fn fill(data: &Path, future_jobs: u32) -> anyhow::Result<()> {
+    let queue = open(data, Wake::Never)?;
+    let due = SystemClock.now().plus(FUTURE);
+    for n in 0..future_jobs {
+        let job = NewJob {
+            run_at: Some(due.plus(Duration::from_secs(n.into()))),
+            ..new_job()
+        };
+        queue.submit(job).await?;
+    }
+    Ok(())
+}
+
+/// Submits one job at a time; answers the milliseconds from its commit until we hear of its start, ascending.
+async fn starts(data: &Path) -> anyhow::Result<Vec<f64>> {
+    let queue = open(data, Wake::Auto)?;
+    let mut waits = Vec::with_capacity(JOBS);
+    for n in 0..WARM_UP + JOBS {
+        let job = queue.submit(new_job()).await?.id;
+        let committed = Instant::now();
+        until(&queue, &job, |state| state != StateName::Queued).await?;
+        if n >= WARM_UP {
+            waits.push(committed.elapsed());
+        }
+        until(&queue, &job, StateName::is_final).await?;
+    }
+    Ok(sorted_ms(waits))
+}
+
+async fn until(queue: &Queue, job: &JobId, is: impl Fn(StateName) -> bool) -> anyhow::Result<()> {
+    let mut news = queue.news();
+    loop {
+        news.mark_unchanged();
+        if queue.job(job)?.is_some_and(|job| is(job.state)) {
+            return Ok(());
+        }
+        news.changed().await?;
+    }
+}
+
+fn open(data: &Path, wake: Wake) -> anyhow::Result<Queue> {
+    let path = data.join("smcp.db");
+    scratch::open(&path, Durability::Full, Commit::Inline, wake)
 }

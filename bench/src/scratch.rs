@@ -35,6 +35,14 @@ impl Scratch {
     pub(crate) fn fresh(&self) -> anyhow::Result<TempDir> {
         Ok(TempDir::new_in(self.path())?)
     }
+
+    /// Keeps what `directory` of a run holds, where it outlives all of this; answers where.
+    pub(crate) fn keep(&self, directory: TempDir) -> anyhow::Result<PathBuf> {
+        let kept = format!("kept-{}", std::process::id());
+        let kept = self.path().with_file_name(kept);
+        std::fs::rename(directory.keep(), &kept)?;
+        Ok(kept)
+    }
 }
 
 /// The directory that Cargo builds to: this program is in the directory of a profile there.

@@ -83,11 +83,9 @@ pub(crate) fn run(options: &Options, scratch: &Scratch, json: bool) -> anyhow::R
         Ok(())
     });
     told.map_err(|error| {
-        let kept = directory.keep();
-        error.context(format!(
-            "the database and its log are in {}",
-            kept.display()
-        ))
+        let kept = scratch.keep(directory);
+        let kept = kept.map_or_else(|error| error.to_string(), |kept| kept.display().to_string());
+        error.context(format!("the database, journal and log are in {kept}"))
     })
 }
 

@@ -355,3 +355,6 @@ fn hold(job: &Claimed, worker: &str) -> Hold {
 fn take(next: &Next) -> Option<Claimed> {
     next.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,4 +244,5 @@ impl<'l> Runs<'l> {
 }
 
 #[cfg(test)]
+#[path = "invariants/tests.rs"]
 mod tests;

@@ -79,9 +79,9 @@ mod tests {
 
     #[test]
     fn a_lease_is_lost_when_it_has_run_out_and_was_not_renewed_for_long() {
-        let lease = until(NOW);
-        // When it is looked at, by the wall clock and by the other one, in seconds; and whether it is lost then.
-        let cases: &[(&str, &[(u64, u64, bool)])] = &[
+        /// When it is looked at, by the wall clock and by the other one, in seconds; and whether it is lost then.
+        type Look = (u64, u64, bool);
+        let cases: &[(&str, &[Look])] = &[
             (
                 "a silent worker",
                 &[(0, 0, false), (1, 10, false), (2, 20, true)],
@@ -99,6 +99,7 @@ mod tests {
                 &[(3_600, 0, false), (3_610, 10, false), (3_619, 19, false)],
             ),
         ];
+        let lease = until(NOW);
         for (case, looks) in cases {
             let (mut watch, start) = (LeaseWatch::default(), Instant::now());
             for &(wall, other, lost) in *looks {

@@ -107,7 +107,7 @@ fn everything_that_is_wrong_is_found() {
             world.told.acknowledged.remove("a");
         }),
         ("every job has ended", |world| {
-            world.a().state = "queued".into()
+            world.a().state = "queued".into();
         }),
         ("every job has ended once", |world| {
             world.a().happened.insert("event finished".into(), 2);
@@ -116,22 +116,22 @@ fn everything_that_is_wrong_is_found() {
             world.a().attempts[0].1 = Some("succeeded".into());
         }),
         ("a result is that of the last attempt", |world| {
-            world.a().output = "a 1".into()
+            world.a().output = "a 1".into();
         }),
         ("a once job's plugin was started once at most", |world| {
-            world.run("b", 2, false)
+            world.run("b", 2, false);
         }),
         ("attempts held against a job <= its maximum", |world| {
-            world.a().max_attempts = 0
+            world.a().max_attempts = 0;
         }),
         ("a job is given up for a reason", |world| {
-            world.a().state = "failed".into()
+            world.a().state = "failed".into();
         }),
         ("attempts are numbered without a gap", |world| {
-            world.a().attempts[0].0 = 3
+            world.a().attempts[0].0 = 3;
         }),
         ("every attempt has ended", |world| {
-            world.b().attempts[0].1 = None
+            world.b().attempts[0].1 = None;
         }),
         (
             "a run belongs to an attempt, and is the only one",
@@ -154,7 +154,7 @@ fn everything_that_is_wrong_is_found() {
             world.lines.insert(3, line(false));
         }),
         ("the journal knows no other jobs", |world| {
-            world.run("c", 1, true)
+            world.run("c", 1, true);
         }),
     ];
     let all = invariants(&Books::default(), &[], &Told::default());

@@ -209,3 +209,18 @@ async fn a_damaged_database_is_refused() {
         "{said}"
     );
 }
+
+/// Where writers have a thread of their own, it does so by itself.
+#[tokio::test]
+async fn who_looks_after_the_file_empties_the_log() {
+    let world = World::new(Commit::Inline);
+    world.submit(job()).await;
+    assert!(world.queue.wal().bytes > 0);
+    world.queue.look_after();
+    let nothing_wrong = Wal {
+        bytes: 0,
+        warning: None,
+    };
+    assert_eq!(world.queue.wal(), nothing_wrong);
+    world.submit(job()).await;
+}

@@ -25,13 +25,14 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 /// The answer of `queues__list`.
 #[derive(Debug, Deserialize)]
 struct Listing {
-    queues: Vec<Lane>,
+    queues: Vec<Row>,
     left_out: u64,
     pauses: Vec<Told>,
 }
 
+/// How one lane stands.
 #[derive(Debug, Deserialize)]
-struct Lane {
+struct Row {
     lane: Option<String>,
     queued: u64,
     scheduled: u64,
@@ -141,7 +142,7 @@ fn table(listing: &Listing, now: Timestamp, style: Style) -> String {
     text
 }
 
-impl Lane {
+impl Row {
     fn running(&self) -> String {
         match (self.running, &self.jobs[..]) {
             (0, _) => "-".to_owned(),

@@ -20,7 +20,7 @@ use crate::table::Table;
 use crate::terminal::{Style, one_line, print, print_json};
 
 /// How often a drain looks whether something still runs.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The answer of `queues__list`.
 #[derive(Debug, Deserialize)]

@@ -338,7 +338,7 @@ async fn dead_jobs_run_again_one_or_many() {
     assert_eq!(tail.matches("failed\n").count(), 2, "{tail}");
     // … but not what has succeeded, and nobody else's.
     let refused = client.call("jobs__retry", json!({"id": done})).await;
-    let expected = format!("Job {done} cannot be run again: it is succeeded.");
+    let expected = format!("Job {done} cannot be run again: it has succeeded.");
     assert_eq!(failure_of(&refused), ("wrong_state".to_owned(), expected));
     let foreign = world.smcp_json(&["call", "awkward__silent-fail", "--detach"]);
     let foreign = foreign["id"].as_str().unwrap();
@@ -353,7 +353,7 @@ async fn dead_jobs_run_again_one_or_many() {
     let (code, out, _) = run(&world, &["jobs", "retry", &failed[1], &done]);
     assert_eq!(code, FAILURE);
     let expected = format!(
-        "{} is queued again\nskipped {done}: it is succeeded\n",
+        "{} is queued again\nskipped {done}: it has succeeded\n",
         failed[1]
     );
     assert_eq!(out, expected);
@@ -394,6 +394,37 @@ async fn dead_jobs_run_again_one_or_many() {
     let again = client.ended(&failed[0]).await;
     assert_eq!(again["attempts"].as_array().unwrap().len(), 3);
     world.assert_sound();
+}
+
+#[test]
+fn who_asks_again_for_a_job_that_runs_again_waits_for_its_new_end() {
+    let (world, _roles) = World::running();
+    let deed = ["call", "awkward__silent-fail", "--key", "deed"];
+    assert_eq!(run(&world, &deed).0, FAILURE);
+    let jobs = world.smcp_json(&["jobs", "list"]);
+    let id = jobs[0]["id"].as_str().unwrap();
+    said(&world, &["queues", "pause", "--plugin", "awkward"]);
+    said(&world, &["jobs", "retry", id]);
+    let mut command = world.command(&deed);
+    let mut call = command.stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(call.stderr.take().unwrap()).lines();
+    let mut heard = || lines.next().expect("it is not answered yet").unwrap();
+    let first = heard();
+    assert!(
+        first.contains("queued again: retry asked by operator"),
+        "{first}"
+    );
+    let second = heard();
+    assert!(
+        second.contains("waits: plugin 'awkward' was paused"),
+        "{second}"
+    );
+    said(&world, &["queues", "resume", "--plugin", "awkward"]);
+    let last = heard();
+    assert!(last.starts_with("error: "), "{last}");
+    assert_eq!(call.wait().unwrap().code(), Some(FAILURE));
+    let job = world.smcp_json(&["jobs", "show", id]);
+    assert_eq!(job["attempts"].as_array().unwrap().len(), 2, "{job}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use smcp_common::clock::{Clock as _, SystemClock, Timestamp};
 use smcp_common::config::Environment;
 use smcp_common::job::{self, Pause};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::with_client;
 use crate::cli::{Queues, QueuesList, QueuesPause, QueuesResume, Scope};
@@ -19,18 +20,19 @@ use crate::table::Table;
 use crate::terminal::{Style, one_line, print, print_json};
 
 /// How often a drain looks whether something still runs.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// The answer of `queues__list`.
 #[derive(Debug, Deserialize)]
 struct Listing {
-    queues: Vec<Lane>,
+    queues: Vec<Row>,
     left_out: u64,
     pauses: Vec<Told>,
 }
 
+/// How one lane stands.
 #[derive(Debug, Deserialize)]
-struct Lane {
+struct Row {
     lane: Option<String>,
     queued: u64,
     scheduled: u64,
@@ -140,7 +142,7 @@ fn table(listing: &Listing, now: Timestamp, style: Style) -> String {
     text
 }
 
-impl Lane {
+impl Row {
     fn running(&self) -> String {
         match (self.running, &self.jobs[..]) {
             (0, _) => "-".to_owned(),
@@ -207,6 +209,8 @@ async fn resume(client: &mut Client, options: &QueuesResume) -> anyhow::Result<E
 
 /// Pauses, and waits until nothing of it runs.
 async fn drain(client: &mut Client, options: &QueuesPause) -> anyhow::Result<ExitCode> {
+    // From here on: once the pause stands, whoever interrupts must be told that it stays.
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot watch for Ctrl-C")?;
     let mut answer = client.ask("queues__pause", request(options)).await?;
     let json = options.connection.json;
     let say = |text: &str| if json { Ok(()) } else { print(text) };
@@ -216,13 +220,11 @@ async fn drain(client: &mut Client, options: &QueuesPause) -> anyhow::Result<Exi
     while last > 0 {
         tokio::select! {
             () = tokio::time::sleep(LOOK_EVERY) => {}
-            interrupted = tokio::signal::ctrl_c() => {
-                interrupted.context("cannot watch for Ctrl-C")?;
+            _ = interrupt.recv() => {
                 bail!("interrupted; {scope} stays paused: smcp queues resume ends that");
             }
         }
-        // To pause what is paused changes nothing, and tells how much still runs. Where somebody has resumed it meanwhile,
-        // it must not be paused again behind their back.
+        // Not by another pause: where somebody has resumed it meanwhile, that stands.
         let listing: Listing = client.ask_as("queues__list", json!({})).await?;
         let Some(told) = listing.pauses.iter().find(|told| told.pause.scope == scope) else {
             bail!("{scope} is not paused any more: somebody has resumed it");

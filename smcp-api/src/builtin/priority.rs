@@ -28,7 +28,7 @@ pub(super) fn priority() -> Builtin {
 }
 
 #[derive(Deserialize)]
-struct Priority {
+struct Wanted {
     id: Option<String>,
     priority: i32,
     #[serde(flatten)]
@@ -36,7 +36,7 @@ struct Priority {
 }
 
 async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let Priority {
+    let Wanted {
         id,
         priority,
         which,

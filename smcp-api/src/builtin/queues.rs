@@ -160,6 +160,9 @@ fn check_plugin(app: &App, plugin: &str, load: Load) -> Result<(), Refusal> {
     }
     let mut names: Vec<_> = known.iter().map(|known| known.name.as_str()).collect();
     names.sort_unstable();
+    if names.is_empty() {
+        names.push("none");
+    }
     Err(Refusal::new(
         "unknown_plugin",
         format!(

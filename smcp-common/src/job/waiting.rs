@@ -214,7 +214,7 @@ impl Waiting {
     pub fn message(&self, now: Timestamp) -> String {
         let clause = self.clause(now);
         let mut letters = clause.chars();
-        let first = letters.next().map(|first| first.to_uppercase());
+        let first = letters.next().map(char::to_uppercase);
         first
             .into_iter()
             .flatten()

@@ -53,7 +53,7 @@ pub enum Obstacle {
     #[error("there is no such job")]
     Missing,
     /// It is in a state in which that cannot be done.
-    #[error("it is {0}")]
+    #[error("{}", standing(*.0))]
     State(StateName),
     /// It is one step of many, which its workflow decides about.
     #[error("it is a part of workflow {0}, which decides about its steps")]
@@ -153,6 +153,18 @@ impl Queue {
             done.extend(self.store.write(prioritise).await?);
         }
         Ok(done)
+    }
+}
+
+/// Where a job stands, in words.
+const fn standing(state: StateName) -> &'static str {
+    match state {
+        StateName::Queued => "it is queued",
+        StateName::Running => "it is running",
+        StateName::Succeeded => "it has succeeded",
+        StateName::Failed => "it has failed",
+        StateName::Cancelled => "it was cancelled",
+        StateName::OutcomeUnknown => "its outcome is unknown",
     }
 }
 

@@ -56,7 +56,14 @@ fn situation(
     let ahead_in_lane = connection
         .prepare_cached(include_str!("sql/waiting_ahead.sql"))?
         .query_row(
-            params![lane, head.priority, head.run_at, head.num, POSITION_LIMIT],
+            params![
+                lane,
+                head.priority,
+                head.run_at,
+                head.num,
+                POSITION_LIMIT,
+                plugin
+            ],
             |row| row.get(0),
         )?;
     Ok(Some(Situation {

@@ -167,7 +167,7 @@ fn put(request: &mut Map<String, Value>, name: &str, value: Option<impl serde::S
 fn plan(answer: &Value, done: &str) -> String {
     let mut text = format!("{} would be {done}\n", counted(&answer["matched"]));
     text.push_str(&by_tool(answer));
-    text.push_str(&rest(answer));
+    text.push_str(rest(answer));
     text
 }
 
@@ -181,7 +181,7 @@ fn outcome(answer: &Value, done: &str) -> String {
         skipped,
         usize::try_from(total).unwrap_or(usize::MAX),
     ));
-    text.push_str(&rest(answer));
+    text.push_str(rest(answer));
     text
 }
 
@@ -193,10 +193,11 @@ fn counted(count: &Value) -> String {
 }
 
 fn by_tool(answer: &Value) -> String {
-    let tools = answer["by_tool"].as_object().into_iter().flatten();
-    tools
-        .map(|(tool, count)| format!("  {count} of {tool}\n"))
-        .collect()
+    let mut text = String::new();
+    for (tool, count) in answer["by_tool"].as_object().into_iter().flatten() {
+        writeln!(text, "  {count} of {tool}").unwrap_or_default();
+    }
+    text
 }
 
 fn skips(skipped: &[Value], total: usize) -> String {

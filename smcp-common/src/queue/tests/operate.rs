@@ -293,7 +293,7 @@ async fn a_repeated_job_is_no_longer_its_sessions(world: World) {
 
 async fn queued_jobs_are_flushed_in_batches(world: World) {
     let mut jobs = Vec::new();
-    for _ in 0..(BATCH + 1) {
+    for _ in 0..=BATCH {
         jobs.push(world.submit(job()).await);
     }
     let flush = world

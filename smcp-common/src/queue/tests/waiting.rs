@@ -6,6 +6,7 @@ conformance!(
     without_a_worker_that_is_the_reason,
     a_job_waits_for_its_pause_its_time_and_its_turn,
     a_job_waits_for_a_worker_behind_other_lanes,
+    jobs_of_a_paused_plugin_do_not_go_first,
     a_repeated_job_waits_for_its_delay,
 );
 
@@ -122,4 +123,25 @@ async fn a_repeated_job_waits_for_its_delay(world: World) {
         world.why(&id).await,
         [Waiting::Retrying { run_at, attempt: 2 }]
     );
+}
+
+async fn jobs_of_a_paused_plugin_do_not_go_first(world: World) {
+    world.register("w").await;
+    let first = world.submit(job()).await;
+    let second = world.submit(job()).await;
+    let other = NewJob {
+        plugin: "text".into(),
+        ..job()
+    };
+    let other = world.submit(other).await;
+    let position = async |id| match &world.why(id).await[..] {
+        [.., Waiting::Behind { position, .. }] => Some(*position),
+        _ => None,
+    };
+    assert_eq!(position(&other).await, Some(3));
+    let math = Scope::Plugin("math".into());
+    world.queue.pause(math, "operator", None).await.unwrap();
+    assert_eq!(position(&other).await, None);
+    assert_eq!(position(&first).await, None);
+    assert_eq!(position(&second).await, Some(2), "among its own");
 }

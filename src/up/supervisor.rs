@@ -148,23 +148,24 @@ impl Supervisor {
             }
         };
         while !self.shutdown.drain.is_cancelled() {
-            let sight = scale.look().await;
-            self.count.send_replace(Some(sight.wanted));
-            let places: Vec<_> = slots.iter().map(|slot| slot.place()).collect();
-            let plan = plan(&sight, &places);
-            for (at, worker) in plan.give_up {
-                match worker {
-                    Some(id) => scale.drain(&id).await,
-                    None => slots[at].leave.cancel(),
+            if let Some(sight) = scale.look().await {
+                self.count.send_replace(Some(sight.wanted));
+                let places: Vec<_> = slots.iter().map(|slot| slot.place()).collect();
+                let plan = plan(&sight, &places);
+                for (at, worker) in plan.give_up {
+                    match worker {
+                        Some(id) => scale.drain(&id).await,
+                        None => slots[at].leave.cancel(),
+                    }
                 }
-            }
-            for _ in 0..plan.start {
-                let slot = Rc::new(Slot::new(self.shutdown.drain.child_token()));
-                slots.push(Rc::clone(&slot));
-                workers.push(async move {
-                    let ended = self.keep(Role::Worker, &slot.leave, &slot.pid).await;
-                    (slot, ended)
-                });
+                for _ in 0..plan.start {
+                    let slot = Rc::new(Slot::new(self.shutdown.drain.child_token()));
+                    slots.push(Rc::clone(&slot));
+                    workers.push(async move {
+                        let ended = self.keep(Role::Worker, &slot.leave, &slot.pid).await;
+                        (slot, ended)
+                    });
+                }
             }
             tokio::select! {
                 Some((slot, ended)) = workers.next() => {

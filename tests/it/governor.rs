@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World, text, text_of};
 
-const BUILT_IN: [&str; 11] = [
+const BUILT_IN: [&str; 16] = [
     "health",
     "jobs__cancel",
     "jobs__events",
@@ -18,6 +18,11 @@ const BUILT_IN: [&str; 11] = [
     "plugins__list",
     "plugins__reload",
     "sanctum__tools",
+    "settings__get",
+    "settings__set",
+    "workers__drain",
+    "workers__list",
+    "workers__scale",
 ];
 const DEMO: [&str; 7] = [
     "demo_math__calculate",

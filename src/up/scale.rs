@@ -1,7 +1,9 @@
 //! How many workers there shall be, and which ones: what operators have set, compared with what runs.
 
 use std::cmp::Reverse;
+use std::error::Error;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -66,7 +68,7 @@ impl Scale {
                     wake: Wake::Never,
                     check: false,
                 };
-                let queue = Queue::open(&options, std::sync::Arc::new(SystemClock))
+                let queue = Queue::open(&options, Arc::new(SystemClock))
                     .context("cannot follow how many workers are wanted")?;
                 let host = smcp_worker::host();
                 Ok(Self::Set(Box::new(Follower {
@@ -75,28 +77,30 @@ impl Scale {
                     host,
                     asked: workers.asked,
                     default: workers.default,
-                    last: workers.asked.unwrap_or(workers.default),
+                    in_trouble: false,
                 })))
             }
         }
     }
 
-    /// Looks how many are wanted, and what our workers do.
-    pub(super) async fn look(&mut self) -> Sight {
+    /// Looks how many are wanted, and what our workers do; `None` where that cannot be read now.
+    pub(super) async fn look(&mut self) -> Option<Sight> {
         match self {
-            Self::Fixed(count) => Sight {
+            Self::Fixed(count) => Some(Sight {
                 wanted: *count,
                 ..Sight::default()
-            },
+            }),
             Self::Set(follower) => follower.look().await,
         }
     }
 
     /// Lets a worker end after its job. Where that fails, the next look finds it still there.
     pub(super) async fn drain(&self, worker: &str) {
-        if let Self::Set(follower) = self {
-            let drained = follower.queue.drain_workers(Some(worker), AGENT).await;
-            warn("drain a worker", drained);
+        if let Self::Set(follower) = self
+            && let Err(error) = follower.queue.drain_workers(Some(worker), AGENT).await
+        {
+            let error: &dyn Error = &error;
+            tracing::warn!(worker.id = worker, error, "a worker is drained later");
         }
     }
 
@@ -110,10 +114,12 @@ impl Scale {
 
     /// Says that nobody starts and ends workers any more.
     pub(super) async fn leave(&self) {
-        if let Self::Set(follower) = self {
-            // We hold no job; what else a worker leaves is its duties.
-            let left = follower.queue.release_all(&follower.name).await;
-            warn("say that smcp up ends", left);
+        // We hold no job; what else a worker leaves is its duties.
+        if let Self::Set(follower) = self
+            && let Err(error) = follower.queue.release_all(&follower.name).await
+        {
+            let error: &dyn Error = &error;
+            tracing::debug!(error, "others hear of our end later");
         }
     }
 }
@@ -127,47 +133,52 @@ pub(super) struct Follower {
     /// What was asked for at the start, until it has been recorded.
     asked: Option<u16>,
     default: u16,
-    /// What was wanted at the last look.
-    last: u16,
+    /// The last look failed, which has been told.
+    in_trouble: bool,
 }
 
 impl Follower {
-    async fn look(&mut self) -> Sight {
-        let on_duty = self.queue.take_duty(SUPERVISOR, &self.name, TERM).await;
-        warn("say that smcp up runs", on_duty);
-        if let Some(count) = self.asked {
-            let set = self
-                .queue
-                .set_setting(Setting::WorkerCount, Some(count.into()), AGENT);
-            if warn("record how many workers are wanted", set.await).is_some() {
-                self.asked = None;
+    async fn look(&mut self) -> Option<Sight> {
+        let recorded = self.record().await;
+        let seen = self.see();
+        match recorded.and(seen.as_ref().map(|_| ()).map_err(Clone::clone)) {
+            Ok(()) => self.in_trouble = false,
+            Err(error) if self.in_trouble => {
+                tracing::debug!(error = &error as &dyn Error, "still no look at the queue");
             }
-        } else {
-            let set = self.queue.setting(Setting::WorkerCount);
-            if let Some(set) = warn("read how many workers are wanted", set) {
-                let count = set.and_then(|count| u16::try_from(count).ok());
-                self.last = count.unwrap_or(self.default);
+            Err(error) => {
+                self.in_trouble = true;
+                let error: &dyn Error = &error;
+                tracing::warn!(
+                    error,
+                    "cannot follow how many workers are wanted; trying again"
+                );
             }
         }
-        let mut workers =
-            warn("read which workers there are", self.queue.workers()).unwrap_or_default();
-        workers.retain(|worker| worker.managed && worker.host == self.host);
-        Sight {
-            wanted: self.last,
-            workers,
-        }
+        seen.ok()
     }
-}
 
-/// All of this is done again with the next look.
-fn warn<T>(what: &str, done: Result<T, QueueError>) -> Option<T> {
-    match done {
-        Ok(answer) => Some(answer),
-        Err(error) => {
-            let error: &dyn std::error::Error = &error;
-            tracing::warn!(error, "cannot {what} yet");
-            None
+    /// Says that we are there, and what was asked for at the start.
+    async fn record(&mut self) -> Result<(), QueueError> {
+        self.queue.take_duty(SUPERVISOR, &self.name, TERM).await?;
+        if let Some(count) = self.asked {
+            self.queue
+                .set_setting(Setting::WorkerCount, Some(count.into()), AGENT)
+                .await?;
+            self.asked = None;
         }
+        Ok(())
+    }
+
+    fn see(&self) -> Result<Sight, QueueError> {
+        let set = self.queue.setting(Setting::WorkerCount)?;
+        let set = set.and_then(|count| u16::try_from(count).ok());
+        let mut workers = self.queue.workers()?;
+        workers.retain(|worker| worker.managed && worker.host == self.host);
+        Ok(Sight {
+            wanted: self.asked.or(set).unwrap_or(self.default),
+            workers,
+        })
     }
 }
 

@@ -214,6 +214,16 @@ Stop: Ctrl-C
     }
 
     #[test]
+    fn without_workers_it_is_said_that_nothing_runs() {
+        let summary = Summary {
+            workers: 0,
+            ..summary(&[], &[])
+        };
+        let text = summary.render(Style::default());
+        assert!(text.contains("\n  workers  0: nothing runs; see: smcp workers scale 1\n"));
+    }
+
+    #[test]
     fn many_tools_are_counted() {
         let names: Vec<_> = (0..20).map(|n| format!("t{n}")).collect();
         let names: Vec<_> = names.iter().map(String::as_str).collect();

@@ -148,23 +148,24 @@ impl Supervisor {
             }
         };
         while !self.shutdown.drain.is_cancelled() {
-            let sight = scale.look().await;
-            self.count.send_replace(Some(sight.wanted));
-            let places: Vec<_> = slots.iter().map(|slot| slot.place()).collect();
-            let plan = plan(&sight, &places);
-            for (at, worker) in plan.give_up {
-                match worker {
-                    Some(id) => scale.drain(&id).await,
-                    None => slots[at].leave.cancel(),
+            if let Some(sight) = scale.look().await {
+                self.count.send_replace(Some(sight.wanted));
+                let places: Vec<_> = slots.iter().map(|slot| slot.place()).collect();
+                let plan = plan(&sight, &places);
+                for (at, worker) in plan.give_up {
+                    match worker {
+                        Some(id) => scale.drain(&id).await,
+                        None => slots[at].leave.cancel(),
+                    }
                 }
-            }
-            for _ in 0..plan.start {
-                let slot = Rc::new(Slot::new(self.shutdown.drain.child_token()));
-                slots.push(Rc::clone(&slot));
-                workers.push(async move {
-                    let ended = self.keep(Role::Worker, &slot.leave, &slot.pid).await;
-                    (slot, ended)
-                });
+                for _ in 0..plan.start {
+                    let slot = Rc::new(Slot::new(self.shutdown.drain.child_token()));
+                    slots.push(Rc::clone(&slot));
+                    workers.push(async move {
+                        let ended = self.keep(Role::Worker, &slot.leave, &slot.pid).await;
+                        (slot, ended)
+                    });
+                }
             }
             tokio::select! {
                 Some((slot, ended)) = workers.next() => {
@@ -182,22 +183,22 @@ impl Supervisor {
         all
     }
 
-    /// Keeps one process running until `drain`, or until it ends as a worker does that has been drained. `pid` shows the
-    /// process.
+    /// Keeps one process running until `drain`, or until it ends as a worker does that has been drained. `shown` has its
+    /// process id.
     async fn keep(
         &self,
         role: Role,
         drain: &CancellationToken,
-        pid: &Cell<Option<u32>>,
+        shown: &Cell<Option<u32>>,
     ) -> anyhow::Result<Result<(), GaveUp>> {
         let mut backoff = Backoff::default();
         loop {
             let begun = Instant::now();
             let port = self.address.borrow().map(|address| address.port());
             let mut child = self.program.start(role, port)?;
-            pid.set(Some(child.pid()));
-            let (role_name, pid_shown) = (role.as_str(), child.pid());
-            tracing::debug!(role = role_name, pid = pid_shown, "process started");
+            let (role_name, pid) = (role.as_str(), child.pid());
+            shown.set(Some(pid));
+            tracing::debug!(role = role_name, pid, "process started");
             let status = tokio::select! {
                 status = self.watch(&mut child, role) => status?,
                 () = drain.cancelled() => {
@@ -208,16 +209,16 @@ impl Supervisor {
             if drain.is_cancelled() {
                 return Ok(Ok(()));
             }
-            pid.set(None);
+            shown.set(None);
             if role == Role::Worker && status.success() {
-                tracing::info!(pid = pid_shown, "a worker has ended as it was asked to");
+                tracing::info!(pid, "a worker has ended as it was asked to");
                 return Ok(Ok(()));
             }
             if let Some(gave_up) = self.gave_up(role, status) {
                 return Ok(Err(gave_up));
             }
             let wait = backoff.after(begun.elapsed());
-            tracing::warn!(role = role_name, pid = pid_shown, %status, "process ended unasked; it is started again in {wait:?}");
+            tracing::warn!(role = role_name, pid, %status, "process ended unasked; it is started again in {wait:?}");
             tokio::select! {
                 () = sleep(wait) => {}
                 () = drain.cancelled() => return Ok(Ok(())),

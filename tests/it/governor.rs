@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World, text, text_of};
 
-const BUILT_IN: [&str; 18] = [
+const BUILT_IN: [&str; 0] = [
     "health",
     "jobs__cancel",
     "jobs__events",
@@ -25,6 +25,11 @@ const BUILT_IN: [&str; 18] = [
     "queues__pause",
     "queues__resume",
     "sanctum__tools",
+    "settings__get",
+    "settings__set",
+    "workers__drain",
+    "workers__list",
+    "workers__scale",
 ];
 const DEMO: [&str; 7] = [
     "demo_math__calculate",

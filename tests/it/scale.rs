@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use crate::naps::Naps;
 use crate::world::{Role, World, eventually, failure_of, text};
 
+/// A key of an agent whose calls are not made here.
+const STRANGER: &str = "a-key-of-somebody-else";
+
 impl World {
     fn listed(&self) -> Vec<Value> {
         let workers = self.smcp_json(&["workers", "list"]);
@@ -119,7 +122,7 @@ async fn as_many_workers_run_as_are_wanted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drained_workers_are_replaced_and_finish_what_they_run() {
-    let mut world = World::new();
+    let mut world = World::new().with("MCP_API_KEY", STRANGER);
     let (_up, _) = world.up(2);
     let naps = Naps::of(&world);
     let id = world
@@ -129,6 +132,7 @@ async fn drained_workers_are_replaced_and_finish_what_they_run() {
         .await;
     naps.started("n");
     let [busy] = world.in_state("running").try_into().unwrap();
+    assert_eq!(strangers_view(&world).await, [Value::Null, Value::Null]);
     let before: Vec<_> = world.workers();
     assert_eq!(before.len(), 2);
     let drained = world.smcp_json(&["workers", "drain", "all"]);
@@ -147,6 +151,21 @@ async fn drained_workers_are_replaced_and_finish_what_they_run() {
         (now.len() == 2 && now.iter().all(|pid| !before.contains(pid))).then_some(())
     });
     assert!(!world.log().contains("ended unasked"), "{}", world.log());
+}
+
+/// The jobs of the workers, as an agent sees them that has none.
+async fn strangers_view(world: &World) -> Vec<Value> {
+    let stranger = world.client_with_key(STRANGER).await;
+    let listed = stranger.json("workers__list", json!({})).await;
+    let health = stranger.json("health", json!({})).await;
+    assert_eq!(listed["workers"].as_array().unwrap().len(), 2);
+    let jobs = |answer: &Value| {
+        let workers = answer["workers"].as_array().unwrap();
+        let jobs = workers.iter().map(|worker| worker["job"].clone());
+        jobs.collect::<Vec<_>>()
+    };
+    assert_eq!(jobs(&listed), jobs(&health));
+    jobs(&listed)
 }
 
 #[test]
@@ -170,6 +189,16 @@ fn the_number_of_workers_outlives_up_and_a_flag_wins() {
         (&shown["value"], &shown["changed_by"]),
         (&json!(2), &json!("operator"))
     );
+    up.terminate();
+    assert_eq!(up.wait(), Some(0));
+
+    let up = world.up_again();
+    world.said(&["workers", "scale", "0", "--wait"]);
+    up.terminate();
+    assert_eq!(up.wait(), Some(0));
+    let up = world.up_again();
+    let scale = world.said(&["workers", "list"]);
+    assert_eq!(scale, "no workers\n0 workers wanted; none is running\n");
     up.terminate();
     assert_eq!(up.wait(), Some(0));
 

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::workers::shown_to;
 use super::{Builtin, Changes};
 use crate::app::App;
+use crate::caller::Caller;
 use crate::refusal::Refusal;
 
 pub(super) fn health() -> Builtin {
@@ -13,11 +15,11 @@ pub(super) fn health() -> Builtin {
         Changes::Nothing,
         &json!({}),
         &[],
-        |app, _, _| Box::pin(report(app)),
+        |app, caller, _| Box::pin(report(app, caller)),
     )
 }
 
-async fn report(app: &App) -> Result<Value, Refusal> {
+async fn report(app: &App, caller: &Caller) -> Result<Value, Refusal> {
     let catalogue = app.queue.catalogue()?;
     let names: Vec<_> = catalogue
         .plugins
@@ -43,8 +45,8 @@ async fn report(app: &App) -> Result<Value, Refusal> {
         },
         "queue": app.queue.depth().await?,
         "pauses": app.queue.pauses()?,
-        "workers": app.queue.workers()?,
         "database": {"wal_bytes": wal.bytes, "warning": wal.warning},
+        "workers": shown_to(app, caller)?,
         "catalogue": {
             "version": catalogue.version,
             "wanted": catalogue.wanted,

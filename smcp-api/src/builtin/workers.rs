@@ -2,12 +2,13 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use smcp_common::queue::{SUPERVISOR, WorkerState};
+use smcp_common::queue::{SUPERVISOR, WorkerInfo, WorkerState};
 use smcp_common::setting::Setting;
 
 use super::{Builtin, Changes, read};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::policy::may_follow;
 use crate::refusal::Refusal;
 
 /// What stands for every worker.
@@ -16,15 +17,15 @@ const ALL: &str = "all";
 pub(super) fn list() -> Builtin {
     Builtin::new(
         "workers__list",
-        "Lists the workers: where each runs, its last sign of life and the job that it runs; and how many smcp up shall keep \
-         running.",
+        "Lists the workers: where each runs, its last sign of life and the job that it runs, where that is yours; and how many \
+         smcp up shall keep running.",
         Changes::Nothing,
         &json!({}),
         &[],
-        |app, _, _| {
+        |app, caller, _| {
             Box::pin(async move {
                 let mut answer = scale(app)?;
-                answer["workers"] = json!(app.queue.workers()?);
+                answer["workers"] = json!(shown_to(app, caller)?);
                 Ok(answer)
             })
         },
@@ -97,6 +98,19 @@ async fn run_drain(app: &App, caller: &Caller, arguments: Value) -> Result<Value
         ));
     }
     Ok(json!({ "draining": draining }))
+}
+
+/// The workers, without the jobs that the caller may not follow.
+pub(super) fn shown_to(app: &App, caller: &Caller) -> Result<Vec<WorkerInfo>, Refusal> {
+    let mut workers = app.queue.workers()?;
+    for worker in &mut workers {
+        let Some(id) = &worker.job else { continue };
+        let job = app.queue.job(id)?;
+        if !job.is_some_and(|job| may_follow(caller, &job.agent)) {
+            (worker.job, worker.tool) = (None, None);
+        }
+    }
+    Ok(workers)
 }
 
 /// How many workers are wanted, how many of those that `smcp up` keeps are there, how many others, and whether there is an

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World, text, text_of};
 
-const BUILT_IN: [&str; 11] = [
+const BUILT_IN: [&str; 15] = [
     "health",
     "jobs__cancel",
     "jobs__events",
@@ -18,6 +18,10 @@ const BUILT_IN: [&str; 11] = [
     "plugins__list",
     "plugins__reload",
     "sanctum__tools",
+    "workflows__cancel",
+    "workflows__get",
+    "workflows__list",
+    "workflows__submit",
 ];
 const DEMO: [&str; 7] = [
     "demo_math__calculate",

@@ -30,6 +30,10 @@ const BUILT_IN: [&str; 0] = [
     "workers__drain",
     "workers__list",
     "workers__scale",
+    "workflows__cancel",
+    "workflows__get",
+    "workflows__list",
+    "workflows__submit",
 ];
 const DEMO: [&str; 7] = [
     "demo_math__calculate",

@@ -193,6 +193,26 @@ async fn what_cannot_run_is_refused_at_once_and_nothing_is_stored() {
     let refused = world.smcp(&["workflows", "submit", file.to_str().unwrap()]);
     assert_eq!(refused.status.code(), Some(2));
 
+    // A tool that the agent has detached is not allowed in a workflow either.
+    client
+        .json(
+            "sanctum__tools",
+            json!({"action": "detach", "tool": "demo_text__echo"}),
+        )
+        .await;
+    let steps = json!([{"id": "a", "tool": "demo_text__echo", "arguments": {"message": "x"}}]);
+    let denied = client
+        .call("workflows__submit", json!({ "steps": steps }))
+        .await;
+    let error = &denied.structured_content.as_ref().unwrap()["error"];
+    assert_eq!(error["code"], "tool_not_attached", "{denied:?}");
+    let denials = "SELECT count(*) FROM audit WHERE kind = 'call.denied'";
+    let denials: i64 = world
+        .sql()
+        .query_row(denials, [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(denials, 1);
+
     for table in ["workflows", "workflow_steps", "jobs"] {
         let count = format!("SELECT count(*) FROM {table}");
         let rows: i64 = world.sql().query_row(&count, [], |row| row.get(0)).unwrap();

@@ -7,6 +7,7 @@ use super::definition::{Definition, OnFailure, Step};
 use super::graph::Graph;
 use super::progress::{JobEnd, Progress, StepState, WorkflowState, code};
 use super::reference::{Part, Reference, resolve, walk};
+use super::result::MAX_RESULT_BYTES;
 use super::verification::{self, Next};
 use crate::clock::Timestamp;
 use crate::job::{Failure, JobId, StateName};
@@ -285,9 +286,15 @@ impl<J> Run<'_, J> {
     }
 
     fn call(&mut self, n: usize, tool: &str, arguments: &Map<String, Value>) -> Result<J, Failure> {
+        let mut room = MAX_RESULT_BYTES;
         let arguments = resolve(arguments, &mut |reference| {
-            self.look_up(reference)
-                .map_err(|why| format!("{reference} leads nowhere: {why}."))
+            let value = self
+                .look_up(reference)
+                .map_err(|why| format!("{reference} leads nowhere: {why}."))?;
+            room = room.checked_sub(value.to_string().len()).ok_or_else(|| {
+                format!("{reference} is too much: references may put in {MAX_RESULT_BYTES} bytes.")
+            })?;
+            Ok(value)
         })
         .map_err(|message| Failure::new(code::UNRESOLVED_REFERENCE, message))?;
         (self.make)(Call {

@@ -15,6 +15,8 @@ const MAX_EVERY_S: f64 = 86_400.0;
 const MAX_DEADLINE_S: f64 = 7.0 * 86_400.0;
 /// The most checks of a step.
 const MAX_CHECKS: u32 = 100;
+/// Whoever has made more mistakes hears of the others when these are mended.
+const MAX_PROBLEMS: usize = 50;
 /// The longest name of a workflow.
 const MAX_NAME_CHARS: usize = 100;
 /// The longest id of a step.
@@ -65,7 +67,7 @@ pub fn read(value: &Value) -> Result<Definition, Vec<Problem>> {
         .map_err(|error| vec![Problem::new("workflow", error.to_string())])
 }
 
-/// Everything that is wrong with a definition, in the order of its steps; empty where it can run.
+/// What is wrong with a definition, in the order of its steps, at most 50 findings; empty where it can run.
 pub fn check(definition: &Definition) -> Vec<Problem> {
     let count = definition.steps.len();
     if !(1..=MAX_STEPS).contains(&count) {
@@ -99,7 +101,9 @@ struct Checker<'d> {
 
 impl Checker<'_> {
     fn say(&mut self, place: impl Into<String>, message: impl Into<String>) {
-        self.problems.push(Problem::new(place, message));
+        if self.problems.len() < MAX_PROBLEMS {
+            self.problems.push(Problem::new(place, message));
+        }
     }
 
     fn step(&mut self, n: usize, step: &Step) {
@@ -203,6 +207,9 @@ impl Checker<'_> {
         found: Result<Reference, String>,
         of_check: bool,
     ) {
+        if self.problems.len() == MAX_PROBLEMS {
+            return;
+        }
         let reference = match found {
             Ok(reference) => reference,
             Err(message) => return self.say(place, message),
@@ -262,9 +269,7 @@ impl Checker<'_> {
                 )),
             };
         }
-        let surely = handled
-            .iter()
-            .all(|step| self.graph.before(*step).contains(&of));
+        let surely = handled.iter().all(|step| self.graph.is_before(of, *step));
         if !surely {
             return Some(format!(
                 "'{}' need not have run when {} fails; let the step that fails need it",

@@ -10,6 +10,8 @@ use super::reference::{Found, Part, references};
 pub struct Graph {
     needs: Vec<Vec<usize>>,
     handles: Vec<Vec<usize>>,
+    /// For each step and each other one, whether the other one has ended before it begins.
+    before: Vec<Vec<bool>>,
 }
 
 impl Graph {
@@ -22,7 +24,7 @@ impl Graph {
                 .collect()
         };
         let handles: Vec<_> = steps.iter().map(handled_by).collect();
-        let needs = (0..steps.len())
+        let needs: Vec<_> = (0..steps.len())
             .map(|n| {
                 if handles[n].is_empty() {
                     needs(definition, n)
@@ -31,7 +33,12 @@ impl Graph {
                 }
             })
             .collect();
-        Self { needs, handles }
+        let before = (0..steps.len()).map(|n| before(&needs, n)).collect();
+        Self {
+            needs,
+            handles,
+            before,
+        }
     }
 
     /// The steps that must have ended before that one begins, in their order; none for a handler.
@@ -49,23 +56,15 @@ impl Graph {
         !self.handles[step].is_empty()
     }
 
-    /// The steps that have ended before that one begins, at first or second hand. Ends for cycles, too.
-    pub fn before(&self, step: usize) -> Vec<usize> {
-        let mut before = Vec::new();
-        let mut open = self.needs[step].clone();
-        while let Some(next) = open.pop() {
-            if !before.contains(&next) {
-                before.push(next);
-                open.extend(&self.needs[next]);
-            }
-        }
-        before
+    /// Whether `other` has ended before `step` begins, at first or second hand.
+    pub fn is_before(&self, other: usize, step: usize) -> bool {
+        self.before[step][other]
     }
 
     /// The steps of a shortest cycle of steps that wait for the next one, the first one again at its end; `None` where
     /// no step waits for itself.
     pub(super) fn cycle(&self) -> Option<Vec<usize>> {
-        let start = (0..self.needs.len()).find(|n| self.before(*n).contains(n))?;
+        let start = (0..self.needs.len()).find(|n| self.is_before(*n, *n))?;
         let mut reached_from = vec![None; self.needs.len()];
         let mut open = VecDeque::from([start]);
         while let Some(here) = open.pop_front() {
@@ -116,6 +115,19 @@ pub(super) fn all(step: &Step, n: usize) -> Vec<Found> {
         ));
     }
     found
+}
+
+/// Whatever can be reached from a step; the step itself only where it waits for itself.
+fn before(needs: &[Vec<usize>], step: usize) -> Vec<bool> {
+    let mut before = vec![false; needs.len()];
+    let mut open = needs[step].clone();
+    while let Some(next) = open.pop() {
+        if !before[next] {
+            before[next] = true;
+            open.extend(&needs[next]);
+        }
+    }
+    before
 }
 
 /// What a step names in `needs`, and what it refers to, but for itself where its checks do.

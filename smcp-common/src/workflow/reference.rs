@@ -295,6 +295,7 @@ impl fmt::Display for Key {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use serde_json::json;
 
     use super::*;
@@ -374,5 +375,18 @@ mod tests {
             resolve(&missing, &mut look_up),
             Err("result.list has no element [1]".to_owned())
         );
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_can_be_written(text in "[${}a.steps\\[\\]é]{0,40}|.{0,40}") {
+            let escaped = Value::from(text.replace("${", "$${"));
+            prop_assert!(!has_references(&escaped));
+            let arguments = Map::from_iter([("x".to_owned(), escaped)]);
+            prop_assert_eq!(&literal(&arguments)["x"], &text);
+            // Whatever it is read as, nothing panics.
+            let found = references(&Map::from_iter([("x".to_owned(), Value::from(text))]), "");
+            drop(found);
+        }
     }
 }

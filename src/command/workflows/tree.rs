@@ -131,29 +131,44 @@ impl Workflow {
     /// A line for each step or check that is in another state than `told`.
     pub(super) fn changes(&self, told: &mut HashMap<String, String>, style: Style) -> Vec<String> {
         let mut lines = Vec::new();
-        for step in &self.steps {
+        for step in self.steps.iter().filter(|step| step.state != "waiting") {
+            let first_check = step.checks.first().map(|check| check.started_at);
+            let at = match step.state.as_str() {
+                "verifying" => first_check.or(step.started_at),
+                _ => step.ended_at.or(step.started_at),
+            };
+            let at = at.unwrap_or(self.created_at);
+            let why = step.error.as_ref().map(|error| one_line(&error.message));
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            let is_over = step.ended_at.is_some();
+            if !is_over {
+                change(
+                    told,
+                    &mut lines,
+                    step.id.clone(),
+                    &step.state,
+                    at,
+                    "",
+                    style,
+                );
+            }
             for check in &step.checks {
                 let state = check.state.as_deref().unwrap_or("unknown");
                 let name = format!("{} check {}", step.id, check.n);
                 let at = check.ended_at.unwrap_or(check.started_at);
                 change(told, &mut lines, name, state, at, "", style);
             }
-            if step.state == "waiting" {
-                continue;
+            if is_over {
+                change(
+                    told,
+                    &mut lines,
+                    step.id.clone(),
+                    &step.state,
+                    at,
+                    &why,
+                    style,
+                );
             }
-            let at = step.ended_at.or(step.started_at);
-            let at = at.unwrap_or(self.created_at);
-            let why = step.error.as_ref().map(|error| one_line(&error.message));
-            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-            change(
-                told,
-                &mut lines,
-                step.id.clone(),
-                &step.state,
-                at,
-                &why,
-                style,
-            );
         }
         lines
     }

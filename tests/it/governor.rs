@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World, text, text_of};
 
-const BUILT_IN: [&str; 0] = [
+const BUILT_IN: [&str; 36] = [
     "health",
     "jobs__cancel",
     "jobs__events",
@@ -25,6 +25,15 @@ const BUILT_IN: [&str; 0] = [
     "queues__pause",
     "queues__resume",
     "sanctum__tools",
+    "schedules__create",
+    "schedules__delete",
+    "schedules__get",
+    "schedules__list",
+    "schedules__pause",
+    "schedules__preview",
+    "schedules__resume",
+    "schedules__trigger",
+    "schedules__update",
     "settings__get",
     "settings__set",
     "workers__drain",

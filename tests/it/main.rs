@@ -35,6 +35,7 @@ mod listing;
 mod live;
 mod load;
 mod naps;
+mod operate;
 mod output;
 mod processes;
 mod progress;

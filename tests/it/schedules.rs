@@ -11,7 +11,7 @@ use crate::world::{Client, World, eventually, failure_of, text};
 
 const COIN: &str = "demo_math__coin_flip";
 
-fn secondly(tool: &str, arguments: Value) -> Value {
+fn secondly(tool: &str, arguments: &Value) -> Value {
     json!({"name": "often", "cron": "* * * * * *", "tool": tool, "arguments": arguments})
 }
 
@@ -43,7 +43,7 @@ async fn show(client: &Client, id: &str) -> Value {
 async fn a_schedule_fires_with_the_second() {
     let (world, _roles) = World::running();
     let client = world.client().await;
-    let mut request = secondly(COIN, json!({}));
+    let mut request = secondly(COIN, &json!({}));
     request["priority"] = json!(3);
     request["retry"] = json!({"max_attempts": 4, "initial_s": 0.5});
     let created = client.json("schedules__create", request).await;
@@ -106,7 +106,7 @@ async fn no_tick_is_lost_or_run_twice_where_the_scheduler_dies() {
     let (world, [_api, first]) = World::running();
     let mut workers = vec![first, world.worker(), world.worker()];
     let client = world.client().await;
-    let mut request = secondly(COIN, json!({}));
+    let mut request = secondly(COIN, &json!({}));
     request["overlap"] = json!("queue");
     request["catch_up"] = json!("all");
     client.json("schedules__create", request).await;
@@ -161,8 +161,8 @@ async fn no_tick_is_lost_or_run_twice_where_the_scheduler_dies() {
 async fn what_cannot_work_is_refused_and_not_stored() {
     let (world, _roles) = World::running();
     let client = world.client().await;
-    let good = json!({"name": "nightly", "cron": "0 3 * * *", "tz": "Europe/Berlin", "tool": "demo_math__calculate",
-                      "arguments": {"expression": "2+2"}});
+    let good = json!({"name": "nightly", "cron": "0 3 * * *", "tz": "Europe/Berlin", "tool": "demo_text__echo",
+                      "arguments": {"message": "good night"}});
     let kept = client.json("schedules__create", good.clone()).await;
     let rows: &[(&str, Value, &str, &str)] = &[
         (
@@ -198,9 +198,9 @@ async fn what_cannot_work_is_refused_and_not_stored() {
         ),
         (
             "tool",
-            json!("demo_math__divide"),
+            json!("demo_text__sing"),
             "unknown_tool",
-            "There is no tool 'demo_math__divide'",
+            "There is no tool 'demo_text__sing'",
         ),
         (
             "tool",
@@ -212,13 +212,13 @@ async fn what_cannot_work_is_refused_and_not_stored() {
             "arguments",
             json!({}),
             "invalid_arguments",
-            "\"expression\" is a required property",
+            "\"message\" is a required property",
         ),
         (
             "arguments",
-            json!({"expression": 7, "x": 1}),
+            json!({"message": 7, "x": 1}),
             "invalid_arguments",
-            "argument 'expression'",
+            "argument 'message'",
         ),
         (
             "retry",
@@ -461,7 +461,7 @@ async fn a_changed_schedule_keeps_what_is_not_changed() {
 async fn the_run_before_is_replaced_or_waited_for() {
     let (world, _roles) = World::running();
     let (client, naps) = (world.client().await, Naps::of(&world));
-    let mut request = secondly("sleepy__nap", naps.until_open("n"));
+    let mut request = secondly("sleepy__nap", &naps.until_open("n"));
     request["overlap"] = json!("replace");
     client.json("schedules__create", request).await;
     let first = naps.started("n");
@@ -520,7 +520,7 @@ async fn a_schedule_outlives_its_tool() {
     let (world, _roles) = world.with_plugins(plugins).started();
     let client = world.client().await;
     client
-        .json("schedules__create", secondly("passing__run", json!({})))
+        .json("schedules__create", secondly("passing__run", &json!({})))
         .await;
     wait_for_ticks(&world, "submitted", 1);
     fs::remove_dir_all(&plugin).unwrap();

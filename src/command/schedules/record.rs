@@ -49,7 +49,8 @@ struct Paused {
 
 #[derive(Debug, Deserialize)]
 struct Tick {
-    tick: Moment,
+    #[serde(rename = "tick")]
+    of: Moment,
     kind: String,
     outcome: String,
     job: Option<String>,
@@ -182,7 +183,7 @@ impl Schedule {
         let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
         for tick in &self.ticks {
             table.row([
-                tick.tick.local(),
+                tick.of.local(),
                 tick.kind.clone(),
                 tick.outcome.clone(),
                 or_dash(&tick.job),

@@ -99,6 +99,13 @@ impl Command for UpdateSchedule {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
         let before = find(tx, &self.id)?;
+        let is_taken: bool = tx
+            .connection
+            .prepare_cached(include_str!("../sql/schedule_is_taken.sql"))?
+            .query_row(params![before.agent, self.name, self.id], |row| row.get(0))?;
+        if is_taken {
+            return Err(QueueError::ScheduleExists(self.name.clone()));
+        }
         let (now, spec) = (tx.now, &self.spec);
         let next = match before.next {
             _ if spec.is_spent(before.runs) => None,
@@ -110,7 +117,7 @@ impl Command for UpdateSchedule {
             }
         };
         let stored = Stored::of(&self.id, spec, next)?;
-        let updated = tx.execute(
+        tx.execute(
             include_str!("../sql/schedule_update.sql"),
             params![
                 self.id,
@@ -131,13 +138,7 @@ impl Command for UpdateSchedule {
                 stored.fire_at,
                 now.as_millis()
             ],
-        );
-        updated.map_err(|error| match error {
-            QueueError::Database(error) if is_taken(&error) => {
-                QueueError::ScheduleExists(self.name.clone())
-            }
-            error => error,
-        })?;
+        )?;
         tx.marks.rings = true;
         let data = recorded(&self.id, &before.agent, &self.name, spec);
         tx.audit("schedule.updated", &self.by, None, &data)
@@ -289,8 +290,4 @@ fn recorded<'s>(id: &'s str, owner: &'s str, name: &'s str, spec: &'s Spec) -> R
 /// Which schedule it was, for the audit record.
 fn named(schedule: &Schedule) -> serde_json::Value {
     data!({"name": schedule.name, "owner": schedule.agent, "schedule": schedule.id})
-}
-
-fn is_taken(error: &rusqlite::Error) -> bool {
-    error.sqlite_extended_error_code() == Some(rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
 }

@@ -26,6 +26,7 @@ conformance!(
     a_deleted_schedule_takes_its_ticks_along_and_leaves_its_jobs,
     schedules_of_the_future_cost_an_index_lookup,
     many_ticks_are_kept_but_not_all,
+    clocks_that_change_neither_lose_nor_double_a_run,
 );
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -198,7 +199,8 @@ async fn two_schedulers_with_the_same_plan_make_one_job(world: World) {
     let now = world.clock.now();
     let other = world.second();
     let seen = world.stored(&id);
-    assert_eq!(other.due_schedules(now, 50).unwrap(), [seen.clone()]);
+    let due = other.due_schedules(now, 50).unwrap();
+    assert_eq!(due, std::slice::from_ref(&seen));
     let first = world
         .queue
         .fire_schedules(vec![firing(&seen, now)], "worker:a");
@@ -689,4 +691,156 @@ async fn many_ticks_are_kept_but_not_all(world: World) {
     assert_eq!(ticks[0].tick, world.clock.now());
     let missed: Option<Missed> = firing(&world.stored(&id), world.clock.now()).missed;
     assert_eq!(missed, None);
+}
+
+/// The local times of the ticks of half a day around the instant at which a zone's clocks change.
+async fn around(world: &World, cron: &str, zone: &str, change: &str) -> Vec<String> {
+    let change = Timestamp::parse(change).unwrap();
+    let half_before = change.minus(MINUTE * 90);
+    world.clock.advance(half_before.since(world.clock.now()));
+    let spec = Spec {
+        cron: cron.into(),
+        zone: zone.into(),
+        overlap: Overlap::Queue,
+        ..spec()
+    };
+    let id = world.schedule(spec).await;
+    for _ in 0..36 {
+        world.clock.advance(MINUTE * 5);
+        world.fire().await;
+        // Once more, as after a restart at that instant.
+        assert_eq!(world.fire().await, Fired::default());
+    }
+    let cron = world.stored(&id).spec.cron().unwrap();
+    let ticks = world.ticks(&id);
+    world.queue.delete_schedule(&id, "ada").await.unwrap();
+    let local = |tick: &Tick| cron.local(tick.tick).local[11..].to_owned();
+    ticks.iter().rev().map(local).collect()
+}
+
+async fn clocks_that_change_neither_lose_nor_double_a_run(world: World) {
+    const HALF_HOURLY: &str = "*/30 * * * *";
+    let rows: [(&str, &str, &str, &[&str]); 12] = [
+        (
+            "30 2 * * *",
+            "America/New_York",
+            "2027-03-14T07:00:00Z",
+            &["03:00:00-04:00"],
+        ),
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2027-03-28T01:00:00Z",
+            &["03:00:00+02:00"],
+        ),
+        (
+            "45 1 * * *",
+            "Australia/Lord_Howe",
+            "2027-04-03T15:00:00Z",
+            &["01:45:00+11:00"],
+        ),
+        (
+            "15 2 * * *",
+            "Australia/Lord_Howe",
+            "2027-10-02T15:30:00Z",
+            &["02:30:00+11:00"],
+        ),
+        (
+            "30 2 * * *",
+            "Europe/Berlin",
+            "2027-10-31T01:00:00Z",
+            &["02:30:00+02:00"],
+        ),
+        (
+            "30 1 * * *",
+            "America/New_York",
+            "2027-11-07T06:00:00Z",
+            &["01:30:00-04:00"],
+        ),
+        (
+            HALF_HOURLY,
+            "America/New_York",
+            "2028-03-12T07:00:00Z",
+            &[
+                "01:00:00-05:00",
+                "01:30:00-05:00",
+                "03:00:00-04:00",
+                "03:30:00-04:00",
+                "04:00:00-04:00",
+                "04:30:00-04:00",
+            ],
+        ),
+        (
+            HALF_HOURLY,
+            "Europe/Berlin",
+            "2028-03-26T01:00:00Z",
+            &[
+                "01:00:00+01:00",
+                "01:30:00+01:00",
+                "03:00:00+02:00",
+                "03:30:00+02:00",
+                "04:00:00+02:00",
+                "04:30:00+02:00",
+            ],
+        ),
+        (
+            HALF_HOURLY,
+            "Australia/Lord_Howe",
+            "2028-04-01T15:00:00Z",
+            &[
+                "01:00:00+11:00",
+                "01:30:00+11:00",
+                "01:30:00+10:30",
+                "02:00:00+10:30",
+                "02:30:00+10:30",
+                "03:00:00+10:30",
+            ],
+        ),
+        (
+            HALF_HOURLY,
+            "Australia/Lord_Howe",
+            "2028-09-30T15:30:00Z",
+            &[
+                "01:00:00+10:30",
+                "01:30:00+10:30",
+                "02:30:00+11:00",
+                "03:00:00+11:00",
+                "03:30:00+11:00",
+                "04:00:00+11:00",
+            ],
+        ),
+        (
+            HALF_HOURLY,
+            "Europe/Berlin",
+            "2028-10-29T01:00:00Z",
+            &[
+                "02:00:00+02:00",
+                "02:30:00+02:00",
+                "02:00:00+01:00",
+                "02:30:00+01:00",
+                "03:00:00+01:00",
+                "03:30:00+01:00",
+            ],
+        ),
+        (
+            HALF_HOURLY,
+            "America/New_York",
+            "2028-11-05T06:00:00Z",
+            &[
+                "01:00:00-04:00",
+                "01:30:00-04:00",
+                "01:00:00-05:00",
+                "01:30:00-05:00",
+                "02:00:00-05:00",
+                "02:30:00-05:00",
+            ],
+        ),
+    ];
+    for (cron, zone, change, expected) in rows {
+        assert_eq!(
+            around(&world, cron, zone, change).await,
+            expected,
+            "{cron} in {zone} at {change}"
+        );
+    }
 }

@@ -546,6 +546,42 @@ async fn a_schedule_outlives_its_tool() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_whose_zone_is_unknown_by_now_stops_and_can_be_mended() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    client
+        .json("schedules__create", secondly(COIN, &json!({})))
+        .await;
+    wait_for_ticks(&world, "submitted", 1);
+    // As a version of this program with other time zones would find it.
+    let sql = world.sql();
+    sql.execute_batch("UPDATE schedules SET zone = 'Atlantis/Capital'")
+        .unwrap();
+    let stopped = "SELECT next_tick IS NULL FROM schedules";
+    eventually("the schedule stops", || {
+        (count(&world, stopped) == 1).then_some(())
+    });
+    let shown = show(&client, "often").await;
+    assert_eq!(shown["state"], "ended");
+    let reading = shown["reading"].as_str().unwrap();
+    assert!(
+        reading.starts_with("'Atlantis/Capital' is no time zone"),
+        "{reading}"
+    );
+    assert!(text(&world.smcp(&["schedules", "show", "often"]).stdout).contains("Atlantis"));
+    let before = ticks(&world, "submitted").len();
+    let mended = client
+        .json("schedules__update", json!({"id": "often", "tz": "UTC"}))
+        .await;
+    assert_eq!(mended["state"], "active");
+    wait_for_ticks(&world, "submitted", before + 1);
+    client
+        .json("schedules__delete", json!({"id": "often"}))
+        .await;
+    world.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn agents_have_their_own_schedules_and_operators_reach_all() {
     let mut world = World::new().with("MCP_API_KEY", "secret");
     let _roles = [world.api(), world.worker()];

@@ -69,10 +69,11 @@ impl Schedules {
         for schedule in due {
             let firing = self.firing(tools, schedule, now);
             ticks += firing.ticks.len();
-            firings.push(firing);
-            if ticks >= MAX_TICKS {
+            // The others are still due in the next round.
+            if ticks > MAX_TICKS && !firings.is_empty() {
                 break;
             }
+            firings.push(firing);
         }
         if firings.is_empty() {
             return Ok(());

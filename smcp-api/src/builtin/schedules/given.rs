@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
 use smcp_common::schedule::{CatchUp, Cron, CronError, Overlap, Schedule, Spec, Target, first};
 
-use super::runnable;
+use super::run::runnable;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;

@@ -2,22 +2,14 @@
 
 mod find;
 mod given;
+mod run;
 mod show;
 
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use smcp_common::plugin::Tool;
-use smcp_common::schedule::{CatchUp, Cron, MAX_CRON_CHARS, Overlap, Schedule, Target};
+use serde_json::{Value, json};
+use smcp_common::schedule::{CatchUp, MAX_CRON_CHARS, Overlap};
 
-use self::find::find;
-use self::given::{Given, unfit};
-use super::{Builtin, Changes, read};
-use crate::app::App;
-use crate::caller::Caller;
-use crate::policy::{decide, is_operator, may_follow};
-use crate::refusal::Refusal;
+use super::{Builtin, Changes};
 use crate::retry_policy;
-use crate::submit::missing;
 
 /// Fire times that are shown.
 const UPCOMING: usize = 5;
@@ -49,18 +41,7 @@ fn create() -> Builtin {
         Changes::Each,
         &properties,
         &["name", "cron", "tool"],
-        |app, caller, arguments| {
-            Box::pin(async move {
-                let given: Given = read(arguments)?;
-                let (name, spec) = given.check(app, caller, None).await?;
-                let id = Schedule::random_id();
-                app.queue
-                    .create_schedule(&id, &caller.agent, &name, spec)
-                    .await?;
-                tracing::info!(schedule.name = name, schedule.id = id, "schedule created");
-                shown(app, &id)
-            })
-        },
+        |app, caller, arguments| Box::pin(run::create(app, caller, arguments)),
     )
 }
 
@@ -74,7 +55,7 @@ fn list() -> Builtin {
             "limit": {"type": "integer", "minimum": 1, "maximum": 10_000, "default": 1_000, "description": "At most so many."},
         }),
         &[],
-        |app, caller, arguments| Box::pin(run_list(app, caller, arguments)),
+        |app, caller, arguments| Box::pin(run::list(app, caller, arguments)),
     )
 }
 
@@ -87,7 +68,7 @@ fn get() -> Builtin {
         &["id"],
         |app, caller, arguments| {
             Box::pin(async move {
-                let schedule = found(app, caller, arguments).await?;
+                let schedule = run::found(app, caller, arguments).await?;
                 show::all(app, &schedule)
             })
         },
@@ -108,7 +89,7 @@ fn update() -> Builtin {
         Changes::Once,
         &properties,
         &["id"],
-        |app, caller, arguments| Box::pin(run_update(app, caller, arguments)),
+        |app, caller, arguments| Box::pin(run::update(app, caller, arguments)),
     )
 }
 
@@ -121,11 +102,11 @@ fn pause() -> Builtin {
         &["id"],
         |app, caller, arguments| {
             Box::pin(async move {
-                let schedule = found(app, caller, arguments).await?;
+                let schedule = run::found(app, caller, arguments).await?;
                 app.queue
                     .pause_schedule(&schedule.id, &caller.agent)
                     .await?;
-                shown(app, &schedule.id)
+                run::shown(app, &schedule.id)
             })
         },
     )
@@ -140,11 +121,11 @@ fn resume() -> Builtin {
         &["id"],
         |app, caller, arguments| {
             Box::pin(async move {
-                let schedule = found(app, caller, arguments).await?;
+                let schedule = run::found(app, caller, arguments).await?;
                 app.queue
                     .resume_schedule(&schedule.id, &caller.agent)
                     .await?;
-                shown(app, &schedule.id)
+                run::shown(app, &schedule.id)
             })
         },
     )
@@ -159,7 +140,7 @@ fn delete() -> Builtin {
         &["id"],
         |app, caller, arguments| {
             Box::pin(async move {
-                let schedule = found(app, caller, arguments).await?;
+                let schedule = run::found(app, caller, arguments).await?;
                 app.queue
                     .delete_schedule(&schedule.id, &caller.agent)
                     .await?;
@@ -177,7 +158,7 @@ fn trigger() -> Builtin {
         Changes::Each,
         &reference(),
         &["id"],
-        |app, caller, arguments| Box::pin(run_trigger(app, caller, arguments)),
+        |app, caller, arguments| Box::pin(run::trigger(app, caller, arguments)),
     )
 }
 
@@ -189,16 +170,7 @@ fn preview() -> Builtin {
         Changes::Nothing,
         &json!({"cron": properties["cron"], "tz": properties["tz"]}),
         &["cron"],
-        |app, _, arguments| {
-            Box::pin(async move {
-                let Preview { cron, tz } = read(arguments)?;
-                let now = app.queue.clock().now();
-                let cron = Cron::parse(&cron, &tz, now).map_err(|error| given::refuse(&error))?;
-                let upcoming = cron.upcoming(now, UPCOMING).into_iter();
-                let upcoming: Vec<_> = upcoming.map(|at| cron.local(at)).collect();
-                Ok(json!({"reading": cron.reading(), "upcoming": upcoming}))
-            })
-        },
+        |app, _, arguments| Box::pin(async move { run::preview(app, arguments) }),
     )
 }
 
@@ -231,118 +203,4 @@ fn properties() -> Value {
 
 fn reference() -> Value {
     json!({"id": {"type": "string", "description": "The schedule's id or name."}})
-}
-
-#[derive(Deserialize)]
-struct Reference {
-    id: String,
-}
-
-#[derive(Deserialize)]
-struct Preview {
-    cron: String,
-    #[serde(default = "utc")]
-    tz: String,
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
-}
-
-#[derive(Deserialize)]
-struct List {
-    agent: Option<String>,
-    #[serde(default = "default_limit")]
-    limit: u32,
-}
-
-const fn default_limit() -> u32 {
-    1_000
-}
-
-async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let List { agent, limit } = read(arguments)?;
-    let agent = match agent {
-        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"schedules": []})),
-        None if !is_operator(caller) => Some(caller.agent.clone()),
-        agent => agent,
-    };
-    let schedules = app.queue.schedules(agent, None, limit).await?;
-    let schedules: Vec<_> = schedules.iter().map(show::one).collect();
-    Ok(json!({ "schedules": schedules }))
-}
-
-async fn run_update(app: &App, caller: &Caller, mut arguments: Value) -> Result<Value, Refusal> {
-    let id = arguments["id"].take();
-    let before = found(app, caller, json!({ "id": id })).await?;
-    let given: Given = read(arguments)?;
-    let owner = owner(caller, &before);
-    let (name, spec) = given.check(app, &owner, Some(&before)).await?;
-    app.queue
-        .update_schedule(&before.id, &name, spec, &caller.agent)
-        .await?;
-    shown(app, &before.id)
-}
-
-async fn run_trigger(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
-    let schedule = found(app, caller, arguments).await?;
-    let Target::Tool { tool, arguments } = &schedule.spec.target;
-    let tool = runnable(app, &owner(caller, &schedule), tool, arguments).await?;
-    let job = schedule.job(&tool, arguments, app.default_timeout);
-    let id = app
-        .queue
-        .trigger_schedule(&schedule.id, job, &caller.agent)
-        .await?;
-    tracing::info!(schedule.name, job.id = %id, "schedule triggered");
-    Ok(json!({"id": id, "schedule": schedule.id, "name": schedule.name}))
-}
-
-/// The tool, if it is there, takes these arguments, and the owner may call it.
-async fn runnable(
-    app: &App,
-    owner: &Caller,
-    name: &str,
-    arguments: &Map<String, Value>,
-) -> Result<Tool, Refusal> {
-    if super::find(name).is_some() {
-        return Err(unfit(
-            "tool",
-            &format!(
-                "{name} is a built-in tool, which answers at once; only tools of plugins can be scheduled"
-            ),
-        ));
-    }
-    let tools = app.tools.current(&app.queue)?;
-    let Some(tool) = tools.find(name) else {
-        return Err(missing(app, &tools, name)?);
-    };
-    tool.arguments(arguments.clone())?;
-    if let Err(refusal) = decide(app, owner, tool) {
-        let name = tool.tool.name.as_str();
-        app.queue
-            .record_denial(&owner.agent, name, refusal.code)
-            .await?;
-        return Err(refusal);
-    }
-    Ok(tool.tool.clone())
-}
-
-/// The caller as the schedule's owner, as whom it runs whoever touches it.
-fn owner(caller: &Caller, schedule: &Schedule) -> Caller {
-    Caller {
-        agent: schedule.agent.clone(),
-        ..caller.clone()
-    }
-}
-
-async fn found(app: &App, caller: &Caller, arguments: Value) -> Result<Schedule, Refusal> {
-    find(app, caller, &read::<Reference>(arguments)?.id).await
-}
-
-/// The schedule as it is now.
-fn shown(app: &App, id: &str) -> Result<Value, Refusal> {
-    match app.queue.schedule(id)? {
-        Some(schedule) => Ok(show::with_upcoming(&schedule)),
-        None => Err(find::no_such_schedule(id)),
-    }
 }

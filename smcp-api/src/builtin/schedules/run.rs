@@ -1,0 +1,162 @@
+//! What the tools do.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use smcp_common::plugin::Tool;
+use smcp_common::schedule::{Cron, Schedule, Target};
+
+use super::find::{find, no_such_schedule};
+use super::given::{Given, refuse, unfit};
+use super::{UPCOMING, show};
+use crate::app::App;
+use crate::builtin::{self, read};
+use crate::caller::Caller;
+use crate::policy::{decide, is_operator, may_follow};
+use crate::refusal::Refusal;
+use crate::submit::missing;
+
+pub(super) async fn create(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
+    let given: Given = read(arguments)?;
+    let (name, spec) = given.check(app, caller, None).await?;
+    let id = Schedule::random_id();
+    app.queue
+        .create_schedule(&id, &caller.agent, &name, spec)
+        .await?;
+    tracing::info!(schedule.name = name, schedule.id = id, "schedule created");
+    shown(app, &id)
+}
+
+pub(super) fn preview(app: &App, arguments: Value) -> Result<Value, Refusal> {
+    let Preview { cron, tz } = read(arguments)?;
+    let now = app.queue.clock().now();
+    let cron = Cron::parse(&cron, &tz, now).map_err(|error| refuse(&error))?;
+    let upcoming = cron.upcoming(now, UPCOMING).into_iter();
+    let upcoming: Vec<_> = upcoming.map(|at| cron.local(at)).collect();
+    Ok(json!({"reading": cron.reading(), "upcoming": upcoming}))
+}
+
+#[derive(Deserialize)]
+struct Reference {
+    id: String,
+}
+
+#[derive(Deserialize)]
+struct Preview {
+    cron: String,
+    #[serde(default = "utc")]
+    tz: String,
+}
+
+fn utc() -> String {
+    "UTC".to_owned()
+}
+
+#[derive(Deserialize)]
+struct List {
+    agent: Option<String>,
+    #[serde(default = "default_limit")]
+    limit: u32,
+}
+
+const fn default_limit() -> u32 {
+    1_000
+}
+
+pub(super) async fn list(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
+    let List { agent, limit } = read(arguments)?;
+    let agent = match agent {
+        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"schedules": []})),
+        None if !is_operator(caller) => Some(caller.agent.clone()),
+        agent => agent,
+    };
+    let schedules = app.queue.schedules(agent, None, limit).await?;
+    let schedules: Vec<_> = schedules.iter().map(show::one).collect();
+    Ok(json!({ "schedules": schedules }))
+}
+
+pub(super) async fn update(
+    app: &App,
+    caller: &Caller,
+    mut arguments: Value,
+) -> Result<Value, Refusal> {
+    let id = arguments["id"].take();
+    let before = found(app, caller, json!({ "id": id })).await?;
+    let given: Given = read(arguments)?;
+    let owner = owner(caller, &before);
+    let (name, spec) = given.check(app, &owner, Some(&before)).await?;
+    app.queue
+        .update_schedule(&before.id, &name, spec, &caller.agent)
+        .await?;
+    shown(app, &before.id)
+}
+
+pub(super) async fn trigger(
+    app: &App,
+    caller: &Caller,
+    arguments: Value,
+) -> Result<Value, Refusal> {
+    let schedule = found(app, caller, arguments).await?;
+    let Target::Tool { tool, arguments } = &schedule.spec.target;
+    let tool = runnable(app, &owner(caller, &schedule), tool, arguments).await?;
+    let job = schedule.job(&tool, arguments, app.default_timeout);
+    let id = app
+        .queue
+        .trigger_schedule(&schedule.id, job, &caller.agent)
+        .await?;
+    tracing::info!(schedule.name, job.id = %id, "schedule triggered");
+    Ok(json!({"id": id, "schedule": schedule.id, "name": schedule.name}))
+}
+
+/// The tool, if it is there, takes these arguments, and the owner may call it.
+pub(super) async fn runnable(
+    app: &App,
+    owner: &Caller,
+    name: &str,
+    arguments: &Map<String, Value>,
+) -> Result<Tool, Refusal> {
+    if builtin::find(name).is_some() {
+        return Err(unfit(
+            "tool",
+            &format!(
+                "{name} is a built-in tool, which answers at once; only tools of plugins can be scheduled"
+            ),
+        ));
+    }
+    let tools = app.tools.current(&app.queue)?;
+    let Some(tool) = tools.find(name) else {
+        return Err(missing(app, &tools, name)?);
+    };
+    tool.arguments(arguments.clone())?;
+    if let Err(refusal) = decide(app, owner, tool) {
+        let name = tool.tool.name.as_str();
+        app.queue
+            .record_denial(&owner.agent, name, refusal.code)
+            .await?;
+        return Err(refusal);
+    }
+    Ok(tool.tool.clone())
+}
+
+/// The caller as the schedule's owner, as whom it runs whoever touches it.
+fn owner(caller: &Caller, schedule: &Schedule) -> Caller {
+    Caller {
+        agent: schedule.agent.clone(),
+        ..caller.clone()
+    }
+}
+
+pub(super) async fn found(
+    app: &App,
+    caller: &Caller,
+    arguments: Value,
+) -> Result<Schedule, Refusal> {
+    find(app, caller, &read::<Reference>(arguments)?.id).await
+}
+
+/// The schedule as it is now.
+pub(super) fn shown(app: &App, id: &str) -> Result<Value, Refusal> {
+    match app.queue.schedule(id)? {
+        Some(schedule) => Ok(show::with_upcoming(&schedule)),
+        None => Err(no_such_schedule(id)),
+    }
+}

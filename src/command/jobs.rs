@@ -90,7 +90,7 @@ async fn list(client: &mut Client, options: &JobsList) -> anyhow::Result<ExitCod
 /// Says on standard error what is paused, since that may be why nothing happens.
 fn warn_of_pauses(pauses: &Value) -> anyhow::Result<()> {
     let now = SystemClock.now();
-    for pause in Vec::<Pause>::deserialize(pauses)? {
+    for pause in Option::<Vec<Pause>>::deserialize(pauses)?.unwrap_or_default() {
         warn(&pause.clause(now))?;
     }
     Ok(())

@@ -110,7 +110,7 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
     } = read(arguments)?;
     let own = || Some(caller.agent.clone());
     let agent = match agent {
-        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"jobs": [], "pauses": []})),
+        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"jobs": []})),
         Some(agent) => Some(agent),
         None => {
             if is_operator(caller) {
@@ -131,7 +131,12 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
             limit,
         })
         .await?;
-    Ok(json!({ "jobs": jobs, "pauses": app.queue.pauses()? }))
+    let mut answer = json!({ "jobs": jobs });
+    let pauses = app.queue.pauses()?;
+    if !pauses.is_empty() {
+        answer["pauses"] = json!(pauses);
+    }
+    Ok(answer)
 }
 
 #[derive(Deserialize)]

@@ -10,7 +10,7 @@ use crate::duration;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Schedules {
-    /// Run a tool at the times of a cron expression
+    /// Run a tool or a workflow at the times of a cron expression
     Add(Box<ScheduleAdd>),
     /// List schedules by owner and name
     List(ScheduleList),
@@ -22,7 +22,7 @@ pub(crate) enum Schedules {
     Resume(ScheduleRef),
     /// Delete a schedule; its jobs stay
     Remove(ScheduleRef),
-    /// Run a schedule now, and print the id of the job
+    /// Run a schedule now, and print the id of the job or workflow
     Trigger(ScheduleRef),
     /// Print the next times of a cron expression, without storing anything
     Next(ScheduleNext),
@@ -37,7 +37,8 @@ Arguments of the tool are given as to smcp call.
 Examples:
   smcp schedules add weekly --cron '0 9 * * 1' --tz Europe/Berlin reports__build month=2026-11
   smcp schedules add poll --cron '*/15 * * * * *' --overlap skip devops__poll
-  smcp schedules add close --cron '0 18 L * *' --catch-up one --attempts 5 books__close")]
+  smcp schedules add close --cron '0 18 L * *' --catch-up one --attempts 5 books__close
+  smcp schedules add release --cron '0 4 * * 1-5' --workflow release.toml")]
 pub(crate) struct ScheduleAdd {
     /// Its name: letters, digits, '.', '_' and '-'
     pub(crate) name: String,
@@ -74,8 +75,12 @@ pub(crate) struct ScheduleAdd {
     /// Priority of each run, -100 to 100; higher runs first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i32>,
+    /// Run a workflow in the place of a tool: a file as of smcp workflows submit; '-' reads standard input
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tool", "arguments", "args"])]
+    pub(crate) workflow: Option<String>,
     /// The tool, as `smcp tools` lists it
-    pub(crate) tool: String,
+    #[arg(required_unless_present = "workflow")]
+    pub(crate) tool: Option<String>,
     /// Its arguments
     #[arg(value_name = "NAME=VALUE")]
     pub(crate) arguments: Vec<String>,

@@ -2,6 +2,7 @@
 
 mod record;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use smcp_common::config::Environment;
 use self::record::{Moment, Preview, Schedule};
 use super::call::{read_args, schema};
 use super::with_client;
+use super::workflows::definition;
 use crate::arguments;
 use crate::cli::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
 use crate::client::Client;
@@ -45,16 +47,10 @@ pub(crate) fn run(what: Schedules) -> anyhow::Result<ExitCode> {
 }
 
 async fn add(client: &mut Client, options: &ScheduleAdd) -> anyhow::Result<ExitCode> {
-    let tools = client.tools().await?;
-    let schema = schema(&tools, &options.tool)?;
-    let json = options.args.as_deref().map(read_args).transpose()?;
-    let arguments = arguments::read(&options.tool, schema, json.as_deref(), &options.arguments)?;
-    let request = json!({
+    let mut request = json!({
         "name": options.name,
         "cron": options.cron,
         "tz": options.tz,
-        "tool": options.tool,
-        "arguments": arguments,
         "start_at": options.start.map(|at| at.to_string()),
         "end_at": options.end.map(|at| at.to_string()),
         "max_runs": options.max_runs,
@@ -65,6 +61,17 @@ async fn add(client: &mut Client, options: &ScheduleAdd) -> anyhow::Result<ExitC
         "retry": options.attempts.map(|attempts| json!({ "max_attempts": attempts })),
         "priority": options.priority,
     });
+    match (&options.tool, &options.workflow) {
+        (Some(tool), _) => {
+            let tools = client.tools().await?;
+            let schema = schema(&tools, tool)?;
+            let json = options.args.as_deref().map(read_args).transpose()?;
+            let arguments = arguments::read(tool, schema, json.as_deref(), &options.arguments)?;
+            (request["tool"], request["arguments"]) = (json!(tool), json!(arguments));
+        }
+        (None, Some(file)) => request["workflow"] = json!(definition(Path::new(file))?),
+        (None, None) => {}
+    }
     let created = client.ask("schedules__create", request).await?;
     tell(&created, options.connection.json)
 }
@@ -89,7 +96,7 @@ fn table(schedules: &[Schedule]) -> String {
         SystemClock.now(),
         Style::of_stdout(&Environment::of_process()),
     );
-    let mut table = Table::new(["NAME", "STATE", "AGENT", "CRON", "ZONE", "TOOL", "NEXT"]);
+    let mut table = Table::new(["NAME", "STATE", "AGENT", "CRON", "ZONE", "RUNS", "NEXT"]);
     for schedule in schedules {
         let next = schedule.next.as_ref();
         table.row([
@@ -98,7 +105,7 @@ fn table(schedules: &[Schedule]) -> String {
             schedule.agent.clone(),
             schedule.cron.clone(),
             schedule.tz.clone(),
-            schedule.tool.clone(),
+            schedule.target(),
             next.map_or_else(|| "-".to_owned(), |next| next.until(now)),
         ]);
     }
@@ -151,8 +158,8 @@ async fn trigger(client: &mut Client, options: &ScheduleRef) -> anyhow::Result<E
     if options.connection.json {
         print_json(&triggered)?;
     } else {
-        let job = triggered["id"].as_str();
-        print(job.context("schedules__trigger gave no job id")?)?;
+        let id = triggered["job"].as_str().or(triggered["workflow"].as_str());
+        print(id.context("schedules__trigger gave no id")?)?;
     }
     Ok(ExitCode::SUCCESS)
 }

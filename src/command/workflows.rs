@@ -47,7 +47,7 @@ pub(crate) fn run(what: Workflows) -> anyhow::Result<ExitCode> {
 }
 
 /// Reads a definition: JSON where it is an object of JSON, else TOML.
-fn definition(file: &Path) -> anyhow::Result<Map<String, Value>> {
+pub(super) fn definition(file: &Path) -> anyhow::Result<Map<String, Value>> {
     let name = file.display();
     let text = if file == Path::new("-") {
         let mut text = String::new();

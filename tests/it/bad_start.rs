@@ -48,7 +48,7 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     drop(database);
     let bytes = fs::read(world.database()).unwrap();
     let expected = format!(
-        "error: {} was written by a newer version of SMCP (schema 1000, this one knows up to 2); \
+        "error: {} was written by a newer version of SMCP (schema 1000, this one knows up to 5); \
          start that version, or restore a backup made before the upgrade\n",
         world.database().display()
     );

@@ -429,7 +429,7 @@ async fn a_changed_schedule_keeps_what_is_not_changed() {
     let triggered = client
         .json("schedules__trigger", json!({"id": "early"}))
         .await;
-    let job = client.ended(triggered["id"].as_str().unwrap()).await;
+    let job = client.ended(triggered["job"].as_str().unwrap()).await;
     assert_eq!(
         (&job["state"], &job["agent"]),
         (&json!("succeeded"), &json!("local"))
@@ -613,7 +613,7 @@ async fn agents_have_their_own_schedules_and_operators_reach_all() {
         of_legacy["id"]
     );
     let job = world.smcp_json(&["schedules", "trigger", "nightly"]);
-    let job = legacy.ended(job["id"].as_str().unwrap()).await;
+    let job = legacy.ended(job["job"].as_str().unwrap()).await;
     assert_eq!(job["agent"], of_legacy["agent"], "it runs as its owner");
     let of_local = local.json("schedules__create", request).await;
     let ambiguous = world.smcp(&["schedules", "pause", "nightly"]);

@@ -6,7 +6,7 @@ CREATE TABLE schedules (
   name               TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 64),
   cron               TEXT    NOT NULL,
   zone               TEXT    NOT NULL,
-  -- What is run, as JSON: {"tool": …, "arguments": …}.
+  -- What is run, as JSON: {"tool": …, "arguments": …}, or {"workflow": …, "rules": …}.
   target             TEXT    NOT NULL,
   start_at           INTEGER,
   end_at             INTEGER,
@@ -49,10 +49,12 @@ CREATE TABLE schedule_ticks (
   kind     TEXT    NOT NULL CHECK (kind = 'cron' OR kind = 'manual'),
   outcome  TEXT    NOT NULL CHECK (outcome = 'submitted' OR outcome = 'waiting' OR outcome = 'skipped' OR outcome = 'refused'),
   job      TEXT,
+  workflow TEXT,
   detail   TEXT,
   at       INTEGER NOT NULL,
   PRIMARY KEY (schedule, tick),
-  CHECK ((outcome = 'submitted') = (job IS NOT NULL))
+  CHECK ((outcome = 'submitted') = (job IS NOT NULL OR workflow IS NOT NULL)),
+  CHECK (job IS NULL OR workflow IS NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX schedule_ticks_waiting ON schedule_ticks (schedule, tick) WHERE outcome = 'waiting';
 

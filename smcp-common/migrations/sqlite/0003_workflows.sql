@@ -34,7 +34,9 @@ CREATE TABLE workflows (
 CREATE INDEX workflows_dirty ON workflows (id) WHERE dirty = 1;
 CREATE INDEX workflows_wake ON workflows (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX workflows_of_agent ON workflows (agent, id);
-CREATE INDEX workflows_of_schedule ON workflows (schedule) WHERE schedule IS NOT NULL;
+-- The runs of schedules that are going on, however many there have been.
+CREATE INDEX workflows_of_schedule_open ON workflows (schedule) WHERE schedule IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX workflows_ended ON workflows (finished_at) WHERE finished_at IS NOT NULL;
 CREATE UNIQUE INDEX workflows_idempotency ON workflows (agent, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE TABLE workflow_steps (

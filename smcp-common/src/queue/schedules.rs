@@ -7,9 +7,8 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::command as c;
 use super::{Queue, QueueError, row};
 use crate::clock::Timestamp;
-use crate::job::{JobId, NewJob};
 use crate::schedule::{
-    CatchUp, Cron, Due, Missed, Overlap, Paused, Schedule, Spec, Tick, TickKind, TickOutcome,
+    CatchUp, Cron, Due, Missed, Overlap, Paused, Run, Schedule, Spec, Tick, TickKind, TickOutcome,
 };
 
 /// What is to be done about a schedule, decided from a state of it.
@@ -19,8 +18,8 @@ pub struct Firing {
     pub schedule: String,
     /// [`Schedule::version`] of that state; nothing is done where it is another one by now.
     pub version: i64,
-    /// The ticks to run, first to last, each with its job, or with the reason why there is none.
-    pub ticks: Vec<(Timestamp, Result<NewJob, String>)>,
+    /// The ticks to run, first to last, each with what it becomes, or with the reason why that is nothing.
+    pub ticks: Vec<(Timestamp, Result<Run, String>)>,
     /// The missed ticks that are given up.
     pub missed: Option<Missed>,
     /// The tick after all these.
@@ -118,20 +117,15 @@ impl Queue {
         self.store.write(c::DeleteSchedule { id, by }).await
     }
 
-    /// Runs a schedule now: records `job` with a tick of its own.
+    /// Runs a schedule now: records `run` with a tick of its own.
     ///
     /// # Errors
     /// [`QueueError::NoSuchSchedule`]; database errors.
-    pub async fn trigger_schedule(
-        &self,
-        id: &str,
-        job: NewJob,
-        by: &str,
-    ) -> Result<JobId, QueueError> {
+    pub async fn trigger_schedule(&self, id: &str, run: Run, by: &str) -> Result<(), QueueError> {
         self.store
             .write(c::TriggerSchedule {
                 schedule: id.to_owned(),
-                job: Box::new(job),
+                run,
                 by: by.to_owned(),
             })
             .await
@@ -160,14 +154,14 @@ impl Queue {
         &self,
         schedule: &str,
         tick: Timestamp,
-        job: Result<NewJob, String>,
+        run: Result<Run, String>,
         by: &str,
     ) -> Result<bool, QueueError> {
         self.store
             .write(c::FireWaiting {
                 schedule: schedule.to_owned(),
                 tick,
-                job: job.map(Box::new),
+                run,
                 by: by.to_owned(),
             })
             .await
@@ -341,7 +335,7 @@ fn read_tick(schedule: &str, row: &Row<'_>) -> Result<Tick, QueueError> {
         TickOutcome::Skipped,
         TickOutcome::Refused,
     ];
-    let job: Option<String> = row.get(3)?;
+    let (job, workflow): (Option<String>, Option<String>) = (row.get(3)?, row.get(6)?);
     Ok(Tick {
         tick: Timestamp::from_millis(row.get(0)?),
         kind: named(&kinds, TickKind::as_str, &kind).ok_or_else(|| unreadable(&kind))?,
@@ -350,6 +344,7 @@ fn read_tick(schedule: &str, row: &Row<'_>) -> Result<Tick, QueueError> {
         job: job.map(|id| row::job_id(&id)).transpose()?,
         detail: row.get(4)?,
         at: Timestamp::from_millis(row.get(5)?),
+        workflow: workflow.map(|id| row::workflow_id(&id)).transpose()?,
     })
 }
 

@@ -13,3 +13,4 @@ pub use record::{
     CatchUp, MAX_WAITING, Overlap, Paused, Schedule, Spec, Standing, Step, Target, Tick, TickKind,
     TickOutcome,
 };
+pub use run::Run;

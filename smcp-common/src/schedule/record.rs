@@ -1,5 +1,6 @@
 //! A schedule as it is asked for, kept and shown.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +10,7 @@ use super::{Cron, CronError, Due};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::{JobId, Retry};
+use crate::workflow::{Definition, WorkflowId};
 
 /// What a schedule runs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,6 +23,13 @@ pub enum Target {
         /// They are completed with the tool's defaults at each run.
         arguments: Map<String, Value>,
     },
+    /// A workflow, which has been checked.
+    Workflow {
+        /// What it is to do.
+        workflow: Box<Definition>,
+        /// The rules that allow each of its tools.
+        rules: BTreeMap<String, Vec<String>>,
+    },
 }
 
 impl Target {
@@ -28,6 +37,7 @@ impl Target {
     pub fn name(&self) -> &str {
         match self {
             Self::Tool { tool, .. } => tool,
+            Self::Workflow { workflow, .. } => workflow.name.as_deref().unwrap_or("a workflow"),
         }
     }
 
@@ -35,6 +45,12 @@ impl Target {
     pub fn digest(&self) -> [u8; 32] {
         match self {
             Self::Tool { tool, arguments } => canonical::digest(tool, arguments),
+            Self::Workflow { workflow, .. } => {
+                // A definition is an object of ours: it does not fail.
+                let object = serde_json::to_value(workflow).ok();
+                let object = object.as_ref().and_then(Value::as_object);
+                canonical::digest("workflow", object.unwrap_or(&Map::new()))
+            }
         }
     }
 }
@@ -302,6 +318,8 @@ pub struct Tick {
     pub outcome: TickOutcome,
     /// The job that it has become.
     pub job: Option<JobId>,
+    /// The workflow that it has become.
+    pub workflow: Option<WorkflowId>,
     /// Why it has not become one.
     pub detail: Option<String>,
     /// When that was decided.

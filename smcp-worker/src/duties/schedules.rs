@@ -5,10 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smcp_common::clock::Timestamp;
-use smcp_common::job::NewJob;
 use smcp_common::plugin::Tool;
 use smcp_common::queue::{Firing, Queue, QueueError};
-use smcp_common::schedule::{MAX_TICKS, Plan, Schedule, Target, plan};
+use smcp_common::schedule::{MAX_TICKS, Plan, Run, Schedule, plan};
 
 /// Schedules that are looked at together.
 const BATCH: u32 = 50;
@@ -124,7 +123,7 @@ impl Schedules {
             schedule: schedule.id.clone(),
             version: schedule.version,
             ticks: ticks
-                .map(|tick| (tick, self.job(tools, schedule)))
+                .map(|tick| (tick, self.run(tools, schedule)))
                 .collect(),
             missed: plan.missed,
             next: plan.next,
@@ -141,21 +140,16 @@ impl Schedules {
     ) -> Result<(), QueueError> {
         for (id, tick) in waiting {
             if let Some(schedule) = queue.schedule(id)? {
-                let job = self.job(tools, &schedule);
+                let job = self.run(tools, &schedule);
                 queue.fire_waiting(id, *tick, job, &self.by).await?;
             }
         }
         Ok(())
     }
 
-    /// The job of one run, or why there is none.
-    fn job(&self, tools: &Tools, schedule: &Schedule) -> Result<NewJob, String> {
-        match &schedule.spec.target {
-            Target::Tool { tool, arguments } => match tools.by_name.get(tool) {
-                Some(tool) => Ok(schedule.job(tool, arguments, self.default_timeout)),
-                None => Err(format!("There is no tool '{tool}' any more.")),
-            },
-        }
+    /// What a tick becomes, or why that is nothing.
+    fn run(&self, tools: &Tools, schedule: &Schedule) -> Result<Run, String> {
+        schedule.run(|name| tools.by_name.get(name), self.default_timeout)
     }
 
     /// The tools of the current catalogue.

@@ -21,8 +21,11 @@ pub(super) struct Schedule {
     pub(super) cron: String,
     pub(super) tz: String,
     reading: String,
-    pub(super) tool: String,
+    tool: Option<String>,
+    #[serde(default)]
     arguments: Value,
+    #[serde(default)]
+    workflow: Option<Value>,
     pub(super) next: Option<Moment>,
     start_at: Option<String>,
     end_at: Option<String>,
@@ -55,6 +58,8 @@ struct Tick {
     outcome: String,
     job: Option<String>,
     job_state: Option<String>,
+    workflow: Option<String>,
+    workflow_state: Option<String>,
     detail: Option<String>,
 }
 
@@ -126,6 +131,18 @@ impl Schedule {
         Self::deserialize(value).context("the schedule cannot be read")
     }
 
+    /// What is run: the tool, or the workflow's name and size.
+    pub(super) fn target(&self) -> String {
+        let Some(workflow) = &self.workflow else {
+            return self.tool.clone().unwrap_or_default();
+        };
+        let steps = workflow["steps"].as_array().map_or(0, Vec::len);
+        match workflow["name"].as_str() {
+            Some(name) => format!("{} ({steps} steps)", one_line(name)),
+            None => format!("{steps} steps"),
+        }
+    }
+
     /// Everything, for people.
     pub(super) fn render(&self, now: Timestamp, style: Style) -> String {
         let mut text = String::new();
@@ -142,8 +159,13 @@ impl Schedule {
         line("state", &format!("{state}{}", by.unwrap_or_default()));
         line("cron", &format!("{}  {}", self.cron, self.tz));
         line("reading", &self.reading);
-        line("tool", &self.tool);
-        line("arguments", &self.arguments.to_string());
+        match &self.workflow {
+            Some(_) => line("workflow", &self.target()),
+            None => {
+                line("tool", &self.target());
+                line("arguments", &self.arguments.to_string());
+            }
+        }
         for (name, instant) in [("start", &self.start_at), ("end", &self.end_at)] {
             if let Some(instant) = instant {
                 line(name, instant);
@@ -179,15 +201,18 @@ impl Schedule {
         if self.ticks.is_empty() {
             return String::new();
         }
-        let mut table = Table::new(["TIME", "KIND", "OUTCOME", "JOB", "STATE", "WHY"]);
-        let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
+        let mut table = Table::new(["TIME", "KIND", "OUTCOME", "RUN", "STATE", "WHY"]);
+        let or_dash = |job: &Option<String>, workflow: &Option<String>| {
+            let text = job.as_ref().or(workflow.as_ref());
+            text.cloned().unwrap_or_else(|| "-".to_owned())
+        };
         for tick in &self.ticks {
             table.row([
                 tick.of.local(),
                 tick.kind.clone(),
                 tick.outcome.clone(),
-                or_dash(&tick.job),
-                or_dash(&tick.job_state),
+                or_dash(&tick.job, &tick.workflow),
+                or_dash(&tick.job_state, &tick.workflow_state),
                 tick.detail.as_deref().map(one_line).unwrap_or_default(),
             ]);
         }

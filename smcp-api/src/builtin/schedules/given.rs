@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
 use smcp_common::schedule::{CatchUp, Cron, CronError, Overlap, Schedule, Spec, Target, first};
 
-use super::run::runnable;
+use super::target::Wanted;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
@@ -27,6 +27,7 @@ pub(super) struct Given {
     tz: Option<String>,
     tool: Option<String>,
     arguments: Option<Map<String, Value>>,
+    workflow: Option<Value>,
     start_at: Option<String>,
     end_at: Option<String>,
     max_runs: Option<u32>,
@@ -84,7 +85,22 @@ impl Given {
                 &format!("the schedule has run {runs} times already"),
             ));
         }
-        let target = target(app, owner, known, self.tool, self.arguments).await?;
+        let wanted = Wanted {
+            tool: self.tool,
+            arguments: self.arguments,
+            workflow: self.workflow,
+        };
+        let target = wanted
+            .check(app, owner, known.map(|known| &known.target))
+            .await?;
+        if matches!(target, Target::Workflow { .. }) && (retry.is_some() || self.priority.is_some())
+        {
+            return Err(unfit(
+                "workflow",
+                "its steps are retried as their tools declare, and have no priority of their own, so that retry and priority \
+                 cannot be given with it",
+            ));
+        }
         let spec = Spec {
             cron,
             zone,
@@ -140,37 +156,6 @@ pub(super) fn refuse(error: &CronError) -> Refusal {
 /// The refusal of an argument.
 pub(super) fn unfit(argument: &str, why: &str) -> Refusal {
     Refusal::invalid_arguments(format!("Invalid arguments: argument '{argument}': {why}."))
-}
-
-/// What is to be run; checked unless it is what was checked before.
-async fn target(
-    app: &App,
-    owner: &Caller,
-    known: Option<&Spec>,
-    tool: Option<String>,
-    arguments: Option<Map<String, Value>>,
-) -> Result<Target, Refusal> {
-    let (tool, arguments) = match (known.map(|known| &known.target), tool, arguments) {
-        (Some(target), None, None) => return Ok(target.clone()),
-        (
-            Some(Target::Tool {
-                tool: known,
-                arguments: given,
-            }),
-            tool,
-            arguments,
-        ) => (
-            tool.unwrap_or_else(|| known.clone()),
-            arguments.unwrap_or_else(|| given.clone()),
-        ),
-        (None, tool, arguments) => (tool.unwrap_or_default(), arguments.unwrap_or_default()),
-    };
-    let found = runnable(app, owner, &tool, &arguments).await?;
-    Ok(Target::Tool {
-        // Its own name: an alias may mean another tool by then.
-        tool: found.name.to_string(),
-        arguments,
-    })
 }
 
 fn instant(argument: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {

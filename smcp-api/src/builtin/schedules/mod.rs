@@ -4,6 +4,7 @@ mod find;
 mod given;
 mod run;
 mod show;
+mod target;
 
 use serde_json::{Value, json};
 use smcp_common::schedule::{CatchUp, MAX_CRON_CHARS, Overlap};
@@ -36,11 +37,11 @@ fn create() -> Builtin {
     properties["catch_up"]["default"] = json!(CatchUp::default());
     Builtin::new(
         "schedules__create",
-        "Runs a tool at the times that a cron expression names in a time zone: each time becomes one job of yours. Answers with \
+        "Runs a tool or a workflow at the times that a cron expression names in a time zone: each time becomes one run of yours. Answers with \
          the next times and a plain-English reading; schedules__preview shows these without creating anything.",
         Changes::Each,
         &properties,
-        &["name", "cron", "tool"],
+        &["name", "cron"],
         |app, caller, arguments| Box::pin(run::create(app, caller, arguments)),
     )
 }
@@ -153,8 +154,8 @@ fn delete() -> Builtin {
 fn trigger() -> Builtin {
     Builtin::new(
         "schedules__trigger",
-        "Runs a schedule now, whether or not it is paused or another run is going on; answers with the job's id. Its next \
-         time stays as it is.",
+        "Runs a schedule now, whether or not it is paused or another run is going on; answers with the id of the \
+         job or workflow. Its next time stays as it is.",
         Changes::Each,
         &reference(),
         &["id"],
@@ -185,6 +186,8 @@ fn properties() -> Value {
         "tz": {"type": "string", "description": "The IANA time zone of the expression, such as Europe/Berlin."},
         "tool": {"type": "string", "description": "The tool to run, as tools/list names it."},
         "arguments": {"type": "object", "description": "The tool's arguments."},
+        "workflow": {"type": "object", "required": ["steps"],
+                     "description": "In the place of a tool, a workflow to run: {name, steps} as workflows__submit takes them."},
         "start_at": {"type": "string", "description": "Not before this instant: RFC 3339, such as 2026-12-01T09:00:00Z."},
         "end_at": {"type": "string", "description": "Not after this instant: RFC 3339."},
         "max_runs": {"type": "integer", "minimum": 1, "maximum": 1_000_000_000, "description": "So many runs at the most."},

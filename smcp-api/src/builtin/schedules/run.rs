@@ -14,6 +14,7 @@ use crate::caller::Caller;
 use crate::policy::{decide, is_operator, may_follow};
 use crate::refusal::Refusal;
 use crate::submit::missing;
+use crate::workflow::prepare;
 
 pub(super) async fn create(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
     let given: Given = read(arguments)?;
@@ -96,15 +97,24 @@ pub(super) async fn trigger(
     arguments: Value,
 ) -> Result<Value, Refusal> {
     let schedule = found(app, caller, arguments).await?;
-    let Target::Tool { tool, arguments } = &schedule.spec.target;
-    let tool = runnable(app, &owner(caller, &schedule), tool, arguments).await?;
-    let job = schedule.job(&tool, arguments, app.default_timeout);
-    let id = app
-        .queue
-        .trigger_schedule(&schedule.id, job, &caller.agent)
+    let owner = owner(caller, &schedule);
+    // What was right when the schedule was made may not be so any more.
+    let tool = match &schedule.spec.target {
+        Target::Tool { tool, arguments } => Some(runnable(app, &owner, tool, arguments).await?),
+        Target::Workflow { workflow, .. } => {
+            prepare(app, &owner, (**workflow).clone()).await?;
+            None
+        }
+    };
+    let run = schedule
+        .run(|_| tool.as_ref(), app.default_timeout)
+        .map_err(|reason| Refusal::new("unknown_tool", reason))?;
+    let (job, workflow) = (run.job().cloned(), run.workflow().cloned());
+    app.queue
+        .trigger_schedule(&schedule.id, run, &caller.agent)
         .await?;
-    tracing::info!(schedule.name, job.id = %id, "schedule triggered");
-    Ok(json!({"id": id, "schedule": schedule.id, "name": schedule.name}))
+    tracing::info!(schedule.name, "schedule triggered");
+    Ok(json!({"job": job, "workflow": workflow, "schedule": schedule.id, "name": schedule.name}))
 }
 
 /// The tool, if it is there, takes these arguments, and the owner may call it.

@@ -19,8 +19,9 @@ pub(super) fn one(schedule: &Schedule) -> Value {
     let cron = spec.cron();
     let time = |at: Option<Timestamp>| at.map(|at| time(&cron, at));
     let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
-    let (tool, arguments) = match &spec.target {
-        Target::Tool { tool, arguments } => (tool, arguments),
+    let (tool, arguments, workflow) = match &spec.target {
+        Target::Tool { tool, arguments } => (Some(tool), Some(arguments), None),
+        Target::Workflow { workflow, .. } => (None, None, Some(workflow)),
     };
     let next = schedule.next.filter(|_| schedule.paused.is_none());
     let paused = schedule.paused.as_ref();
@@ -34,6 +35,7 @@ pub(super) fn one(schedule: &Schedule) -> Value {
         "reading": cron.as_ref().map_or_else(CronError::to_string, Cron::reading),
         "tool": tool,
         "arguments": arguments,
+        "workflow": workflow,
         "next": time(next.map(|next| next.tick)),
         "last": time(schedule.last_tick),
         "start_at": text(spec.start_at),
@@ -88,12 +90,16 @@ fn upcoming(schedule: &Schedule) -> Vec<Value> {
 
 fn tick(app: &App, cron: &Result<Cron, CronError>, tick: &Tick) -> Result<Value, QueueError> {
     let job = tick.job.as_ref().map(|id| app.queue.job(id)).transpose()?;
+    let workflow = tick.workflow.as_ref();
+    let workflow = workflow.map(|id| app.queue.workflow(id)).transpose()?;
     Ok(json!({
         "tick": time(cron, tick.tick),
         "kind": tick.kind,
         "outcome": tick.outcome,
         "job": tick.job,
         "job_state": job.flatten().map(|job| job.state),
+        "workflow": tick.workflow,
+        "workflow_state": workflow.flatten().map(|workflow| workflow.state),
         "detail": tick.detail,
         "at": tick.at.to_string(),
     }))

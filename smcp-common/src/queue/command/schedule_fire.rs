@@ -6,14 +6,17 @@ use serde_json::json;
 
 use super::schedule::{find, look_up};
 use super::submit::record;
-use super::{Cancel, Command, Tx};
+use super::{Cancel, CancelWorkflow, Command, Tx, workflow};
 use crate::clock::Timestamp;
-use crate::job::{JobId, NewJob};
+use crate::job::JobId;
 use crate::queue::{Fired, Firing, QueueError, row};
-use crate::schedule::{Missed, Overlap, Schedule, Step, TickKind, TickOutcome};
+use crate::schedule::{Missed, Overlap, Run, Schedule, Step, TickKind, TickOutcome};
+use crate::workflow::WorkflowId;
 
 /// Ticks of a schedule that are kept.
 const KEPT_TICKS: u32 = 1_000;
+/// Why a run is cancelled where the next one replaces it.
+const REPLACED: &str = "The next run takes its place.";
 
 /// Carries out plans for schedules.
 #[derive(Debug)]
@@ -60,8 +63,8 @@ impl Fire {
             tx.audit("schedule.refused", &self.by, None, &data)?;
         }
         let mut runs = schedule.runs;
-        for (tick, job) in &firing.ticks {
-            let settled = settle(tx, schedule, job.as_ref().map_err(String::as_str))?;
+        for (tick, run) in &firing.ticks {
+            let settled = settle(tx, schedule, run.as_ref().map_err(String::as_str))?;
             let tick = Settling {
                 schedule,
                 tick: *tick,
@@ -109,8 +112,8 @@ impl Fire {
 pub(in crate::queue) struct FireWaiting {
     pub(in crate::queue) schedule: String,
     pub(in crate::queue) tick: Timestamp,
-    /// The job, or why there is none.
-    pub(in crate::queue) job: Result<Box<NewJob>, String>,
+    /// What it becomes, or why that is nothing.
+    pub(in crate::queue) run: Result<Run, String>,
     pub(in crate::queue) by: String,
 }
 
@@ -125,8 +128,8 @@ impl Command for FireWaiting {
         if schedule.paused.is_some() || is_running(tx.connection, &schedule.id)? {
             return Ok(false);
         }
-        let settled = match &self.job {
-            Ok(job) => Settled::submitted(job),
+        let settled = match &self.run {
+            Ok(run) => Settled::submitted(run),
             Err(reason) => Settled::refused(reason),
         };
         let tick = Settling {
@@ -143,14 +146,14 @@ impl Command for FireWaiting {
 #[derive(Debug)]
 pub(in crate::queue) struct TriggerSchedule {
     pub(in crate::queue) schedule: String,
-    pub(in crate::queue) job: Box<NewJob>,
+    pub(in crate::queue) run: Run,
     pub(in crate::queue) by: String,
 }
 
 impl Command for TriggerSchedule {
-    type Answer = JobId;
+    type Answer = ();
 
-    fn apply(&self, tx: &mut Tx<'_>) -> Result<JobId, QueueError> {
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
         let schedule = find(tx, &self.schedule)?;
         let mut tick = Settling {
             schedule: &schedule,
@@ -158,11 +161,11 @@ impl Command for TriggerSchedule {
             kind: TickKind::Manual,
             by: &self.by,
         };
-        let settled = Settled::submitted(&self.job);
+        let settled = Settled::submitted(&self.run);
         loop {
             // Whole seconds belong to the expression.
             if tick.tick.as_millis() % 1_000 != 0 && tick.insert(tx, &settled)? {
-                return Ok(self.job.id.clone());
+                return Ok(());
             }
             tick.tick = Timestamp::from_millis(tick.tick.as_millis() + 1);
         }
@@ -180,15 +183,15 @@ fn is_running(connection: &Connection, schedule: &str) -> Result<bool, QueueErro
 #[derive(Debug)]
 struct Settled<'j> {
     outcome: TickOutcome,
-    job: Option<&'j NewJob>,
+    run: Option<&'j Run>,
     detail: Option<&'j str>,
 }
 
 impl<'j> Settled<'j> {
-    const fn submitted(job: &'j NewJob) -> Self {
+    const fn submitted(run: &'j Run) -> Self {
         Self {
             outcome: TickOutcome::Submitted,
-            job: Some(job),
+            run: Some(run),
             detail: None,
         }
     }
@@ -196,15 +199,15 @@ impl<'j> Settled<'j> {
     const fn refused(reason: &'j str) -> Self {
         Self {
             outcome: TickOutcome::Refused,
-            job: None,
+            run: None,
             detail: Some(reason),
         }
     }
 
-    const fn without_job(outcome: TickOutcome, detail: &'j str) -> Self {
+    const fn without_run(outcome: TickOutcome, detail: &'j str) -> Self {
         Self {
             outcome,
-            job: None,
+            run: None,
             detail: Some(detail),
         }
     }
@@ -214,10 +217,10 @@ impl<'j> Settled<'j> {
 fn settle<'j>(
     tx: &mut Tx<'_>,
     schedule: &Schedule,
-    job: Result<&'j NewJob, &'j str>,
+    run: Result<&'j Run, &'j str>,
 ) -> Result<Settled<'j>, QueueError> {
-    let job = match job {
-        Ok(job) => job,
+    let run = match run {
+        Ok(run) => run,
         Err(reason) => return Ok(Settled::refused(reason)),
     };
     let waiting = tx
@@ -226,19 +229,19 @@ fn settle<'j>(
         .query_row([&schedule.id], |row| row.get(0))?;
     let is_running = is_running(tx.connection, &schedule.id)?;
     Ok(match schedule.spec.overlap.decide(is_running, waiting) {
-        Step::Submit => Settled::submitted(job),
+        Step::Submit => Settled::submitted(run),
         Step::Replace => {
             cancel_running(tx, schedule)?;
-            Settled::submitted(job)
+            Settled::submitted(run)
         }
         Step::Wait => {
-            Settled::without_job(TickOutcome::Waiting, "The run before has not ended yet.")
+            Settled::without_run(TickOutcome::Waiting, "The run before has not ended yet.")
         }
-        Step::Skip if schedule.spec.overlap == Overlap::Queue => Settled::without_job(
+        Step::Skip if schedule.spec.overlap == Overlap::Queue => Settled::without_run(
             TickOutcome::Skipped,
             "So many ticks wait for the run before that no more are taken.",
         ),
-        Step::Skip => Settled::without_job(TickOutcome::Skipped, "The run before had not ended."),
+        Step::Skip => Settled::without_run(TickOutcome::Skipped, "The run before had not ended."),
     })
 }
 
@@ -252,7 +255,20 @@ fn cancel_running(tx: &mut Tx<'_>, schedule: &Schedule) -> Result<(), QueueError
         let cancel = Cancel {
             job: row::job_id(&id)?,
             by: format!("schedule:{}", schedule.name),
-            reason: Some("The next run takes its place.".to_owned()),
+            reason: Some(REPLACED.to_owned()),
+        };
+        cancel.apply(tx)?;
+    }
+    let running: Vec<String> = tx
+        .connection
+        .prepare_cached(include_str!("../sql/schedule_running_workflows.sql"))?
+        .query_map([&schedule.id], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    for id in running {
+        let cancel = CancelWorkflow {
+            id: row::workflow_id(&id)?,
+            by: format!("schedule:{}", schedule.name),
+            reason: Some(REPLACED.to_owned()),
         };
         cancel.apply(tx)?;
     }
@@ -269,7 +285,7 @@ struct Settling<'s> {
 }
 
 impl Settling<'_> {
-    /// Records a new tick and its job; false where the tick is there already.
+    /// Records a new tick and its run; false where the tick is there already.
     fn insert(&self, tx: &mut Tx<'_>, settled: &Settled<'_>) -> Result<bool, QueueError> {
         let inserted = tx.execute(
             include_str!("../sql/schedule_tick_insert.sql"),
@@ -278,7 +294,8 @@ impl Settling<'_> {
                 self.tick.as_millis(),
                 self.kind.as_str(),
                 settled.outcome.as_str(),
-                settled.job.map(|job| job.id.as_str()),
+                settled.run.and_then(Run::job).map(JobId::as_str),
+                settled.run.and_then(Run::workflow).map(WorkflowId::as_str),
                 settled.detail,
                 tx.now.as_millis()
             ],
@@ -294,7 +311,8 @@ impl Settling<'_> {
                 self.schedule.id,
                 self.tick.as_millis(),
                 settled.outcome.as_str(),
-                settled.job.map(|job| job.id.as_str()),
+                settled.run.and_then(Run::job).map(JobId::as_str),
+                settled.run.and_then(Run::workflow).map(WorkflowId::as_str),
                 settled.detail,
                 tx.now.as_millis()
             ],
@@ -311,8 +329,10 @@ impl Settling<'_> {
         if rows == 0 {
             return Ok(false);
         }
-        if let Some(job) = settled.job {
-            record(tx, job)?;
+        match settled.run {
+            Some(Run::Job(job)) => drop(record(tx, job)?),
+            Some(Run::Workflow(workflow)) => drop(workflow::insert(tx, workflow)?),
+            None => {}
         }
         let kind = match settled.outcome {
             TickOutcome::Submitted => "schedule.fired",
@@ -321,8 +341,9 @@ impl Settling<'_> {
             TickOutcome::Refused => "schedule.refused",
         };
         let data = json!({"kind": self.kind, "name": self.schedule.name, "reason": settled.detail,
-                          "schedule": self.schedule.id, "tick": self.tick});
-        let job = settled.job.map(|job| job.id.as_str());
+                          "schedule": self.schedule.id, "tick": self.tick,
+                          "workflow": settled.run.and_then(Run::workflow)});
+        let job = settled.run.and_then(Run::job).map(JobId::as_str);
         tx.audit(kind, self.by, job, &data)?;
         Ok(true)
     }

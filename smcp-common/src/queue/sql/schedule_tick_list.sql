@@ -1,1 +1,1 @@
-SELECT tick, kind, outcome, job, detail, at FROM schedule_ticks WHERE schedule = ?1 ORDER BY tick DESC LIMIT ?2
+SELECT tick, kind, outcome, job, detail, at, workflow FROM schedule_ticks WHERE schedule = ?1 ORDER BY tick DESC LIMIT ?2

@@ -2,9 +2,10 @@ use super::*;
 use crate::clock::Clock as _;
 use crate::plugin::{Manifest, Tool};
 use crate::schedule::{
-    CatchUp, Due, Missed, Overlap, Schedule, Spec, Standing, Target, Tick, TickKind, TickOutcome,
-    plan,
+    CatchUp, Due, Missed, Overlap, Run, Schedule, Spec, Standing, Target, Tick, TickKind,
+    TickOutcome, plan,
 };
+use crate::workflow::{WorkflowId, WorkflowState};
 
 conformance!(
     a_tick_becomes_one_job_and_the_next_tick_is_written_with_it,
@@ -22,6 +23,8 @@ conformance!(
     names_are_unique_for_each_owner,
     a_schedule_ends_with_its_last_run,
     a_triggered_run_is_beside_the_others,
+    a_tick_becomes_one_workflow,
+    a_workflow_that_runs_counts_as_the_run_before,
     a_tool_that_is_gone_is_refused_and_the_schedule_goes_on,
     a_deleted_schedule_takes_its_ticks_along_and_leaves_its_jobs,
     schedules_of_the_future_cost_an_index_lookup,
@@ -63,16 +66,21 @@ fn firing(schedule: &Schedule, now: Timestamp) -> Firing {
     let cron = schedule.spec.cron().unwrap();
     let next = schedule.next.unwrap();
     let plan = plan(&cron, &schedule.spec, schedule.runs, next, now, 0.5);
-    let Target::Tool { arguments, .. } = &schedule.spec.target;
-    let job = || Ok(schedule.job(&tool(), arguments, None));
+    let run = || run(schedule);
     Firing {
         schedule: schedule.id.clone(),
         version: schedule.version,
-        ticks: plan.run.into_iter().map(|tick| (tick, job())).collect(),
+        ticks: plan.run.into_iter().map(|tick| (tick, run())).collect(),
         missed: plan.missed,
         next: plan.next,
         unusable: None,
     }
+}
+
+/// What a tick becomes, where the tool of the schedule is there.
+fn run(schedule: &Schedule) -> Result<Run, String> {
+    let tool = tool();
+    schedule.run(|_| Some(&tool), None)
 }
 
 impl World {
@@ -99,8 +107,9 @@ impl World {
             .unwrap();
         for (id, tick) in self.queue.waiting_ticks(50).unwrap() {
             let schedule = self.stored(&id);
-            let job = schedule.job(&tool(), &Map::new(), None);
-            let fired = self.queue.fire_waiting(&id, tick, Ok(job), "worker:w");
+            let fired = self
+                .queue
+                .fire_waiting(&id, tick, run(&schedule), "worker:w");
             assert!(fired.await.unwrap());
         }
         fired
@@ -182,6 +191,7 @@ async fn a_tick_becomes_one_job_and_the_next_tick_is_written_with_it(world: Worl
         kind: TickKind::Cron,
         outcome: TickOutcome::Submitted,
         job: Some(job.id),
+        workflow: None,
         detail: None,
         at: first.tick,
     };
@@ -314,7 +324,7 @@ async fn a_tick_waits_for_the_run_before_and_is_run_once(world: World) {
     world.run_one().await;
     let [(schedule, tick)] = world.queue.waiting_ticks(50).unwrap().try_into().unwrap();
     assert_eq!((&schedule, tick), (&id, START.plus(MINUTE * 2)));
-    let job = || Ok(world.stored(&id).job(&tool(), &Map::new(), None));
+    let job = || run(&world.stored(&id));
     let other = world.second();
     assert!(
         world
@@ -593,9 +603,10 @@ async fn a_triggered_run_is_beside_the_others(world: World) {
     let before = world.stored(&id);
     let mut jobs = Vec::new();
     for _ in 0..2 {
-        let job = before.job(&tool(), &Map::new(), None);
-        let triggered = world.queue.trigger_schedule(&id, job, "operator").await;
-        jobs.push(triggered.unwrap());
+        let run = run(&before).unwrap();
+        jobs.push(run.job().unwrap().clone());
+        let triggered = world.queue.trigger_schedule(&id, run, "operator").await;
+        triggered.unwrap();
     }
     assert_ne!(jobs[0], jobs[1]);
     assert_eq!(world.stored(&id), before, "the next tick is as it was");
@@ -843,4 +854,97 @@ async fn clocks_that_change_neither_lose_nor_double_a_run(world: World) {
             "{cron} in {zone} at {change}"
         );
     }
+}
+
+/// One step, run every minute.
+fn of_workflow(overlap: Overlap) -> Spec {
+    let steps = json!({"name": "sums", "steps": [{"id": "add", "tool": "math__add"}]});
+    let target = Target::Workflow {
+        workflow: Box::new(serde_json::from_value(steps).unwrap()),
+        rules: BTreeMap::new(),
+    };
+    Spec {
+        overlap,
+        target,
+        ..spec()
+    }
+}
+
+impl World {
+    /// The workflows of the ticks, last first, each with its state.
+    fn workflows_of(&self, schedule: &str) -> Vec<Option<WorkflowState>> {
+        let ticks = self.ticks(schedule);
+        let state = |id: &WorkflowId| self.queue.workflow(id).unwrap().unwrap().state;
+        ticks
+            .iter()
+            .map(|tick| tick.workflow.as_ref().map(state))
+            .collect()
+    }
+}
+
+async fn a_tick_becomes_one_workflow(world: World) {
+    let id = world.schedule(of_workflow(Overlap::Skip)).await;
+    let before = world.stored(&id);
+    world.clock.advance(MINUTE);
+    let now = world.clock.now();
+    let firings = || vec![firing(&before, now)];
+    let other = world.second();
+    world
+        .queue
+        .fire_schedules(firings(), "worker:a")
+        .await
+        .unwrap();
+    other.fire_schedules(firings(), "worker:b").await.unwrap();
+    let [tick] = world.ticks(&id).try_into().unwrap();
+    assert_eq!((tick.outcome, tick.job), (TickOutcome::Submitted, None));
+    let workflow = world
+        .queue
+        .workflow(&tick.workflow.unwrap())
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (
+            workflow.agent.as_str(),
+            workflow.name.as_deref(),
+            workflow.schedule.as_deref()
+        ),
+        ("ada", Some("sums"), Some(id.as_str()))
+    );
+    let all = WorkflowFilter {
+        limit: 10,
+        ..WorkflowFilter::default()
+    };
+    assert_eq!(world.queue.workflows(all).await.unwrap().len(), 1);
+    assert_eq!(world.broken_audit(), None);
+}
+
+async fn a_workflow_that_runs_counts_as_the_run_before(world: World) {
+    use WorkflowState::Running;
+    let id = world.schedule(of_workflow(Overlap::Skip)).await;
+    world.next_minute().await;
+    world.next_minute().await;
+    assert_eq!(world.outcomes(&id), ["submitted", "skipped"]);
+    world.queue.delete_schedule(&id, "ada").await.unwrap();
+
+    let id = world.schedule(of_workflow(Overlap::Queue)).await;
+    world.next_minute().await;
+    world.next_minute().await;
+    assert_eq!(world.outcomes(&id), ["submitted", "waiting"]);
+    assert_eq!(world.queue.waiting_ticks(9).unwrap(), []);
+    world.queue.delete_schedule(&id, "ada").await.unwrap();
+
+    let id = world.schedule(of_workflow(Overlap::Replace)).await;
+    world.next_minute().await;
+    world.next_minute().await;
+    assert_eq!(world.outcomes(&id), ["submitted", "submitted"]);
+    assert_eq!(world.workflows_of(&id), [Some(Running), Some(Running)]);
+    let replaced = world.ticks(&id).pop().unwrap().workflow.unwrap();
+    let cancel = world
+        .queue
+        .workflow(&replaced)
+        .unwrap()
+        .unwrap()
+        .cancel
+        .unwrap();
+    assert_eq!(cancel.by, "schedule:nightly");
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World, text, text_of};
 
-const BUILT_IN: [&str; 11] = [
+const BUILT_IN: [&str; 20] = [
     "health",
     "jobs__cancel",
     "jobs__events",
@@ -18,6 +18,15 @@ const BUILT_IN: [&str; 11] = [
     "plugins__list",
     "plugins__reload",
     "sanctum__tools",
+    "schedules__create",
+    "schedules__delete",
+    "schedules__get",
+    "schedules__list",
+    "schedules__pause",
+    "schedules__preview",
+    "schedules__resume",
+    "schedules__trigger",
+    "schedules__update",
 ];
 const DEMO: [&str; 7] = [
     "demo_math__calculate",

@@ -175,6 +175,25 @@ impl Queue {
         self.store.read(|connection| find(connection, id))
     }
 
+    /// Where a workflow stands and its revision, without a look at its steps: for who waits for another one.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn workflow_revision(
+        &self,
+        id: &WorkflowId,
+    ) -> Result<Option<(WorkflowState, i64)>, QueueError> {
+        self.store.read(|connection| {
+            let found: Option<(String, i64)> = connection
+                .prepare_cached(include_str!("sql/workflow_state.sql"))?
+                .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                .optional()?;
+            found
+                .map(|(state, revision)| Ok((row::workflow_state(id.as_str(), &state)?, revision)))
+                .transpose()
+        })
+    }
+
     /// Workflows, newest first, without their steps.
     ///
     /// # Errors

@@ -44,11 +44,14 @@ fn a_database_of_a_newer_version_is_refused_and_left_alone() {
     let mut world = World::new();
     world.api().kill();
     let database = rusqlite::Connection::open(world.database()).unwrap();
+    let known: u32 = database
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
     database.pragma_update(None, "user_version", 1000).unwrap();
     drop(database);
     let bytes = fs::read(world.database()).unwrap();
     let expected = format!(
-        "error: {} was written by a newer version of SMCP (schema 1000, this one knows up to 5); \
+        "error: {} was written by a newer version of SMCP (schema 1000, this one knows up to {known}); \
          start that version, or restore a backup made before the upgrade\n",
         world.database().display()
     );

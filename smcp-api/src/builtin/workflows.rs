@@ -184,30 +184,29 @@ struct Get {
 async fn run_get(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
     let Get { id, after, wait_s } = read(arguments)?;
     let mut news = app.queue.news();
+    let id = find(app, caller, &id)?.id;
     let changed = async {
         loop {
             news.mark_unchanged();
-            let workflow = find(app, caller, &id)?;
-            if workflow.state != WorkflowState::Running || after != Some(workflow.revision) {
-                return Ok::<_, Refusal>(workflow);
+            let stands = app.queue.workflow_revision(&id)?;
+            let is_same = |(state, revision): (WorkflowState, i64)| {
+                state == WorkflowState::Running && after == Some(revision)
+            };
+            if !stands.is_some_and(is_same) {
+                return Ok::<_, Refusal>(());
             }
             // The sender lives as long as the queue.
             drop(news.changed().await);
         }
     };
-    let changed = async {
-        tokio::select! {
-            workflow = changed => workflow,
-            // Rather an answer that says "not yet" than none.
-            () = app.drain.cancelled() => find(app, caller, &id),
-        }
-    };
     let timeout = Duration::try_from_secs_f64(wait_s).unwrap_or_default();
-    let workflow = match tokio::time::timeout(timeout, changed).await {
-        Ok(workflow) => workflow?,
-        Err(_) => find(app, caller, &id)?,
-    };
-    show(app, &workflow)
+    tokio::select! {
+        changed = changed => changed?,
+        () = tokio::time::sleep(timeout) => {}
+        // Rather an answer that says "not yet" than none.
+        () = app.drain.cancelled() => {}
+    }
+    show(app, &find(app, caller, id.as_str())?)
 }
 
 #[derive(Deserialize)]

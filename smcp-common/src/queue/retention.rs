@@ -178,6 +178,23 @@ impl Queue {
         Ok((self.store.write(prune).await?, walk))
     }
 
+    /// Removes workflows that ended longer ago than jobs are kept, a hundred at most. True where there may be more.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn prune_workflows(
+        &self,
+        limits: Retention,
+        worker: &str,
+    ) -> Result<bool, QueueError> {
+        let prune = c::PruneWorkflows {
+            ended_before: self.clock.now().minus(limits.age.max(limits.keep)),
+            most: BATCH_JOBS,
+            worker: worker.to_owned(),
+        };
+        Ok(self.store.write(prune).await? == BATCH_JOBS)
+    }
+
     /// Gives a mebibyte of the file back to the system where much of it is free. True where there is more to give.
     ///
     /// # Errors

@@ -25,6 +25,8 @@ pub(super) struct Pruner {
 enum Stage {
     Resting,
     Walking(Walk),
+    /// The workflows follow their jobs.
+    Forgetting,
     /// What has become free is given back.
     Shrinking,
 }
@@ -69,8 +71,12 @@ impl Pruner {
                     let pause = if jobs > 0 { PAUSE } else { Duration::ZERO };
                     (Stage::Walking(walk), pause)
                 }
-                (_, None) => (Stage::Shrinking, PAUSE),
+                (_, None) => (Stage::Forgetting, PAUSE),
             },
+            Stage::Forgetting if queue.prune_workflows(limits, worker).await? => {
+                (Stage::Forgetting, PAUSE)
+            }
+            Stage::Forgetting => (Stage::Shrinking, Duration::ZERO),
             Stage::Shrinking if queue.shrink().await? => (Stage::Shrinking, PAUSE),
             Stage::Shrinking => (Stage::Resting, EVERY),
         };

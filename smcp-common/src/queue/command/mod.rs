@@ -38,7 +38,7 @@ pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew, leases};
 pub(super) use news::AppendNews;
 pub(super) use pause::{PauseQueue, Paused, ResumeQueue, pauses};
 pub(super) use priority::Prioritise;
-pub(super) use retention::{FreeSome, PruneJobs};
+pub(super) use retention::{FreeSome, PruneJobs, PruneWorkflows};
 pub(super) use revive::Revive;
 pub(super) use schedule::{
     CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,

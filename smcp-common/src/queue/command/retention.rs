@@ -16,7 +16,7 @@ pub(in crate::queue) struct PruneJobs {
     pub(in crate::queue) worker: String,
 }
 
-/// The details of what went: how many jobs, and the ids of the first and the last of them, in the order in which they
+/// The details of what went: how many there were, and the ids of the first and the last of them, in the order in which they
 /// were recorded.
 #[derive(Debug, Serialize)]
 struct Pruned<'p> {
@@ -40,23 +40,49 @@ impl Command for PruneJobs {
                 .optional()?;
             gone.extend(deleted);
         }
-        if let [oldest, ..] = &*gone
-            && let [.., newest] = &*gone
-        {
-            let data = Pruned {
-                count: gone.len(),
-                newest,
-                oldest,
-            };
-            tx.audit(
-                "jobs.pruned",
-                &format!("worker:{}", self.worker),
-                None,
-                &data,
-            )?;
-        }
+        record(tx, "jobs.pruned", &self.worker, &gone)?;
         Ok(gone.len())
     }
+}
+
+/// Removes workflows.
+#[derive(Debug)]
+pub(in crate::queue) struct PruneWorkflows {
+    /// Only where they ended before that.
+    pub(in crate::queue) ended_before: Timestamp,
+    /// So many at most, those that ended first.
+    pub(in crate::queue) most: usize,
+    pub(in crate::queue) worker: String,
+}
+
+impl Command for PruneWorkflows {
+    /// How many there were.
+    type Answer = usize;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
+        let gone: Vec<String> = tx
+            .connection
+            .prepare_cached(include_str!("../sql/prune_workflows.sql"))?
+            .query_map(params![self.ended_before.as_millis(), self.most], |row| {
+                row.get(0)
+            })?
+            .collect::<Result<_, _>>()?;
+        record(tx, "workflows.pruned", &self.worker, &gone)?;
+        Ok(gone.len())
+    }
+}
+
+/// The audit record of what went, if anything did.
+fn record(tx: &mut Tx<'_>, kind: &str, worker: &str, gone: &[String]) -> Result<(), QueueError> {
+    let ([oldest, ..], [.., newest]) = (gone, gone) else {
+        return Ok(());
+    };
+    let data = Pruned {
+        count: gone.len(),
+        newest,
+        oldest,
+    };
+    tx.audit(kind, &format!("worker:{worker}"), None, &data)
 }
 
 /// Gives some free pages of the file back to the system.

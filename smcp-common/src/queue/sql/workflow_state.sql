@@ -1,1 +1,1 @@
-SELECT state FROM workflows WHERE id = ?1
+SELECT state, revision FROM workflows WHERE id = ?1

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use smcp_common::job::{MAX_ATTEMPTS, MAX_DELAY, Retry, RetryOn};
+use smcp_common::setting::Setting;
 
+use crate::app::App;
 use crate::refusal::Refusal;
 
 /// The longest first delay, in seconds: a day.
@@ -80,6 +82,28 @@ pub fn read(value: Value) -> Result<Retry, Refusal> {
         max_ms: max_ms.unwrap_or_else(|| default.max_ms.max(initial_ms)),
         retry_on: retry_on.unwrap_or(default.retry_on),
     })
+}
+
+/// Refuses a policy that asks for more attempts than operators allow callers (the setting `jobs.max_attempts`).
+///
+/// # Errors
+/// `invalid_arguments`; database errors.
+pub fn check(app: &App, retry: Option<&Retry>) -> Result<(), Refusal> {
+    let Some(retry) = retry else {
+        return Ok(());
+    };
+    let most = app.setting(Setting::JobAttempts)?;
+    if i64::from(retry.max_attempts) <= most {
+        return Ok(());
+    }
+    Err(unfit(
+        "max_attempts",
+        &format!(
+            "is {}, but callers may ask for {most} at most (the setting {})",
+            retry.max_attempts,
+            Setting::JobAttempts.name()
+        ),
+    ))
 }
 
 fn within(name: &str, given: Option<f64>, least: f64, most: f64) -> Result<Option<f64>, Refusal> {

@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::caller::Caller;
 use crate::policy::decide;
 use crate::refusal::Refusal;
+use crate::retry_policy;
 use crate::tools::Tools;
 use crate::watch::Subscription;
 
@@ -61,6 +62,7 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         return Err(missing(app, &tools, &request.tool)?);
     };
     check_key(request.idempotency_key.as_deref())?;
+    retry_policy::check(app, request.retry.as_ref())?;
     let arguments = tool.arguments(request.arguments)?;
     let tool_name = tool.tool.name.to_string();
     let allowed = match decide(app, caller, tool) {

@@ -1,6 +1,7 @@
 //! Official clients list the tools and call the demo plugins.
 
 use serde_json::{Value, json};
+use smcp_common::clock::Timestamp;
 
 use crate::world::{World, text_of};
 
@@ -126,4 +127,49 @@ async fn the_client_of_rmcp() {
     assert_eq!(counted.is_error, Some(false));
     assert!(text_of(&counted).contains("\"words\": 3"));
     assert!(counted.meta.unwrap().0.contains_key("smcp/job"));
+}
+
+/// A second of a schedule, by the client's eyes; and a job of a minute that is stopped within a second.
+#[test]
+fn the_second_python_client_schedules_and_cancels() {
+    let (world, _roles) = World::running();
+    let every_second = json!({
+        "name": "pulse", "cron": "* * * * * *", "tz": "Europe/Berlin", "max_runs": 2,
+        "tool": "demo_text__echo", "arguments": {"text": "tick"},
+    });
+    let nap = json!({"tool": "sleepy__nap", "arguments": {"seconds": 60}});
+    let job = json!({"from": [2, "structured", "id"]});
+    let answers = world.python_2(&json!([
+        {"call": "schedules__create", "arguments": every_second},
+        {"call": "schedules__get", "arguments": {"id": "pulse"}, "until": [["structured", "runs"], 2]},
+        {"call": "jobs__submit", "arguments": nap},
+        {"call": "jobs__get", "arguments": {"id": job}, "until": [["structured", "state"], "running"]},
+        {"call": "jobs__cancel", "arguments": {"id": job, "reason": "enough"}},
+        {"call": "jobs__wait", "arguments": {"id": job}},
+        {"call": "jobs__list", "arguments": {"tool": "demo_text__echo"}},
+    ]));
+    let answer = |n: usize| &answers[n + 1]["structured"];
+    let told = Timestamp::parse(answer(0)["upcoming"][0]["utc"].as_str().unwrap()).unwrap();
+    assert_eq!(told.as_millis() % 1_000, 0);
+    let ticks = answer(1)["ticks"].as_array().unwrap();
+    assert_eq!(ticks.len(), 2);
+    assert_eq!(answer(1)["state"], "ended");
+    let runs = answer(6)["jobs"].as_array().unwrap();
+    for (tick, run) in ticks.iter().zip(runs) {
+        assert_eq!(tick["job"], run["id"], "both are listed newest first");
+        let of = Timestamp::parse(tick["tick"]["utc"].as_str().unwrap()).unwrap();
+        let late_ms = run["created_at"].as_i64().unwrap() - of.as_millis();
+        assert!(
+            (0..1_000).contains(&late_ms),
+            "{late_ms} ms after its second"
+        );
+    }
+    let stopped = answer(5);
+    assert_eq!(
+        (&stopped["state"], &stopped["cancel"]["reason"]),
+        (&json!("cancelled"), &json!("enough"))
+    );
+    let took_ms =
+        stopped["finished_at"].as_i64().unwrap() - stopped["cancel"]["at"].as_i64().unwrap();
+    assert!(took_ms < 1_000, "it took {took_ms} ms");
 }

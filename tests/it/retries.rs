@@ -187,3 +187,26 @@ async fn an_absurd_policy_is_refused_and_nothing_is_recorded() {
     let jobs = client.json("jobs__list", json!({})).await;
     assert_eq!(jobs["jobs"], json!([]));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn operators_bound_what_callers_may_ask_for() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let set = world.smcp(&["settings", "set", "jobs.max_attempts", "2"]);
+    assert!(set.status.success(), "{set:?}");
+    let request = |attempts: u32| {
+        let arguments = flaky(&world, 0, 1, &Value::Null);
+        json!({"tool": "flaky__plain", "arguments": arguments, "retry": {"max_attempts": attempts}})
+    };
+    let (code, message) = failure_of(&client.call("jobs__submit", request(3)).await);
+    assert_eq!(code, "invalid_arguments");
+    assert!(
+        message.contains("'retry.max_attempts' is 3, but callers may ask for 2"),
+        "{message}"
+    );
+    let id = client.json("jobs__submit", request(2)).await["id"].clone();
+    assert_eq!(
+        client.ended(id.as_str().unwrap()).await["state"],
+        "succeeded"
+    );
+}

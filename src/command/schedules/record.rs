@@ -159,12 +159,11 @@ impl Schedule {
         line("state", &format!("{state}{}", by.unwrap_or_default()));
         line("cron", &format!("{}  {}", self.cron, self.tz));
         line("reading", &self.reading);
-        match &self.workflow {
-            Some(_) => line("workflow", &self.target()),
-            None => {
-                line("tool", &self.target());
-                line("arguments", &self.arguments.to_string());
-            }
+        if self.workflow.is_some() {
+            line("workflow", &self.target());
+        } else {
+            line("tool", &self.target());
+            line("arguments", &self.arguments.to_string());
         }
         for (name, instant) in [("start", &self.start_at), ("end", &self.end_at)] {
             if let Some(instant) = instant {

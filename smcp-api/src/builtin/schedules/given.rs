@@ -75,6 +75,7 @@ impl Given {
             ));
         }
         let retry = self.retry.map(retry_policy::read).transpose()?;
+        retry_policy::check(app, retry.as_ref())?;
         let max_runs = self
             .max_runs
             .or_else(|| known?.max_runs.filter(|_| !clears("max_runs")));

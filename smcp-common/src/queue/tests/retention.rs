@@ -9,6 +9,7 @@ conformance!(
     a_job_that_is_taken_up_meanwhile_stays,
     a_prune_is_recorded_batch_by_batch,
     what_is_free_is_given_back,
+    a_workflow_goes_after_its_end_and_keeps_its_jobs_till_then,
 );
 
 const DAY: Duration = Duration::from_hours(24);
@@ -194,4 +195,51 @@ async fn what_is_free_is_given_back(world: World) {
     while world.queue.shrink().await.unwrap() {}
     sizes.push(pages());
     assert!(sizes[0] > 8_000 && sizes[1] < 3_000, "{sizes:?}");
+}
+
+async fn a_workflow_goes_after_its_end_and_keeps_its_jobs_till_then(world: World) {
+    use crate::workflow::WorkflowId;
+    let id = WorkflowId::random();
+    let steps = json!({"steps": [{"id": "add", "tool": "math__add"}]});
+    let new = NewWorkflow {
+        id: id.clone(),
+        agent: "ada".into(),
+        definition: serde_json::from_value(steps).unwrap(),
+        rules: std::collections::BTreeMap::new(),
+        schedule: None,
+        idempotency_key: None,
+    };
+    world.queue.submit_workflow(new).await.unwrap();
+    let step = NewJob {
+        source: Source::Workflow,
+        origin: Some(crate::job::Origin::Workflow {
+            workflow: id.to_string(),
+            step: "add".into(),
+        }),
+        ..job()
+    };
+    let job = world.submit(step).await;
+    world.queue.cancel(&job, "ada", None).await.unwrap();
+    let limits = world.queue.retention().unwrap();
+    world.clock.advance(DAY * 365);
+    let prune = async || {
+        let walk = world.queue.walk(limits).await.unwrap();
+        world.queue.prune(walk, "w").await.unwrap();
+        world.queue.prune_workflows(limits, "w").await.unwrap();
+    };
+    prune().await;
+    assert!(
+        world.queue.job(&job).unwrap().is_some(),
+        "its workflow runs"
+    );
+    let set = "UPDATE workflows SET state = 'failed', finished_at = ?1";
+    let ended = crate::clock::Clock::now(&*world.clock);
+    world.sql().execute(set, [ended.as_millis()]).unwrap();
+    prune().await;
+    assert_eq!(world.queue.job(&job).unwrap(), None);
+    assert!(world.queue.workflow(&id).unwrap().is_some());
+    world.clock.advance(DAY * 31);
+    prune().await;
+    assert_eq!(world.queue.workflow(&id).unwrap(), None);
+    assert_eq!(world.broken_audit(), None);
 }

@@ -864,8 +864,8 @@ fn of_workflow(overlap: Overlap) -> Spec {
         rules: BTreeMap::new(),
     };
     Spec {
-        overlap,
         target,
+        overlap,
         ..spec()
     }
 }

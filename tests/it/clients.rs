@@ -135,7 +135,7 @@ fn the_second_python_client_schedules_and_cancels() {
     let (world, _roles) = World::running();
     let every_second = json!({
         "name": "pulse", "cron": "* * * * * *", "tz": "Europe/Berlin", "max_runs": 2,
-        "tool": "demo_text__echo", "arguments": {"text": "tick"},
+        "tool": "demo_text__echo", "arguments": {"message": "tick"},
     });
     let nap = json!({"tool": "sleepy__nap", "arguments": {"seconds": 60}});
     let job = json!({"from": [2, "structured", "id"]});
@@ -148,7 +148,11 @@ fn the_second_python_client_schedules_and_cancels() {
         {"call": "jobs__wait", "arguments": {"id": job}},
         {"call": "jobs__list", "arguments": {"tool": "demo_text__echo"}},
     ]));
-    let answer = |n: usize| &answers[n + 1]["structured"];
+    let answer = |n: usize| {
+        let answer = &answers[n + 1];
+        assert_eq!(answer["is_error"], false, "{answer}");
+        &answer["structured"]
+    };
     let told = Timestamp::parse(answer(0)["upcoming"][0]["utc"].as_str().unwrap()).unwrap();
     assert_eq!(told.as_millis() % 1_000, 0);
     let ticks = answer(1)["ticks"].as_array().unwrap();

@@ -741,7 +741,7 @@ fn the_command_line_has_it_all() {
         "{resumed}"
     );
     let (_, listed, _) = run(&["list"]);
-    assert!(listed.starts_with("NAME  STATE   AGENT     CRON       ZONE           TOOL                  NEXT\nsums  active"), "{listed}");
+    assert!(listed.starts_with("NAME  STATE   AGENT     CRON       ZONE           RUNS                  NEXT\nsums  active"), "{listed}");
     assert_eq!(
         world.smcp_json(&["schedules", "list", "--agent", "nobody"]),
         json!([])
@@ -832,4 +832,66 @@ fn a_limit_on_the_command_line_holds_for_scheduled_runs() {
         (shown["state"] == "ended").then_some(shown)
     });
     assert_eq!((&ended["runs"], &ended["next"]), (&json!(1), &Value::Null));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_runs_a_workflow() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let steps = json!([
+        {"id": "sum", "tool": "demo_math__calculate", "arguments": {"expression": "2+2"}},
+        {"id": "say", "tool": "demo_text__echo", "arguments": {"message": "it is ${steps.sum.result.result}"}},
+    ]);
+    let request = json!({"name": "sums", "cron": "* * * * * *", "max_runs": 1, "workflow": {"name": "sum up", "steps": steps}});
+    client.json("schedules__create", request.clone()).await;
+    let workflow = eventually("the workflow has ended", || {
+        let schedule = world.smcp_json(&["schedules", "show", "sums"]);
+        let tick = schedule["ticks"].as_array()?.first()?.clone();
+        (tick["workflow_state"] == "succeeded").then(|| tick["workflow"].clone())
+    });
+    let shown = client
+        .json("workflows__get", json!({ "id": workflow }))
+        .await;
+    assert_eq!(
+        (&shown["name"], &shown["agent"]),
+        (&json!("sum up"), &json!("local"))
+    );
+    let said = client
+        .json("jobs__get", json!({"id": shown["steps"][1]["job"]}))
+        .await;
+    assert!(
+        said["result"]["text"].as_str().unwrap().contains("it is 4"),
+        "{said}"
+    );
+
+    let triggered = client
+        .json("schedules__trigger", json!({"id": "sums"}))
+        .await;
+    assert!(triggered["workflow"].is_string(), "{triggered}");
+
+    for (change, expected) in [
+        (json!({"workflow": {"steps": []}}), "steps"),
+        (
+            json!({"workflow": {"steps": [{"id": "a", "tool": "no__tool"}]}}),
+            "steps[0].tool",
+        ),
+        (json!({"tool": "demo_math__coin_flip"}), "only one of them"),
+        (json!({"retry": {"max_attempts": 2}}), "retry"),
+        (json!({"workflow": null}), "one of them must be given"),
+    ] {
+        let mut bad = request.clone();
+        bad["name"] = json!("bad");
+        for (key, value) in change.as_object().unwrap() {
+            bad[key] = value.clone();
+        }
+        let (_, message) = failure_of(&client.call("schedules__create", bad).await);
+        assert!(message.contains(expected), "{change}: {message}");
+    }
+    let schedules = client.json("schedules__list", json!({})).await;
+    assert_eq!(
+        schedules["schedules"].as_array().unwrap().len(),
+        1,
+        "nothing bad is stored"
+    );
+    world.assert_sound();
 }

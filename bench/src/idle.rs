@@ -4,10 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::json;
-use smcp_common::clock::{Clock as _, SystemClock};
+use serde_json::{Map, json};
+use smcp_common::clock::{Clock as _, SystemClock, Timestamp};
 use smcp_common::job::{JobId, NewJob, StateName};
 use smcp_common::queue::{Commit, Queue, Wake};
+use smcp_common::schedule::{CatchUp, Overlap, Schedule, Spec, Target};
 
 use crate::report::Report;
 use crate::scratch::{self, Durability, Scratch};
@@ -36,20 +37,26 @@ pub(crate) struct Options {
     /// Measures the same again with so many jobs that fall due in a day
     #[arg(long, default_value_t = 0)]
     future_jobs: u32,
+    /// And with so many schedules, none of which is due within a day
+    #[arg(long, default_value_t = 0)]
+    future_schedules: u32,
 }
 
 pub(crate) fn run(options: &Options, scratch: &Scratch, report: &Report) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let beside = (options.future_jobs > 0).then_some(options.future_jobs);
-    for future_jobs in [Some(0), beside].into_iter().flatten() {
+    let future = (options.future_jobs, options.future_schedules);
+    let beside = (future != (0, 0)).then_some(future);
+    for future in [Some((0, 0)), beside].into_iter().flatten() {
         let mut series = Series::default();
         for _ in 0..options.runs {
             let directory = scratch.fresh()?;
-            runtime.block_on(once(options, future_jobs, directory.path(), &mut series))?;
+            runtime.block_on(once(options, future, directory.path(), &mut series))?;
         }
-        let case = json!({"seconds": options.seconds, "future_jobs": future_jobs});
+        let (jobs, schedules) = future;
+        let case =
+            json!({"seconds": options.seconds, "future_jobs": jobs, "future_schedules": schedules});
         report.result("idle", &case, &series)?;
     }
     Ok(())
@@ -57,12 +64,12 @@ pub(crate) fn run(options: &Options, scratch: &Scratch, report: &Report) -> anyh
 
 async fn once(
     options: &Options,
-    future_jobs: u32,
+    future: (u32, u32),
     data: &Path,
     series: &mut Series,
 ) -> anyhow::Result<()> {
     let server = Server::start(&options.program, data, "demo_math__calculate").await?;
-    fill(data, future_jobs).await?;
+    fill(data, future).await?;
     tokio::time::sleep(SETTLE).await;
     let before = (server.api.cpu()?, server.worker.cpu()?);
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
@@ -80,17 +87,44 @@ async fn once(
 }
 
 /// Records what waits for its time. The database is closed again: a listener of ours would cost the others something.
-async fn fill(data: &Path, future_jobs: u32) -> anyhow::Result<()> {
+async fn fill(data: &Path, (jobs, schedules): (u32, u32)) -> anyhow::Result<()> {
     let queue = open(data, Wake::Never)?;
     let due = SystemClock.now().plus(FUTURE);
-    for n in 0..future_jobs {
+    for n in 0..jobs {
         let job = NewJob {
             run_at: Some(due.plus(Duration::from_secs(n.into()))),
             ..new_job()
         };
         queue.submit(job).await?;
     }
+    for n in 0..schedules {
+        let (id, name) = (Schedule::random_id(), format!("schedule-{n}"));
+        queue
+            .create_schedule(&id, "local", &name, spec(due))
+            .await?;
+    }
     Ok(())
+}
+
+/// Every second, but not before that instant.
+fn spec(start_at: Timestamp) -> Spec {
+    Spec {
+        cron: "* * * * * *".into(),
+        zone: "Europe/Berlin".into(),
+        target: Target::Tool {
+            tool: "demo_math__coin_flip".into(),
+            arguments: Map::new(),
+        },
+        start_at: Some(start_at),
+        end_at: None,
+        max_runs: None,
+        jitter: Duration::ZERO,
+        overlap: Overlap::default(),
+        catch_up: CatchUp::default(),
+        catch_up_window: Duration::ZERO,
+        retry: None,
+        priority: 0,
+    }
 }
 
 /// Submits one job at a time; answers the milliseconds from its commit until we hear of its start, ascending.

@@ -94,21 +94,31 @@ pub(in crate::queue) fn heads(
         }
     }
     let mut lanes = connection.prepare_cached(include_str!("../sql/claim_lane.sql"))?;
-    let mut from = (String::new(), String::new());
-    let mut step = |(lane, plugin): &(String, String)| {
+    let mut plugins = connection.prepare_cached(include_str!("../sql/claim_lane_plugin.sql"))?;
+    let mut from = String::new();
+    let mut step = |from: &str| {
         lanes
-            .query_row([lane, plugin], |row| {
-                let group = (row.get(0)?, row.get(1)?);
-                Ok((group, row.get::<_, bool>(2)?, Head::read(row, 3)?))
+            .query_row([from], |row| {
+                let (lane, plugin, is_busy) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                Ok((lane, plugin, is_busy, Head::read(row, 3)?))
             })
             .optional()
     };
-    while let Some((group, is_busy, head)) = step(&from)? {
-        from = group;
-        let (lane, plugin) = &from;
-        if !is_busy && !paused.covers(Some(lane), plugin) {
-            tell(Some(lane), head);
+    while let Some((lane, plugin, is_busy, head)) = step(&from)? {
+        let (mut group, is_busy): (Option<(String, Head)>, bool) = (Some((plugin, head)), is_busy);
+        from = lane;
+        while let Some((plugin, head)) = group.filter(|_| !is_busy) {
+            if !paused.covers(Some(&from), &plugin) {
+                tell(Some(&from), head);
+            }
+            group = plugins
+                .query_row([&from, &plugin], |row| {
+                    Ok((row.get(0)?, Head::read(row, 1)?))
+                })
+                .optional()?;
         }
+        // No text is between a lane and this one.
+        from.push('\0');
     }
     Ok(())
 }

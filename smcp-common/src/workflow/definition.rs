@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The most steps that a workflow may have.
 pub const MAX_STEPS: usize = 100;
 
-/// A workflow: steps, in any order. [`super::check`] says what is wrong with one.
+/// A workflow: steps, in any order. [`super::check()`] says what is wrong with one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Definition {

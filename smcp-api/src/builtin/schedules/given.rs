@@ -156,7 +156,10 @@ pub(super) fn refuse(error: &CronError) -> Refusal {
 
 /// The refusal of an argument.
 pub(super) fn unfit(argument: &str, why: &str) -> Refusal {
-    Refusal::invalid_arguments(format!("Invalid arguments: argument '{argument}': {why}."))
+    let stop = if why.ends_with('?') { "" } else { "." };
+    Refusal::invalid_arguments(format!(
+        "Invalid arguments: argument '{argument}': {why}{stop}"
+    ))
 }
 
 fn instant(argument: &str, text: Option<&str>) -> Result<Option<Timestamp>, Refusal> {

@@ -31,8 +31,9 @@ class Discovery(unittest.TestCase):
         for plugin, commands in {
             "sleepy": 4,
             "sleepy2": 4,
-            "awkward": 16,
+            "awkward": 17,
             "content": 11,
+            "flaky": 2,
             "shellcli": 2,
             "broken": 2,
         }.items():
@@ -53,6 +54,13 @@ class Discovery(unittest.TestCase):
             done = run("crashing", word)
             self.assertEqual((1, b""), (done.returncode, done.stdout))
             self.assertIn(b"RuntimeError", done.stderr)
+
+    def test_flaky(self):
+        with tempfile.TemporaryDirectory() as directory:
+            words = ["--count", str(Path(directory) / "count"), "--times", "1", "--exit", "75", "--say", "{}"]
+            attempts = [run("flaky", "plain", *words, env={**os.environ, "SMCP_ATTEMPT": str(n)}) for n in (1, 2)]
+            said = [(attempt.returncode, attempt.stdout) for attempt in attempts]
+            self.assertEqual([(75, b"{}"), (0, b"done in attempt 2\n")], said)
 
     def test_shell(self):
         self.assertEqual(b"Hello, you\n", run("shellcli", "greet", "--name", "you").stdout)

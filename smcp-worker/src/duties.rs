@@ -15,8 +15,8 @@ use tokio::time::sleep;
 
 use self::retention::Pruner;
 use self::schedules::Schedules;
-use crate::WorkerError;
 use crate::upkeep::Upkeep;
+use crate::{WorkerError, thread};
 
 /// How long a silent holder keeps it.
 const TERM: Duration = Duration::from_secs(30);
@@ -39,40 +39,17 @@ pub(crate) fn start(
     default_timeout: Option<Duration>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
-    let files = |source| WorkerError::Files {
-        what: "cannot start the thread of the scheduler for",
-        path: options.path.clone(),
-        source,
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(files)?;
-    let opened = {
-        // Its listener is a task of that runtime.
-        let _context = runtime.enter();
-        Queue::open(options, clock)
-    };
-    let queue = match opened {
-        Ok(queue) => queue,
-        Err(error) => {
-            runtime.shutdown_background();
-            return Err(error.into());
-        }
-    };
-    let duties = Duties {
-        queue,
-        upkeep: Upkeep::default(),
-        pruner: Pruner::new(),
-        schedules: Schedules::new(&worker, default_timeout),
-        default_timeout,
-        worker,
-    };
-    std::thread::Builder::new()
-        .name("scheduler".into())
-        .spawn(move || runtime.block_on(duties.run(shutdown)))
-        .map_err(files)?;
-    Ok(())
+    thread::start("scheduler", options, clock, move |queue| {
+        let duties = Duties {
+            queue,
+            upkeep: Upkeep::default(),
+            pruner: Pruner::new(),
+            schedules: Schedules::new(&worker, default_timeout),
+            default_timeout,
+            worker,
+        };
+        duties.run(shutdown)
+    })
 }
 
 struct Duties {

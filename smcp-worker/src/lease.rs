@@ -9,9 +9,9 @@ use smcp_common::queue::{Hold, LeaseWatch, Options, Queue, QueueError, RENEW_EVE
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::WorkerError;
 use crate::plugin::process::StopReason;
 use crate::presence::{Presence, settle_the_dead};
+use crate::{WorkerError, thread};
 
 /// Rows of workers are kept for so long after their end.
 const REMEMBER: Duration = Duration::from_hours(24);
@@ -47,40 +47,18 @@ impl LeaseKeeper {
         clock: SharedClock,
         presence: &Presence,
     ) -> Result<Self, WorkerError> {
-        let files = |source| WorkerError::Files {
-            what: "cannot start the thread that renews leases for",
-            path: options.path.clone(),
-            source,
-        };
         let (orders, inbox) = mpsc::unbounded_channel();
         let (worker, directory) = (presence.id().to_owned(), presence.siblings().to_owned());
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(files)?;
-        let opened = {
-            // Its listener is a task of that runtime.
-            let _context = runtime.enter();
-            Queue::open(options, clock)
-        };
-        let queue = match opened {
-            Ok(queue) => queue,
-            Err(error) => {
-                runtime.shutdown_background();
-                return Err(error.into());
-            }
-        };
-        let keeper = Keeper {
-            queue,
-            worker,
-            directory,
-            kept: None,
-            leases: LeaseWatch::default(),
-        };
-        std::thread::Builder::new()
-            .name("lease-keeper".into())
-            .spawn(move || runtime.block_on(keeper.run(inbox)))
-            .map_err(files)?;
+        thread::start("lease-keeper", options, clock, move |queue| {
+            let keeper = Keeper {
+                queue,
+                worker,
+                directory,
+                kept: None,
+                leases: LeaseWatch::default(),
+            };
+            keeper.run(inbox)
+        })?;
         Ok(Self { orders })
     }
 

@@ -14,6 +14,7 @@ pub mod plugin;
 pub mod presence;
 pub mod sandbox;
 mod scan;
+mod thread;
 mod upkeep;
 pub mod work;
 

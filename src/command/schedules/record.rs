@@ -267,7 +267,7 @@ priority   0
 NEXT
 Mon 2026-11-23 09:00:00 +01:00   2026-11-23T08:00:00Z   in 1 d 20 h
 
-TIME                            KIND  OUTCOME    JOB   STATE      WHY
+TIME                            KIND  OUTCOME    RUN   STATE      WHY
 Mon 2026-11-16 09:00:00 +01:00  cron  submitted  019b  succeeded
 2026-11-09T08:00:00Z            cron  refused    -     -          gone for good
 ";

@@ -6,15 +6,17 @@ mod retention;
 mod schedules;
 mod workflows;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use smcp_common::clock::{SharedClock, Timestamp};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Options, Queue, QueueError, SCHEDULER};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use self::retention::Pruner;
 use self::schedules::Schedules;
+use crate::presence::settle_the_dead;
 use crate::upkeep::Upkeep;
 use crate::{WorkerError, thread};
 
@@ -27,8 +29,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// After an error the next try comes so much later.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// Does what is due whenever this worker holds the lease, until `shutdown` begins. `default_timeout` is for tools that
-/// declare none.
+/// Does what is due whenever this worker holds the lease, until `shutdown` begins. `siblings` is where all workers have
+/// their directories, `default_timeout` is for tools that declare none.
 ///
 /// # Errors
 /// The database cannot be opened once more, or the system gives no thread.
@@ -36,6 +38,7 @@ pub(crate) fn start(
     options: &Options,
     clock: SharedClock,
     worker: String,
+    siblings: PathBuf,
     default_timeout: Option<Duration>,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
@@ -46,6 +49,7 @@ pub(crate) fn start(
             pruner: Pruner::new(),
             schedules: Schedules::new(&worker, default_timeout),
             default_timeout,
+            siblings,
             worker,
         };
         duties.run(shutdown)
@@ -55,6 +59,8 @@ pub(crate) fn start(
 struct Duties {
     queue: Queue,
     worker: String,
+    /// Where all workers of this database have their directories.
+    siblings: PathBuf,
     schedules: Schedules,
     pruner: Pruner,
     upkeep: Upkeep,
@@ -64,8 +70,13 @@ struct Duties {
 impl Duties {
     async fn run(mut self, shutdown: Shutdown) {
         let mut news = self.queue.news();
+        let mut look_at = Instant::now();
         loop {
             news.mark_unchanged();
+            if look_at <= Instant::now() {
+                look_at = Instant::now() + LOOK_EVERY;
+                self.look_around().await;
+            }
             let next = match self.perform().await {
                 Ok(next) => next,
                 Err(error) => {
@@ -82,6 +93,15 @@ impl Duties {
                 () = sleep(due) => {}
                 () = shutdown.drain.cancelled() => return,
             }
+        }
+    }
+
+    /// Every worker does that, so that one that has died is missed for no longer than a second: its jobs and its duties
+    /// are for the others. Costs a look into a directory where all live.
+    async fn look_around(&self) {
+        if let Err(error) = settle_the_dead(&self.queue, &self.siblings).await {
+            let error: &dyn std::error::Error = &error;
+            tracing::warn!(error, "jobs of dead workers are settled later");
         }
     }
 

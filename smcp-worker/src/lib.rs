@@ -115,6 +115,7 @@ pub async fn run(
         &options,
         clock,
         worker.clone(),
+        presence.siblings().to_owned(),
         config.plugins.timeout,
         shutdown.clone(),
     )?;

@@ -82,8 +82,12 @@ pub fn is_served(queue: &Queue) -> Result<bool, QueueError> {
 
 /// Settles the jobs of workers that have died on this machine, and removes what they left.
 pub(crate) async fn settle_the_dead(queue: &Queue, siblings: &Path) -> Result<(), QueueError> {
+    let dead = dead(siblings);
+    if dead.is_empty() {
+        return Ok(());
+    }
     let workers = queue.workers()?;
-    for (id, directory) in dead(siblings) {
+    for (id, directory) in dead {
         if let Some(worker) = workers.iter().find(|worker| worker.id == id) {
             let jobs = queue.lose_worker(&id).await?;
             tracing::warn!(

@@ -6,24 +6,20 @@ use serde_json::{Value, json};
 
 use crate::world::{Client, World, text, text_of};
 
-const BUILT_IN: [&str; 36] = [
+/// The built-in tools that every agent may call.
+const BUILT_IN: [&str; 28] = [
     "health",
     "jobs__cancel",
     "jobs__events",
-    "jobs__flush",
     "jobs__get",
     "jobs__list",
     "jobs__output",
-    "jobs__priority",
-    "jobs__requeue_dead",
     "jobs__retry",
     "jobs__submit",
     "jobs__wait",
     "plugins__list",
     "plugins__reload",
     "queues__list",
-    "queues__pause",
-    "queues__resume",
     "sanctum__tools",
     "schedules__create",
     "schedules__delete",
@@ -35,14 +31,22 @@ const BUILT_IN: [&str; 36] = [
     "schedules__trigger",
     "schedules__update",
     "settings__get",
-    "settings__set",
-    "workers__drain",
     "workers__list",
-    "workers__scale",
     "workflows__cancel",
     "workflows__get",
     "workflows__list",
     "workflows__submit",
+];
+/// Those for operators alone.
+const FOR_OPERATORS: [&str; 8] = [
+    "jobs__flush",
+    "jobs__priority",
+    "jobs__requeue_dead",
+    "queues__pause",
+    "queues__resume",
+    "settings__set",
+    "workers__drain",
+    "workers__scale",
 ];
 const DEMO: [&str; 7] = [
     "demo_math__calculate",
@@ -53,6 +57,21 @@ const DEMO: [&str; 7] = [
     "demo_text__slugify",
     "demo_text__word_count",
 ];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_is_listed_what_it_may_call_and_an_operator_all() {
+    let (world, _roles) = bundled().started();
+    assert_eq!(
+        listed(&world.client().await).await,
+        [&BUILT_IN[..], &DEMO].concat().sorted()
+    );
+    let key = std::fs::read_to_string(world.data().join("operator.key")).unwrap();
+    let operator = world.client_with_key(key.trim()).await;
+    assert_eq!(
+        listed(&operator).await,
+        [&BUILT_IN[..], &FOR_OPERATORS, &DEMO].concat().sorted()
+    );
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_agent_attaches_and_detaches_for_itself_and_for_good() {

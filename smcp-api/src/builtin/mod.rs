@@ -153,12 +153,16 @@ pub fn check_aliases(aliases: &BTreeMap<String, ToolName>) -> Result<(), ConfigE
     Ok(())
 }
 
-/// What `tools/list` says of the built-in tools.
+/// What `tools/list` says of the built-in tools that the caller may call.
 ///
 /// # Errors
 /// Database errors.
-pub fn definitions(app: &App) -> Result<Vec<Tool>, Refusal> {
-    BUILTINS.iter().map(|tool| definition(app, tool)).collect()
+pub fn definitions(app: &App, caller: &Caller) -> Result<Vec<Tool>, Refusal> {
+    BUILTINS
+        .iter()
+        .filter(|tool| tool.is_open_to(caller))
+        .map(|tool| definition(app, tool))
+        .collect()
 }
 
 fn definition(app: &App, tool: &Builtin) -> Result<Tool, Refusal> {
@@ -213,7 +217,7 @@ pub async fn call(
             .collect();
         return Err(unfit(tool.name, &problems, &known));
     }
-    if tool.open_to == OpenTo::Operators && !is_operator(caller) {
+    if !tool.is_open_to(caller) {
         let refusal = operators_only(tool.name);
         app.queue
             .record_denial(&caller.agent, tool.name, refusal.code)
@@ -264,6 +268,14 @@ impl Builtin {
 }
 
 impl Builtin {
+    /// Whether the caller may call it.
+    fn is_open_to(&self, caller: &Caller) -> bool {
+        match self.open_to {
+            OpenTo::Everybody => true,
+            OpenTo::Operators => is_operator(caller),
+        }
+    }
+
     /// The same, for operators alone.
     fn for_operators(mut self) -> Self {
         self.open_to = OpenTo::Operators;

@@ -24,7 +24,7 @@ pub(super) fn tools(app: &App, caller: &Caller) -> Result<Vec<Tool>, Refusal> {
         .filter(|(_, tool)| attached.has(tool.tool.name.as_str()))
         .map(|(name, tool)| of_plugin(name, tool))
         .collect();
-    tools.extend(builtin::definitions(app)?);
+    tools.extend(builtin::definitions(app, caller)?);
     tools.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tools)
 }

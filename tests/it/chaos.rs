@@ -65,8 +65,14 @@ fn nothing_is_lost_whoever_dies_when() {
             }
         }
     }
-    let told = submitter.join().unwrap();
+    let mut told = submitter.join().unwrap();
     assert_eq!(told.acknowledged.len(), JOBS as usize);
+    // Whether one of these was hit is chance; this one is.
+    told.acknowledged.extend([begun(&world, &journal)]);
+    for worker in workers.drain(..) {
+        worker.kill();
+    }
+    let _workers = [world.worker(), world.worker()];
     eventually("every job has ended", || {
         (open_jobs(world.data()).unwrap() == 0).then_some(())
     });
@@ -78,6 +84,26 @@ fn nothing_is_lost_whoever_dies_when() {
     let ended_so = |outcome| books.jobs.values().any(|job| job.count(outcome) > 0);
     assert!(ended_so("worker_lost"), "nobody was hit");
     assert!(ended_so("failed"), "nothing was tried again");
+}
+
+/// A job that has begun, and does not end for two seconds; with its key.
+fn begun(world: &World, journal: &Journal) -> (String, String) {
+    let (key, arguments) = ("torture long", r#"{"lane": 0, "nap": "2", "failures": 0}"#);
+    let call = [
+        "call",
+        "torture__read",
+        "--args",
+        arguments,
+        "--key",
+        key,
+        "--detach",
+    ];
+    let id = world.smcp_json(&call)["id"].as_str().unwrap().to_owned();
+    eventually("it has begun", || {
+        let runs = journal.read().unwrap();
+        runs.iter().any(|run| run.job == id).then_some(())
+    });
+    (id, key.to_owned())
 }
 
 /// Submits all jobs, each as often as it takes for an API to acknowledge it.

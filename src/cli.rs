@@ -49,7 +49,8 @@ Examples:
   smcp up                                          start everything
   smcp tools                                       list what can be called
   smcp call demo_math__calculate expression='2+2'  call a tool
-  smcp jobs list                                   list what was called";
+  smcp jobs list                                   list what was called
+  smcp schedules next --cron '0 9 * * 1'           when would that be?";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
@@ -62,27 +63,27 @@ pub(crate) enum Command {
     /// List, follow, stop and repeat jobs
     #[command(subcommand)]
     Jobs(Jobs),
-    /// List, check and reload plugins
-    #[command(subcommand)]
-    Plugins(Plugins),
-    /// Show how the queue stands; pause, resume and drain it, or parts of it
-    #[command(subcommand)]
-    Queues(Queues),
-    /// List and change what can be set while SMCP runs
-    #[command(subcommand)]
-    Settings(Settings),
-    /// List, add, remove and replace workers
-    #[command(subcommand)]
-    Workers(Workers),
     /// Run tools again and again, at the times of a cron expression
     #[command(subcommand)]
     Schedules(Schedules),
-    /// Back up and check the database
-    #[command(subcommand)]
-    Db(Db),
     /// Submit, follow and stop workflows: steps that wait for each other
     #[command(subcommand)]
     Workflows(Workflows),
+    /// Show how the queue stands; pause, resume and drain it, or parts of it
+    #[command(subcommand)]
+    Queues(Queues),
+    /// List, add, remove and replace workers
+    #[command(subcommand)]
+    Workers(Workers),
+    /// List and change what can be set while SMCP runs
+    #[command(subcommand)]
+    Settings(Settings),
+    /// List, check and reload plugins
+    #[command(subcommand)]
+    Plugins(Plugins),
+    /// Back up and check the database
+    #[command(subcommand)]
+    Db(Db),
     /// Run the API alone, as under systemd or in a container
     Api(Api),
     /// Run one worker alone, as under systemd or in a container

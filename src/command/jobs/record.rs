@@ -26,6 +26,8 @@ pub(super) struct Job {
     priority: i32,
     arguments: Value,
     idempotency_key: Option<String>,
+    #[serde(default)]
+    origin: Option<Origin>,
     cancel: Option<Cancel>,
     #[serde(default)]
     attempts: Vec<Attempt>,
@@ -43,6 +45,14 @@ pub(super) struct Job {
 #[derive(Debug, Deserialize)]
 struct Reason {
     message: String,
+}
+
+/// What the job is a part of: a run of a schedule, or a step of a workflow.
+#[derive(Debug, Deserialize)]
+struct Origin {
+    schedule: Option<String>,
+    workflow: Option<String>,
+    step: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,6 +105,14 @@ impl Job {
                 .unwrap_or("none: it runs beside anything"),
         );
         line("priority", &self.priority.to_string());
+        if let Some(origin) = &self.origin {
+            if let Some(schedule) = &origin.schedule {
+                line("schedule", schedule);
+            }
+            if let (Some(workflow), Some(step)) = (&origin.workflow, &origin.step) {
+                line("workflow", &format!("{workflow}, step {step}"));
+            }
+        }
         if let Some(key) = &self.idempotency_key {
             line("key", &one_line(key));
         }
@@ -208,6 +226,7 @@ mod tests {
             "state": "failed", "lane": null, "priority": 5, "effect": "once", "run_at": 60_000,
             "arguments": {"environment": "staging", "n": 1}, "timeout_ms": 300_000, "max_attempts": 1,
             "idempotency_key": "deploy-42", "cancel": {"at": 61_000, "by": "operator", "reason": "too\nslow"},
+            "origin": {"workflow": "019c", "step": "deploy"},
             "attempts": [
                 {"n": 1, "worker": "w1", "started_at": 60_000, "ended_at": 61_500, "outcome": "failed",
                  "error": {"code": "timeout", "message": "too long\n"}},
@@ -228,6 +247,7 @@ state      failed
 agent      ci
 lane       none: it runs beside anything
 priority   5
+workflow   019c, step deploy
 key        deploy-42
 created    1970-01-01T00:00:00.000Z
 run at     1970-01-01T00:01:00.000Z

@@ -4,6 +4,7 @@
 
 mod retention;
 mod schedules;
+mod tools;
 mod workflows;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, sleep};
 
 use self::retention::Pruner;
 use self::schedules::Schedules;
+use self::tools::KnownTools;
 use crate::presence::settle_the_dead;
 use crate::upkeep::Upkeep;
 use crate::{WorkerError, thread};
@@ -45,6 +47,7 @@ pub(crate) fn start(
     thread::start("scheduler", options, clock, move |queue| {
         let duties = Duties {
             queue,
+            tools: KnownTools::default(),
             upkeep: Upkeep::default(),
             pruner: Pruner::new(),
             schedules: Schedules::new(&worker, default_timeout),
@@ -61,6 +64,7 @@ struct Duties {
     worker: String,
     /// Where all workers of this database have their directories.
     siblings: PathBuf,
+    tools: KnownTools,
     schedules: Schedules,
     pruner: Pruner,
     upkeep: Upkeep,
@@ -119,8 +123,14 @@ impl Duties {
                 Some(retry_at)
             })
         };
-        let schedules = self.schedules.perform(&self.queue).await;
-        let workflows = workflows::perform(&self.queue, &self.worker, self.default_timeout).await;
+        let schedules = self.schedules.perform(&self.queue, &mut self.tools).await;
+        let workflows = workflows::perform(
+            &self.queue,
+            &mut self.tools,
+            &self.worker,
+            self.default_timeout,
+        )
+        .await;
         let pruning = self.pruner.perform(&self.queue, &self.worker).await;
         self.upkeep.perform(&self.queue);
         let next = [

@@ -48,10 +48,11 @@ async fn scan(
     scanner: &Scanner,
     directories: &[PathBuf],
 ) -> Result<(), QueueError> {
-    let known = queue.catalogue()?;
-    if known.wanted == known.scanned {
+    // Asked after every commit of anybody: the plugins themselves are read only where there is something to do.
+    if !queue.wants_scan()? {
         return Ok(());
     }
+    let known = queue.catalogue()?;
     let Some(wanted) = persist("start of a scan", || queue.take_scan(worker)).await? else {
         return Ok(());
     };

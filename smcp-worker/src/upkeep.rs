@@ -1,6 +1,5 @@
 //! Looking after the file of the database now and then, as the API does: a worker may be all that runs.
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use smcp_common::queue::Queue;
@@ -10,20 +9,20 @@ const EVERY: Duration = Duration::from_mins(1);
 
 /// When it was last done.
 #[derive(Debug)]
-pub(crate) struct Upkeep(Cell<Instant>);
+pub(crate) struct Upkeep(Instant);
 
 impl Default for Upkeep {
     fn default() -> Self {
-        Self(Cell::new(Instant::now()))
+        Self(Instant::now())
     }
 }
 
 impl Upkeep {
     /// Does it, if it is time.
-    pub(crate) fn perform(&self, queue: &Queue) {
-        if self.0.get().elapsed() >= EVERY {
+    pub(crate) fn perform(&mut self, queue: &Queue) {
+        if self.0.elapsed() >= EVERY {
             queue.look_after();
-            self.0.set(Instant::now());
+            self.0 = Instant::now();
         }
     }
 }

@@ -57,6 +57,18 @@ impl Queue {
         })
     }
 
+    /// Whether a scan has been asked for that nobody has done.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn wants_scan(&self) -> Result<bool, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            Ok(statement.query_row([], |row| Ok(row.get::<_, i64>(0)? > row.get::<_, i64>(1)?))?)
+        })
+    }
+
     /// What decides which tools callers are listed, to know whether a list has to be made again.
     ///
     /// # Errors

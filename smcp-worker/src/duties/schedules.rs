@@ -1,25 +1,17 @@
 //! Schedules: whatever is due becomes jobs, of the tools as they are then.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use smcp_common::clock::Timestamp;
-use smcp_common::plugin::Tool;
 use smcp_common::queue::{Firing, Queue, QueueError};
 use smcp_common::schedule::{MAX_TICKS, Plan, Run, Schedule, plan};
+
+use super::tools::{KnownTools, Tools};
 
 /// Schedules that are looked at together.
 const BATCH: u32 = 50;
 /// What else the scheduler does has its turn after so many batches.
 const ROUNDS: usize = 20;
-
-/// The tools of one version of the catalogue, by name.
-#[derive(Debug, Default)]
-struct Tools {
-    version: i64,
-    by_name: BTreeMap<String, Tool>,
-}
 
 /// Fires schedules.
 #[derive(Debug)]
@@ -27,7 +19,6 @@ pub(super) struct Schedules {
     default_timeout: Option<Duration>,
     /// The worker, as audit records name it.
     by: String,
-    tools: Mutex<Arc<Tools>>,
 }
 
 impl Schedules {
@@ -36,12 +27,15 @@ impl Schedules {
         Self {
             default_timeout,
             by: format!("worker:{worker}"),
-            tools: Mutex::default(),
         }
     }
 
     /// Fires what is due; answers when the next tick of any schedule is. Only reads where nothing is.
-    pub(super) async fn perform(&self, queue: &Queue) -> Result<Option<Timestamp>, QueueError> {
+    pub(super) async fn perform(
+        &self,
+        queue: &Queue,
+        known: &mut KnownTools,
+    ) -> Result<Option<Timestamp>, QueueError> {
         for _ in 0..ROUNDS {
             let now = queue.clock().now();
             let due = queue.due_schedules(now, BATCH)?;
@@ -49,7 +43,7 @@ impl Schedules {
             if due.is_empty() && waiting.is_empty() {
                 break;
             }
-            let tools = self.tools(queue)?;
+            let tools = known.current(queue)?;
             self.fire(queue, &tools, &due, now).await?;
             self.fire_waiting(queue, &tools, &waiting).await?;
         }
@@ -149,24 +143,6 @@ impl Schedules {
 
     /// What a tick becomes, or why that is nothing.
     fn run(&self, tools: &Tools, schedule: &Schedule) -> Result<Run, String> {
-        schedule.run(|name| tools.by_name.get(name), self.default_timeout)
-    }
-
-    /// The tools of the current catalogue.
-    fn tools(&self, queue: &Queue) -> Result<Arc<Tools>, QueueError> {
-        let version = queue.catalogue_version()?;
-        let mut known = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.version != version {
-            let catalogue = queue.catalogue()?;
-            let tools = catalogue
-                .plugins
-                .into_iter()
-                .flat_map(|plugin| plugin.tools);
-            *known = Arc::new(Tools {
-                version: catalogue.version,
-                by_name: tools.map(|tool| (tool.name.to_string(), tool)).collect(),
-            });
-        }
-        Ok(Arc::clone(&known))
+        schedule.run(|name| tools.get(name), self.default_timeout)
     }
 }

@@ -1,16 +1,16 @@
 //! Workflows are driven on: whenever a job of one has ended or one of its times has come, what follows is decided and
 //! written. Without any, this is one look into an index.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{Failure, JobId, NewJob, Origin, Source, code};
-use smcp_common::plugin::{Order, Tool, misfits, normalise};
+use smcp_common::plugin::{Order, misfits, normalise};
 use smcp_common::queue::{Queue, QueueError, Workflow};
 use smcp_common::workflow::Call;
 
 use super::RETRY;
+use super::tools::{KnownTools, Tools};
 
 /// Drives on every workflow that is due; answers when the next one is, apart from news.
 ///
@@ -18,6 +18,7 @@ use super::RETRY;
 /// Database errors that a later try may not meet.
 pub(super) async fn perform(
     queue: &Queue,
+    known: &mut KnownTools,
     worker: &str,
     default_timeout: Option<Duration>,
 ) -> Result<Option<Timestamp>, QueueError> {
@@ -25,12 +26,7 @@ pub(super) async fn perform(
     if due.is_empty() {
         return Ok(next);
     }
-    let catalogue = queue.catalogue()?;
-    let tools = catalogue
-        .plugins
-        .into_iter()
-        .flat_map(|plugin| plugin.tools);
-    let tools: BTreeMap<_, _> = tools.map(|tool| (tool.name.to_string(), tool)).collect();
+    let tools = known.current(queue)?;
     let by = format!("worker:{worker}");
     let mut unreadable = Vec::new();
     for id in due {
@@ -64,7 +60,7 @@ pub(super) async fn perform(
 
 /// The job that carries out a call of a workflow.
 fn job(
-    tools: &BTreeMap<String, Tool>,
+    tools: &Tools,
     workflow: &Workflow,
     call: Call<'_>,
     default_timeout: Option<Duration>,

@@ -11,11 +11,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use self::file::File;
+use self::file::{Automatic, File};
 use self::values::{
     at_least, calls, data_dir, database, first, keys, plugin_directories, plugin_timeout, workers,
 };
 use crate::plugin::ToolName;
+use crate::sandbox::{Require, Terms};
 
 pub use self::environment::{Environment, Secret};
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub aliases: BTreeMap<String, ToolName>,
     /// Which tools agents start with.
     pub profiles: ProfileSettings,
+    /// What plugins may do.
+    pub sandbox: Sandbox,
     /// Worker processes that `smcp up` keeps running.
     pub workers: Workers,
     /// How long a stopping worker waits for its job before it stops it.
@@ -100,6 +103,21 @@ pub struct Plugins {
     pub timeout: Option<Duration>,
     /// Names of variables that plugins get beside the built-in list; a trailing `*` matches any ending.
     pub pass_env: Vec<String>,
+    /// Whether interpreters are kept waiting for the next call.
+    pub warm: bool,
+}
+
+/// Settings of the sandbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sandbox {
+    /// What must be enforced before a plugin is run.
+    pub require: Require,
+    /// Whether namespaces are used where they work.
+    pub namespaces: bool,
+    /// What every plugin is granted.
+    pub profile: Terms,
+    /// What single plugins are granted, by their names; what it does not speak of is as in `profile`.
+    pub plugins: BTreeMap<String, Terms>,
 }
 
 /// How many workers `smcp up` keeps running, unless an operator has changed that while it ran. Each between 1 and 256.
@@ -256,12 +274,19 @@ impl Config {
                 directories: plugin_directories(env, flags, file.plugins.directories),
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
                 pass_env: file.plugins.pass_env.unwrap_or_default(),
+                warm: file.plugins.warm != Some(Automatic::Off),
             },
             aliases: aliases::read(file.aliases)?,
             profiles: ProfileSettings {
                 path: env.text("SMCP_PROFILES").map(PathBuf::from),
                 attach: env.text("SMCP_ATTACH_PROFILE"),
                 admin_prefix: env.text("SMCP_ADMIN_PREFIX"),
+            },
+            sandbox: Sandbox {
+                require: file.sandbox.require.unwrap_or_default(),
+                namespaces: file.sandbox.namespaces != Some(Automatic::Off),
+                profile: file.sandbox.profile,
+                plugins: file.sandbox.plugins,
             },
             workers: workers(env, flags, file.workers.count)?,
             drain_timeout: Duration::from_secs(file.workers.drain_timeout_s.unwrap_or(60)),

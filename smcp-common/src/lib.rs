@@ -16,6 +16,7 @@ pub mod plugin;
 pub mod queue;
 #[cfg(target_os = "linux")]
 pub mod remote;
+pub mod sandbox;
 pub mod schedule;
 pub mod setting;
 pub mod telemetry;

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::sandbox::{Require, Terms};
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
@@ -11,6 +13,7 @@ pub(super) struct File {
     pub(super) http: Http,
     pub(super) calls: Calls,
     pub(super) plugins: Plugins,
+    pub(super) sandbox: Sandbox,
     pub(super) workers: Workers,
     pub(super) log: Log,
     pub(super) aliases: BTreeMap<String, String>,
@@ -48,6 +51,24 @@ pub(super) struct Plugins {
     pub(super) directories: Option<Vec<String>>,
     pub(super) timeout_s: Option<f64>,
     pub(super) pass_env: Option<Vec<String>>,
+    pub(super) warm: Option<Automatic>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Sandbox {
+    pub(super) require: Option<Require>,
+    pub(super) namespaces: Option<Automatic>,
+    pub(super) profile: Terms,
+    pub(super) plugins: BTreeMap<String, Terms>,
+}
+
+/// Something that is done wherever it works, unless it is switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Automatic {
+    Auto,
+    Off,
 }
 
 #[derive(Debug, Default, Deserialize)]

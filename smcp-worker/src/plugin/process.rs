@@ -282,6 +282,8 @@ fn start_supervisor(
         stdout: plugin_stdout.as_fd(),
         stderr: plugin_stderr.as_fd(),
         events: plugin_events.as_fd(),
+        control: None,
+        listener: None,
     };
     send_pipes(&socket, &pipes).map_err(ProcessError::Setup)?;
     let child = Command::new(&invocation.supervisor)
@@ -299,6 +301,8 @@ fn start_supervisor(
         stdout: stdout.into(),
         stderr: stderr.into(),
         events: events.into(),
+        control: None,
+        listener: None,
     };
     Ok((child, socket, pipes))
 }

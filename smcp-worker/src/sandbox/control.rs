@@ -20,13 +20,27 @@ use serde::{Deserialize, Serialize};
 /// The variable in which a plugin finds the number of its events descriptor.
 pub(crate) const EVENTS_FD_VAR: &str = "SMCP_EVENTS_FD";
 
-/// The write ends that become the plugin's descriptors.
+/// The variable in which a waiting interpreter finds the number of its control descriptor.
+pub(crate) const CONTROL_FD_VAR: &str = "SMCP_CONTROL_FD";
+
+/// The descriptors that the supervisor gets besides its socket.
 #[derive(Debug)]
 pub(crate) struct Pipes<Fd> {
+    /// The write ends that become the plugin's.
     pub(crate) stdout: Fd,
     pub(crate) stderr: Fd,
     pub(crate) events: Fd,
+    /// A socket that a waiting interpreter inherits: over it the worker tells it its calls.
+    pub(crate) control: Option<Fd>,
+    /// A socket over which the listener of the plugin's proxy is handed to the worker.
+    pub(crate) listener: Option<Fd>,
 }
+
+/// In the byte that travels with the descriptors: which of the optional ones are there.
+const HAS_CONTROL: u8 = 1;
+const HAS_LISTENER: u8 = 2;
+/// The most descriptors that travel together.
+const MAX_PIPES: usize = 5;
 
 /// What to run: the worker's first line.
 #[derive(Serialize, Deserialize)]
@@ -99,15 +113,24 @@ pub enum RefusalKind {
 /// # Errors
 /// When the socket refuses them.
 pub(crate) fn send_pipes(socket: &UnixStream, pipes: &Pipes<BorrowedFd<'_>>) -> io::Result<()> {
-    let fds = [pipes.stdout, pipes.stderr, pipes.events];
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
+    let mut fds = vec![pipes.stdout, pipes.stderr, pipes.events];
+    fds.extend(pipes.control);
+    fds.extend(pipes.listener);
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_PIPES))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
         return Err(io::ErrorKind::InvalidInput.into());
     }
+    let control = pipes.control.map_or(0, |_| HAS_CONTROL);
+    let listener = pipes.listener.map_or(0, |_| HAS_LISTENER);
     // Descriptors need a byte to travel with.
-    let byte = [IoSlice::new(b"\n")];
-    sendmsg(socket, &byte, &mut ancillary, SendFlags::empty())?;
+    let byte = [control | listener];
+    sendmsg(
+        socket,
+        &[IoSlice::new(&byte)],
+        &mut ancillary,
+        SendFlags::empty(),
+    )?;
     Ok(())
 }
 
@@ -135,7 +158,7 @@ impl WorkerLink {
     /// When descriptor 0 is no socket, or something else came.
     pub(super) fn receive_pipes(&self) -> io::Result<Pipes<OwnedFd>> {
         let mut byte = [0];
-        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(3))];
+        let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(MAX_PIPES))];
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
         let mut iov = [IoSliceMut::new(&mut byte)];
         recvmsg(
@@ -151,14 +174,16 @@ impl WorkerLink {
             }
         }
         let mut fds = fds.into_iter();
-        match (fds.next(), fds.next(), fds.next()) {
-            (Some(stdout), Some(stderr), Some(events)) => Ok(Pipes {
-                stdout,
-                stderr,
-                events,
-            }),
-            _ => Err(io::ErrorKind::UnexpectedEof.into()),
-        }
+        let mut next = || fds.next().ok_or(io::ErrorKind::UnexpectedEof);
+        let (stdout, stderr, events) = (next()?, next()?, next()?);
+        let mut optional = |flag| (byte[0] & flag != 0).then(&mut next).transpose();
+        Ok(Pipes {
+            stdout,
+            stderr,
+            events,
+            control: optional(HAS_CONTROL)?,
+            listener: optional(HAS_LISTENER)?,
+        })
     }
 
     /// The next message of the worker, waiting for it; `None` when the worker is gone.

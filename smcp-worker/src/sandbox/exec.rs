@@ -19,7 +19,8 @@ use rustix::process::{Pid, Signal, setsid, umask};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::control::{
-    Command, EVENTS_FD_VAR, ExitStatus, Pipes, RefusalKind, Report, RunOrder, WorkerLink,
+    CONTROL_FD_VAR, Command, EVENTS_FD_VAR, ExitStatus, Pipes, RefusalKind, Report, RunOrder,
+    WorkerLink,
 };
 use super::tree::{Tree, adopt_orphans};
 
@@ -119,11 +120,13 @@ fn outlive_signals() -> io::Result<()> {
 fn spawn(order: &RunOrder, pipes: Pipes<OwnedFd>) -> io::Result<Pid> {
     fcntl_setfd(&pipes.stdout, FdFlags::CLOEXEC)?;
     fcntl_setfd(&pipes.stderr, FdFlags::CLOEXEC)?;
+    let control = pipes.control.as_ref().map(|fd| fd.as_raw_fd().to_string());
     let child = std::process::Command::new(&order.program)
         .args(&order.args)
         .env_clear()
         .envs(order.env.iter().map(|(name, value)| (name, value)))
         .env(EVENTS_FD_VAR, pipes.events.as_raw_fd().to_string())
+        .envs(control.map(|number| (CONTROL_FD_VAR, number)))
         .current_dir(&order.cwd)
         .process_group(0)
         .stdin(Stdio::null())

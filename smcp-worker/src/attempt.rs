@@ -168,6 +168,7 @@ impl Runner {
             args,
             env,
             cwd: scratch.to_owned(),
+            policy: None,
         }
     }
 

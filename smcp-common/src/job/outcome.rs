@@ -50,6 +50,8 @@ pub mod code {
     pub const TIMEOUT: &str = "timeout";
     /// Its files are gone or cannot be started.
     pub const PLUGIN_NOT_FOUND: &str = "plugin_not_found";
+    /// It cannot be confined as its profile and the operator demand.
+    pub const SANDBOX_UNAVAILABLE: &str = "sandbox_unavailable";
     /// The worker died during the attempt, too often.
     pub const WORKER_LOST: &str = "worker_lost";
     /// The worker died, and the job must not be repeated unasked.

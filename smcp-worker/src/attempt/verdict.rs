@@ -33,7 +33,7 @@ pub(super) fn outcome(ended: &Ended, head: &[u8], limits: &Limits) -> Outcome {
         Exit::Stopped(StopReason::Cancelled) => Outcome::Stopped,
         // Of a lost lease nobody will hear: its finish is refused.
         Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost) => Outcome::Interrupted,
-        Exit::Refused { kind, reason } => {
+        Exit::Refused { kind, reason, .. } => {
             let advice = Advice {
                 // A missing file or an argument that is too long stays so; a busy system does not.
                 retryable: Some(matches!(kind, RefusalKind::Temporary)),
@@ -140,6 +140,7 @@ const fn refusal(kind: RefusalKind) -> &'static str {
     match kind {
         RefusalKind::NotFound => code::PLUGIN_NOT_FOUND,
         RefusalKind::TooLarge => code::INVALID_ARGUMENTS,
+        RefusalKind::Sandbox => code::SANDBOX_UNAVAILABLE,
         RefusalKind::NotPermitted
         | RefusalKind::NotExecutable
         | RefusalKind::Temporary
@@ -302,6 +303,7 @@ mod tests {
             (
                 Exit::Refused {
                     kind: RefusalKind::NotFound,
+                    mechanism: None,
                     reason: "gone".into(),
                 },
                 "",

@@ -123,5 +123,6 @@ pub(super) fn start(
         args,
         env: env.to_vec(),
         cwd,
+        policy: None,
     }
 }

@@ -20,7 +20,8 @@ use super::output::{Pipe, read_events, read_stderr, read_stdout};
 use super::supervision::{Supervision, Verdict};
 use crate::sandbox::control::{Pipes, RunOrder, send_pipes};
 
-pub use crate::sandbox::control::RefusalKind;
+pub use crate::sandbox::control::{Mechanism, RefusalKind};
+pub use crate::sandbox::policy::Policy;
 
 /// The subcommand under which the worker's binary is a supervisor.
 pub const SUPERVISOR_COMMAND: &str = "sandbox-exec";
@@ -54,6 +55,7 @@ pub async fn run(
         args: invocation.args.clone(),
         env: invocation.env.clone(),
         cwd: invocation.cwd.clone().into_os_string(),
+        policy: invocation.policy.clone(),
     };
     let follow = async {
         let verdict = supervision.follow(&order, limits, stop).await;
@@ -119,6 +121,8 @@ pub struct Invocation {
     pub env: Vec<(OsString, OsString)>,
     /// Its working directory; an absolute path.
     pub cwd: PathBuf,
+    /// What it may do; `None` for what the operator trusts: it is started as it is.
+    pub policy: Option<Policy>,
 }
 
 impl fmt::Debug for Invocation {
@@ -214,6 +218,8 @@ pub enum Exit {
     Refused {
         /// For a program to decide by.
         kind: RefusalKind,
+        /// What could not be put on, where the sandbox is the reason.
+        mechanism: Option<Mechanism>,
         /// For a person to read.
         reason: String,
     },

@@ -6,4 +6,14 @@
 
 pub(crate) mod control;
 pub mod exec;
+mod files;
+mod identity;
+mod init;
+mod launch;
+mod limits;
+pub mod policy;
+mod refusal;
+mod root;
+pub(crate) mod sys;
+mod syscalls;
 pub(crate) mod tree;

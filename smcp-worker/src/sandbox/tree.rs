@@ -178,7 +178,8 @@ fn children() -> Vec<Pid> {
         .collect()
 }
 
-fn exit_status(ended: WaitStatus) -> Option<ExitStatus> {
+/// How a process ended that was waited for.
+pub(super) fn exit_status(ended: WaitStatus) -> Option<ExitStatus> {
     let code = ended.exit_status().map(ExitStatus::Code);
     code.or_else(|| ended.terminating_signal().map(ExitStatus::Signal))
 }

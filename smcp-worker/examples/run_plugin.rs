@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         env: Vec::new(),
         cwd: PathBuf::from("/"),
         policy,
+        bait: None,
     };
     match work(&invocation) {
         Ok(()) => ExitCode::SUCCESS,

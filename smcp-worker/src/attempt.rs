@@ -169,6 +169,7 @@ impl Runner {
             env,
             cwd: scratch.to_owned(),
             policy: None,
+            bait: None,
         }
     }
 

@@ -124,5 +124,6 @@ pub(super) fn start(
         env: env.to_vec(),
         cwd,
         policy: None,
+        bait: None,
     }
 }

@@ -127,6 +127,7 @@ impl Interpreters {
             // Nowhere special: version managers read a version from the working directory.
             cwd: PathBuf::from("/"),
             policy: None,
+            bait: None,
         };
         let path = answer(&invocation).await?;
         self.remember(

@@ -22,6 +22,7 @@ use crate::sandbox::control::{Pipes, RunOrder, send_pipes};
 
 pub use crate::sandbox::control::{Mechanism, RefusalKind};
 pub use crate::sandbox::policy::Policy;
+pub use crate::sandbox::probes::Bait;
 
 /// The subcommand under which the worker's binary is a supervisor.
 pub const SUPERVISOR_COMMAND: &str = "sandbox-exec";
@@ -56,6 +57,7 @@ pub async fn run(
         env: invocation.env.clone(),
         cwd: invocation.cwd.clone().into_os_string(),
         policy: invocation.policy.clone(),
+        bait: invocation.bait.clone(),
     };
     let follow = async {
         let verdict = supervision.follow(&order, limits, stop).await;
@@ -123,6 +125,9 @@ pub struct Invocation {
     pub cwd: PathBuf,
     /// What it may do; `None` for what the operator trusts: it is started as it is.
     pub policy: Option<Policy>,
+    /// What to try to get at under that policy, instead of running the program: its standard output tells what came
+    /// of it.
+    pub bait: Option<Bait>,
 }
 
 impl fmt::Debug for Invocation {

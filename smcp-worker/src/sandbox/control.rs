@@ -18,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::policy::Policy;
+use super::probes::Bait;
 
 /// The variable in which a plugin finds the number of its events descriptor.
 pub(crate) const EVENTS_FD_VAR: &str = "SMCP_EVENTS_FD";
@@ -54,6 +55,8 @@ pub(crate) struct RunOrder {
     pub(crate) cwd: OsString,
     /// What it may do; `None` for what the operator trusts.
     pub(crate) policy: Option<Policy>,
+    /// What to try to get at under that policy, instead of running a program.
+    pub(crate) bait: Option<Bait>,
 }
 
 /// What the worker says after the run order.

@@ -87,7 +87,11 @@ fn readable(policy: &Policy) -> Vec<PathBuf> {
     let resolver = (policy.network == Reach::Everybody).then_some(RESOLVER);
     let fixed = SYSTEM.iter().chain(&HOST_PROC).chain(&HOST_ETC).copied();
     let asked = policy.read.iter().cloned();
-    fixed.chain(resolver).map(PathBuf::from).chain(asked).collect()
+    fixed
+        .chain(resolver)
+        .map(PathBuf::from)
+        .chain(asked)
+        .collect()
 }
 
 fn ports(policy: &Policy) -> &[u16] {

@@ -3,11 +3,11 @@
 use std::io;
 
 use rustix::io::Errno;
+use rustix::process::{Gid, Uid};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, remove_capability_from_bounding_set, set_capabilities,
     set_no_new_privs, set_thread_groups, set_thread_res_gid, set_thread_res_uid,
 };
-use rustix::process::{Gid, Uid};
 
 /// Makes this process, which is root, the user and group `id` of no other groups.
 ///

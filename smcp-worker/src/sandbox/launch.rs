@@ -27,7 +27,7 @@ use super::control::{
 };
 use super::policy::{Policy, Reach};
 use super::refusal::Refusal;
-use super::{files, identity, init, limits, root, syscalls, sys};
+use super::{files, identity, init, limits, probes, root, sys, syscalls};
 
 /// What a plugin takes for the name of its machine.
 const HOST_NAME: &[u8] = b"sandbox";
@@ -189,12 +189,20 @@ impl First<'_> {
 /// Gives up what the policy does not leave to the plugin, and becomes it. Answers only where that fails.
 #[expect(clippy::disallowed_methods, reason = "this is what starts plugins")]
 fn become_plugin(order: &RunOrder, pipes: Pipes<OwnedFd>) -> Result<(), Refusal> {
-    let null = OpenOptions::new().read(true).open("/dev/null").map_err(busy)?;
+    let null = OpenOptions::new()
+        .read(true)
+        .open("/dev/null")
+        .map_err(busy)?;
     // A group of its own, for a stop to reach what it starts as well.
     setpgid(None, None).map_err(|error| busy(error.into()))?;
     die_with_parent()?;
     if let Some(policy) = &order.policy {
         confine(policy)?;
+    }
+    if let Some(bait) = &order.bait {
+        // Nobody who does not read it will miss it.
+        probes::run(bait, pipes.stdout).ok();
+        return Ok(());
     }
     let control = pipes.control.as_ref().map(|fd| fd.as_raw_fd().to_string());
     let inherited = [Some(&pipes.events), pipes.control.as_ref()];

@@ -103,7 +103,11 @@ impl Plan {
             .into_iter()
             .map(|path| (path, MountUse::ReadOnly))
             .collect();
-        let mut writable: Vec<_> = policy.write.iter().filter_map(|path| plan.follow(path)).collect();
+        let mut writable: Vec<_> = policy
+            .write
+            .iter()
+            .filter_map(|path| plan.follow(path))
+            .collect();
         writable.sort();
         let writable = writable.into_iter().map(|path| (path, MountUse::ReadWrite));
         plan.binds.extend(writable);
@@ -224,13 +228,7 @@ fn place(path: &Path, mount_use: MountUse, tree: &OwnedFd) -> io::Result<()> {
             }
         }
     }
-    move_mount(
-        tree,
-        "",
-        CWD,
-        path,
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )?;
+    move_mount(tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)?;
     Ok(())
 }
 

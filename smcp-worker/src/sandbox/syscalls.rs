@@ -41,7 +41,8 @@ pub(super) fn apply(policy: &Policy) -> Result<(), SyscallsError> {
 }
 
 fn programs(policy: &Policy) -> Result<Vec<BpfProgram>, SyscallsError> {
-    let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(|_| SyscallsError::Processor)?;
+    let arch =
+        TargetArch::try_from(std::env::consts::ARCH).map_err(|_| SyscallsError::Processor)?;
     let mut denied = Rules::default();
     for call in DENIED {
         denied.always(*call);
@@ -199,10 +200,7 @@ fn namespaces(denied: &mut Rules) -> Result<(), BackendError> {
 /// A terminal, were there one, must not be made to type.
 fn terminals(denied: &mut Rules) -> Result<(), BackendError> {
     for request in [libc::TIOCSTI as u64, libc::TIOCLINUX as u64] {
-        denied.when(
-            libc::SYS_ioctl,
-            &[argument(1, SeccompCmpOp::Eq, request)?],
-        )?;
+        denied.when(libc::SYS_ioctl, &[argument(1, SeccompCmpOp::Eq, request)?])?;
     }
     Ok(())
 }
@@ -264,7 +262,12 @@ fn no_x32() -> BpfProgram {
         // The number of the call is the first word of what a filter sees.
         step(LOAD_WORD, 0, 0, 0),
         step(JUMP_IF_AT_LEAST, 0, 1, X32_BIT),
-        step(ANSWER, 0, 0, libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs()),
+        step(
+            ANSWER,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs(),
+        ),
         step(ANSWER, 0, 0, libc::SECCOMP_RET_ALLOW),
     ]
 }

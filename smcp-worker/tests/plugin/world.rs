@@ -68,6 +68,7 @@ pub(crate) fn invocation<A: Into<OsString>>(
         env: vec![("PATH".into(), PATH.into())],
         cwd: PathBuf::from("/"),
         policy: None,
+        bait: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! ⑤ One attempt of one job: the tool is looked up, its process is run, what it says is stored as it comes, and
 //! its end is put into words.
 
+mod limit;
 mod stream;
 mod verdict;
 
@@ -129,7 +130,8 @@ impl Runner {
                 let outcome = verdict::outcome(&ended, stream.head(), &limits);
                 Ending {
                     outcome,
-                    output_truncated: ended.stdout_truncated,
+                    printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
+                    confinement: ended.confinement,
                     output: stream.rest(),
                 }
             }
@@ -201,7 +203,8 @@ fn refused(code: &str, message: impl Into<String>) -> Ending {
     Ending {
         outcome,
         output: Vec::new(),
-        output_truncated: false,
+        printed_bytes: None,
+        confinement: None,
     }
 }
 

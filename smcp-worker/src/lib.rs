@@ -7,6 +7,7 @@
 mod attempt;
 #[cfg(target_os = "linux")]
 mod changes;
+pub mod doctor;
 mod drain;
 mod duties;
 mod lease;
@@ -90,7 +91,7 @@ pub async fn run(
     ))?;
     let (worker, host, version) = (presence.id().to_owned(), host(), env!("CARGO_PKG_VERSION"));
     let registration = work::persist("registration", || {
-        queue.register_worker(&worker, &host, version, managed)
+        queue.register_worker(&worker, &host, version, managed, None)
     });
     tokio::select! {
         registered = registration => registered.map_err(WorkerError::Register)?,

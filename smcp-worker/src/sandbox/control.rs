@@ -103,6 +103,8 @@ pub enum RefusalKind {
     Temporary,
     /// Anything else, as told by the reason.
     Other,
+    /// It cannot be confined as it must be.
+    Sandbox,
 }
 
 /// Hands the plugin's descriptors to the supervisor, before any line.

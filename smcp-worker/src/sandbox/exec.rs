@@ -210,7 +210,8 @@ fn refusal(order: &RunOrder, error: &io::Error) -> (RefusalKind, String) {
         RefusalKind::NotPermitted
         | RefusalKind::TooLarge
         | RefusalKind::Temporary
-        | RefusalKind::Other => format!("{}: {error}", shown(&order.program)),
+        | RefusalKind::Other
+        | RefusalKind::Sandbox => format!("{}: {error}", shown(&order.program)),
     };
     (kind, reason)
 }

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use smcp_common::sandbox::Confinement;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -80,6 +81,9 @@ pub async fn run(
         log_lines_dropped: stderr.dropped,
         events_dropped: events.dropped,
         duration: started_at.elapsed(),
+        cpu: None,
+        hit: Hits::default(),
+        confinement: None,
     })
 }
 
@@ -159,6 +163,13 @@ pub struct Limits {
     pub max_log_lines: u64,
     /// Lines of events that are passed on; the rest is counted.
     pub max_events: u64,
+    /// The memory that the sandbox gives it, in MiB, to be told where it was too little; `None` where that is not
+    /// limited.
+    pub memory_mb: Option<u64>,
+    /// The processes and threads that the sandbox gives it, likewise.
+    pub processes: Option<u64>,
+    /// The seconds of processor time that the sandbox gives it, likewise.
+    pub cpu_s: Option<u64>,
 }
 
 impl Default for Limits {
@@ -171,6 +182,9 @@ impl Default for Limits {
             stderr_tail_bytes: 256 * 1024,
             max_log_lines: 1_000,
             max_events: 10_000,
+            memory_mb: None,
+            processes: None,
+            cpu_s: None,
         }
     }
 }
@@ -206,6 +220,21 @@ pub struct Ended {
     pub events_dropped: u64,
     /// From the start of the supervisor to the end of the tree.
     pub duration: Duration,
+    /// The processor time that it used, where somebody has measured it.
+    pub cpu: Option<Duration>,
+    /// Limits that the kernel says it ran into.
+    pub hit: Hits,
+    /// What held it; `None` where nothing did, or where it was not started.
+    pub confinement: Option<Confinement>,
+}
+
+/// Limits that a run ran into, as the kernel counts such events. A limit that is not counted is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// A process of it was killed since there was no memory left for all of them.
+    pub memory: bool,
+    /// It could not start another process or thread.
+    pub processes: bool,
 }
 
 /// What ended a run.

@@ -78,7 +78,7 @@ impl Sandbox {
         fs::create_dir_all(&base)?;
         let Found { facts, probed } =
             facilities::find(supervisor, &base, config.sandbox.namespaces).await?;
-        let report = doctor::report_of(&facts, config.sandbox.require, &probed);
+        let report = doctor::judged(&facts, config.sandbox.require, &probed);
         Ok(Self {
             facts,
             report,

@@ -1,5 +1,6 @@
 //! Why a connection is not made, and how a client is told.
 
+use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
@@ -70,26 +71,34 @@ pub(super) enum Refused {
 }
 
 impl Refused {
-    /// The answer to the client, whole; the connection ends with it.
+    /// The answer to the client, whole; the connection ends with it. What `network.allow` misses is also in its first
+    /// line, which is all that most clients show.
     pub(super) fn answer(&self) -> String {
-        let (status, header) = match self {
-            Self::Malformed(_) => ("400 Bad Request", ""),
-            Self::Long => ("431 Request Header Fields Too Large", ""),
-            Self::Slow => ("408 Request Timeout", ""),
-            Self::Stranger => (
-                "407 Proxy Authentication Required",
-                "Proxy-Authenticate: Basic realm=\"smcp\"\r\n",
-            ),
-            Self::Method => ("405 Method Not Allowed", "Allow: CONNECT\r\n"),
-            Self::Unlisted(_) | Self::Local(_) | Self::Inward { .. } => ("403 Forbidden", ""),
-            Self::Unknown { .. } | Self::Unreachable { .. } => ("502 Bad Gateway", ""),
-            Self::Crowded(_) => ("503 Service Unavailable", ""),
+        let missing = |missed: &dyn fmt::Display| {
+            (403, format!("Forbidden: network.allow must list {missed}"))
+        };
+        let (code, reason) = match self {
+            Self::Malformed(_) => (400, "Bad Request".into()),
+            Self::Long => (431, "Request Header Fields Too Large".into()),
+            Self::Slow => (408, "Request Timeout".into()),
+            Self::Stranger => (407, "Proxy Authentication Required".into()),
+            Self::Method => (405, "Method Not Allowed".into()),
+            Self::Unlisted(asked) => missing(asked),
+            Self::Local(asked) => missing(&format_args!("the address behind {asked}")),
+            Self::Inward { asked, address } => missing(&literal(*address, asked.port)),
+            Self::Unknown { .. } | Self::Unreachable { .. } => (502, "Bad Gateway".into()),
+            Self::Crowded(_) => (503, "Service Unavailable".into()),
+        };
+        let field = match code {
+            405 => "Allow: CONNECT\r\n",
+            407 => "Proxy-Authenticate: Basic realm=\"smcp\"\r\n",
+            _ => "",
         };
         let text = format!("{self}\n");
+        let length = text.len();
         format!(
-            "HTTP/1.1 {status}\r\n{header}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: \
-             close\r\n\r\n{text}",
-            text.len()
+            "HTTP/1.1 {code} {reason}\r\n{field}Content-Type: text/plain; charset=utf-8\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{text}"
         )
     }
 
@@ -114,4 +123,31 @@ impl Refused {
 fn literal(address: IpAddr, port: u16) -> Destination {
     let host = address.to_string();
     Destination { host, port }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_line_tells_what_is_missing() {
+        let asked: Destination = "api.example.com:443".parse().unwrap();
+        let address = "fd00::1".parse().unwrap();
+        let rows = [
+            (Refused::Unlisted(asked.clone()), "api.example.com:443"),
+            (
+                Refused::Local(asked.clone()),
+                "the address behind api.example.com:443",
+            ),
+            (Refused::Inward { asked, address }, "[fd00::1]:443"),
+        ];
+        for (refused, missing) in rows {
+            let answer = refused.answer();
+            let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+            let first = format!("HTTP/1.1 403 Forbidden: network.allow must list {missing}");
+            assert_eq!(head.lines().next(), Some(first.as_str()));
+            assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", text.len())));
+            assert_eq!(text, format!("{refused}\n"));
+        }
+    }
 }

@@ -172,7 +172,7 @@ async fn only_connect_is_passed_on() {
     let (_proxy, at) = proxy(&[&to.to_string()], Limits::default());
     let head = format!("POST http://{to}/ HTTP/1.1\r\nProxy-Authorization: {SHOWN}\r\n\r\n");
     // Whatever a client goes on to send does not make it miss the answer.
-    let body = "x".repeat(100_000);
+    let body = "x".repeat(8 << 20);
     let (status, head, mut stream) = say(at, &(head + &body)).await;
     assert_eq!(status, 405);
     assert!(head.contains("\r\nAllow: CONNECT\r\n"), "{head}");
@@ -264,7 +264,8 @@ async fn all_ends_with_the_proxy() {
     assert!(TcpStream::connect(at).await.is_err());
 }
 
-/// Python finds the proxy by its environment, and shows the token unasked: TLS begins at the other side.
+/// Python finds the proxy by its environment, and shows the token unasked: TLS begins at the other side. Where it is
+/// refused, it says why.
 #[tokio::test]
 #[expect(
     clippy::disallowed_methods,
@@ -273,7 +274,12 @@ async fn all_ends_with_the_proxy() {
 async fn python_gets_through() {
     let (listener, to) = target().await;
     let (_proxy, at) = proxy(&[&to.to_string()], Limits::default());
-    let program = format!("import urllib.request; urllib.request.urlopen('https://{to}/')");
+    let program = format!(
+        "import urllib.request as web
+try: web.urlopen('https://example.com/')
+except OSError as error: print(error)
+web.urlopen('https://{to}/')"
+    );
     let mut python = tokio::process::Command::new("python3");
     python
         .args(["-I", "-c", &program])
@@ -291,6 +297,11 @@ async fn python_gets_through() {
     let (output, hello) = both.unwrap();
     assert_eq!(hello[..2], [0x16, 0x03], "no TLS handshake");
     let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        said.contains("network.allow must list example.com:443"),
+        "{said}"
+    );
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(
         complaint.to_ascii_lowercase().contains("ssl"),

@@ -23,6 +23,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, lookup_host};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
+use tracing::Instrument as _;
 
 use self::policy::{Policy, Way};
 use self::refused::Refused;
@@ -70,7 +71,7 @@ impl Proxy {
     /// Serves whoever connects to `listener` and shows `token`, and lets it connect to what `allow` lists. The listener
     /// may be of another network namespace than this thread; connections are made in this one's.
     ///
-    /// Must be called within a runtime.
+    /// Must be called within a runtime. What it logs is of the span that it is called in.
     ///
     /// # Errors
     /// If the listener cannot be waited for.
@@ -96,7 +97,8 @@ impl Proxy {
             limits,
             refusals: AtomicUsize::new(0),
         };
-        let accepting = tokio::spawn(accept(listener, Arc::new(door))).abort_handle();
+        let accepting =
+            tokio::spawn(accept(listener, Arc::new(door)).in_current_span()).abort_handle();
         Ok(Self { accepting })
     }
 }
@@ -130,7 +132,8 @@ async fn accept(listener: TcpListener, door: Arc<Door>) {
                 let limit = door.limits.connections;
                 if connections.len() < limit {
                     let door = door.clone();
-                    connections.spawn(async move { door.serve(client).await });
+                    let served = async move { door.serve(client).await };
+                    connections.spawn(served.in_current_span());
                 } else {
                     // Before the next one is taken: whoever does not listen keeps nobody but its own plugin waiting.
                     door.refuse(&mut client, &Refused::Crowded(limit)).await;

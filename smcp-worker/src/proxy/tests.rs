@@ -169,7 +169,11 @@ async fn only_who_has_the_token_gets_anything() {
 #[tokio::test]
 async fn only_connect_is_passed_on() {
     let (listener, to) = target().await;
-    let (_proxy, at) = proxy(&[&to.to_string()], Limits::default());
+    let limits = Limits {
+        farewell: LONG,
+        ..Limits::default()
+    };
+    let (_proxy, at) = proxy(&[&to.to_string()], limits);
     let head = format!("POST http://{to}/ HTTP/1.1\r\nProxy-Authorization: {SHOWN}\r\n\r\n");
     // Whatever a client goes on to send does not make it miss the answer.
     let body = "x".repeat(8 << 20);

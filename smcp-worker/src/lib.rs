@@ -13,6 +13,15 @@ mod duties;
 mod lease;
 pub mod plugin;
 pub mod presence;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the sandbox, which hands it its listener, is made beside it"
+    )
+)]
+mod proxy;
 pub mod sandbox;
 mod scan;
 mod thread;

@@ -159,6 +159,7 @@ impl Runner {
             None => (entry, argv.collect()),
         };
         let mut env = environment(self.environment.variables(), &self.pass_env);
+        env.push(("HOME".into(), scratch.into()));
         env.push(("TMPDIR".into(), scratch.into()));
         env.push(("SMCP_JOB_ID".into(), job.id.as_str().into()));
         env.push(("SMCP_ATTEMPT".into(), job.attempt.to_string().into()));

@@ -554,6 +554,21 @@ fn the_published_schema_and_the_parser_know_the_same() {
     }
 }
 
+#[test]
+fn the_readme_states_the_defaults_of_a_profile() {
+    let readme = include_str!("../../../../plugins/README.md");
+    let all = serde_json::to_value(Terms::default().complete()).unwrap();
+    for (section, keys) in all.as_object().unwrap() {
+        for (key, value) in keys.as_object().unwrap() {
+            let [code, number] = [
+                format!("| `{section}.{key}` | `{value}` |"),
+                format!("| `{section}.{key}` | {value} |"),
+            ];
+            assert!(readme.contains(&code) || readme.contains(&number), "{code}");
+        }
+    }
+}
+
 fn any_parameter() -> impl Strategy<Value = Value> {
     let kind = prop::sample::select(Kind::ALL.map(Kind::as_str).to_vec());
     ("[a-z_-]{1,5}", kind, any::<bool>(), prop::option::of(-9i32..9), "[a-z]{0,3}").prop_map(

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Excess {
     /// The key: `network.mode`.
     pub key: &'static str,
-    /// What is asked for, as `smcp.toml` writes it: `"full"`.
+    /// What is asked for, as `smcp.toml` writes it: `"full"`; of a list, the entries that are not granted.
     pub asked: String,
     /// What is granted of the key, written likewise: `"none"`.
     pub granted: String,

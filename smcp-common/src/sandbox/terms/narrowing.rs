@@ -78,17 +78,25 @@ impl Narrowing {
         };
         let (kept, beyond) = intersection(asked, granted, narrower);
         let line = format!("{key} = {}", written(union(taken, asked)));
-        self.beyond(key, &beyond, granted, &line);
+        self.beyond(key, &beyond, granted, line);
         kept
     }
 
-    fn beyond<T: Serialize>(&mut self, key: &'static str, beyond: &[T], granted: &[T], line: &str) {
-        self.excess.extend(beyond.iter().map(|entry| Excess {
-            key,
-            asked: written([entry]),
-            granted: written(granted),
-            line: line.to_owned(),
-        }));
+    fn beyond<T: Serialize>(
+        &mut self,
+        key: &'static str,
+        beyond: &[T],
+        granted: &[T],
+        line: String,
+    ) {
+        if !beyond.is_empty() {
+            self.excess.push(Excess {
+                key,
+                asked: written(beyond),
+                granted: written(granted),
+                line,
+            });
+        }
     }
 
     fn network(&mut self, asked: &NetworkTerms, granted: &Network) -> Network {
@@ -100,11 +108,11 @@ impl Narrowing {
             (asked, Network::Full) => asked,
             (Network::Proxy(asked), Network::Proxy(granted)) => {
                 let line = network_line(Network::Proxy(union(granted, &asked)));
-                Network::Proxy(self.reaches(&asked, granted, &line)).simplified()
+                Network::Proxy(self.reaches(&asked, granted, line)).simplified()
             }
             (Network::LoopbackPorts(asked), Network::LoopbackPorts(granted)) => {
                 let line = network_line(Network::LoopbackPorts(union(granted, &asked)));
-                Network::LoopbackPorts(self.reaches(&asked, granted, &line)).simplified()
+                Network::LoopbackPorts(self.reaches(&asked, granted, line)).simplified()
             }
             (asked, granted) => {
                 let left = if asked == Network::Full {
@@ -127,7 +135,7 @@ impl Narrowing {
         &mut self,
         asked: &[T],
         granted: &[T],
-        line: &str,
+        line: String,
     ) -> Vec<T> {
         let same = |asked: &T, granted: &T| (asked == granted).then(|| asked.clone());
         let (kept, beyond) = intersection(asked, granted, same);

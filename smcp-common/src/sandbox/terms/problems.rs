@@ -6,6 +6,8 @@ use super::excess::written;
 use super::narrowing::is_plain;
 use super::{Mode, NetworkTerms, Reach, Terms};
 
+/// No list is longer: every entry of one is compared with every entry of another.
+const MAX_ENTRIES: usize = 256;
 /// No limit is above this, so that a number of any unit can be multiplied.
 const MOST: u64 = 1_000_000_000;
 
@@ -25,6 +27,7 @@ impl Terms {
         );
         self.network.problems(&mut problems);
         self.numbers(&mut problems);
+        self.lengths(&mut problems);
         for (i, name) in self.env.allow.iter().flatten().enumerate() {
             if !is_pattern(name) {
                 problems.push(format!(
@@ -34,6 +37,30 @@ impl Terms {
             }
         }
         problems
+    }
+
+    fn lengths(&self, problems: &mut Vec<String>) {
+        let lengths = [
+            (
+                "filesystem.read",
+                self.filesystem.read.as_ref().map(Vec::len),
+            ),
+            (
+                "filesystem.write",
+                self.filesystem.write.as_ref().map(Vec::len),
+            ),
+            ("network.allow", self.network.allow.as_ref().map(Vec::len)),
+            ("env.allow", self.env.allow.as_ref().map(Vec::len)),
+        ];
+        for (key, length) in lengths {
+            if let Some(length) = length
+                && length > MAX_ENTRIES
+            {
+                problems.push(format!(
+                    "{key} has {length} entries, but may have at most {MAX_ENTRIES}"
+                ));
+            }
+        }
     }
 
     fn numbers(&self, problems: &mut Vec<String>) {

@@ -82,7 +82,7 @@ fn a_manifest_narrows_the_network() {
             "mode = 'proxy'\nallow = ['a:1', 'c:3', 'B.:2', 'a:2', 'a:1']",
             "mode = 'proxy'\nallow = ['b:2', 'a:1']",
             proxy(&["a:1", "b:2"]),
-            2,
+            1,
         ),
         (
             "mode = 'proxy'\nallow = ['c:3']",
@@ -153,7 +153,8 @@ fn a_path_is_granted_where_it_lies_below_a_granted_one() {
     let mut devious = Terms::default();
     devious.filesystem.write = Some(paths(&["/out/../etc", "out", "/data"]));
     let (profile, excess) = devious.within(&[&granted]);
-    assert_eq!((profile.write, excess.len()), (Vec::new(), 3));
+    assert_eq!(profile.write, paths(&[]));
+    assert_eq!(excess[0].asked, r#"["/out/../etc", "out", "/data"]"#);
 }
 
 #[test]
@@ -197,7 +198,7 @@ fn names_of_variables_match_patterns() {
         (&["MY_*"], &["MY_*"], 0),
         (&["MY_T*", "X"], &["MY_T*", "X"], 0),
         (&["*"], &["MY_*", "X"], 1),
-        (&["XY", "my_token"], &[], 2),
+        (&["XY", "my_token"], &[], 1),
     ];
     let granted = terms("env.allow = ['MY_*', 'X']");
     for (asked, expected, told) in rows {
@@ -279,6 +280,8 @@ fn what_is_wrong_is_named_by_its_key() {
     "#);
     insta::assert_snapshot!(problems("network.mode = 'proxy'"), @r#"network.allow is missing: where network.mode is "proxy", it lists destinations such as "api.example.com:443""#);
     insta::assert_snapshot!(problems("network = {mode = 'full', allow = ['a:1']}"), @r#"network.allow must be empty where network.mode is "full""#);
+    let long = format!("env.allow = [{}]", "'A',".repeat(257));
+    insta::assert_snapshot!(problems(&long), @"env.allow has 257 entries, but may have at most 256");
     insta::assert_snapshot!(problems("network.allow = []"), @r#"network.allow needs network.mode beside it, which says what it lists: "proxy" or "loopback-ports""#);
 }
 

@@ -1,10 +1,13 @@
 //! What must be readable for an interpreter to run.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 /// As many links as the kernel follows.
 const MAX_LINKS: usize = 40;
+/// A virtual environment's settings are never longer.
+const MAX_SETTINGS_BYTES: u64 = 64 * 1024;
 
 /// Directories that every plugin may read anyhow.
 const SYSTEM: [&str; 6] = ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64"];
@@ -84,7 +87,11 @@ impl Homes {
 
 /// Where the programs of the installation are that a virtual environment was made from.
 fn home_of(root: &Path) -> Option<PathBuf> {
-    let settings = fs::read_to_string(root.join("pyvenv.cfg")).ok()?;
+    let mut settings = String::new();
+    let file = File::open(root.join("pyvenv.cfg")).ok()?;
+    file.take(MAX_SETTINGS_BYTES)
+        .read_to_string(&mut settings)
+        .ok()?;
     let home = settings.lines().find_map(|line| {
         let (key, value) = line.split_once('=')?;
         key.trim()

@@ -118,6 +118,14 @@ mod tests {
     }
 
     #[test]
+    fn the_example_file_has_every_key() {
+        let example = include_str!("../../../deploy/smcp.example.toml");
+        let example: toml::Table = example.parse().unwrap();
+        let stated: Terms = example["sandbox"]["profile"].clone().try_into().unwrap();
+        assert_eq!(stated, Terms::default().complete());
+    }
+
+    #[test]
     fn what_is_wrong_is_named_by_its_key() {
         let said = |file: &str| load(file).unwrap_err();
         insta::assert_snapshot!(said("[sandbox.plugins.weather]\nnetwork = {mode = 'proxy', allow = [443]}"), @r#"sandbox.plugins.weather.network.allow[0] is 443, but must be a destination such as "api.example.com:443" where network.mode is "proxy""#);

@@ -209,7 +209,7 @@ mod tests {
 
     use super::*;
 
-    fn diagnosis(refusal: Value, failures: Value) -> Diagnosis {
+    fn diagnosis(refusal: &Value, failures: &Value) -> Diagnosis {
         let lacking = |why: &str| json!({"state": "partial", "by": ["RLIMIT"], "why": why, "fix": "use systemd"});
         let sandbox = json!({
             "tier": "isolated", "require": "restricted", "refusal": refusal,
@@ -234,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_machine_is_described_key_by_key() {
-        let well = diagnosis(json!(null), json!([]));
+        let well = diagnosis(&json!(null), &json!([]));
         assert!(well.is_well());
         let expected = "\
 sandbox: isolated (T2)   require=restricted   OK
@@ -257,7 +257,7 @@ warm start on
 
     #[test]
     fn a_refusal_and_a_probe_that_got_through_are_no_good_health() {
-        let refuses = diagnosis(json!("It is root."), json!([]));
+        let refuses = diagnosis(&json!("It is root."), &json!([]));
         assert!(!refuses.is_well());
         let text = refuses.render(Style::default());
         assert!(
@@ -266,7 +266,7 @@ warm start on
             ),
             "{text}"
         );
-        let leaky = diagnosis(json!(null), json!(["It read a file."]));
+        let leaky = diagnosis(&json!(null), &json!(["It read a file."]));
         assert!(!leaky.is_well());
         let text = leaky.render(Style::default());
         assert!(

@@ -164,3 +164,27 @@ async fn what_is_cut_off_is_told_and_is_no_failure() {
         text(&called.stderr)
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_document_is_none() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let size = json!({"bytes": BYTES});
+    let json = client.call("content__long-json", size.clone()).await;
+    assert_eq!(
+        (json.is_error, &json.structured_content),
+        (Some(false), &None)
+    );
+    let said = text_of(&json);
+    assert!(said.contains("It is shown as text, since what is left of it is no json any more."));
+
+    let promised = client.call("content__long-words", size).await;
+    assert_eq!(promised.is_error, Some(true));
+    let error = &promised.structured_content.unwrap()["error"];
+    assert_eq!(error["code"], "output_truncated");
+    let message = error["message"].as_str().unwrap();
+    assert!(
+        message.contains(&format!("of which the first {KEPT} have been kept.")),
+        "{message}"
+    );
+}

@@ -155,7 +155,8 @@ async fn finish(queue: &Queue, work: Work) -> anyhow::Result<()> {
         hold,
         outcome: Outcome::Succeeded,
         output: Vec::new(),
-        output_truncated: false,
+        printed_bytes: None,
+        confinement: None,
     };
     queue.finish(finish, false).await?;
     Ok(())

@@ -32,6 +32,7 @@ pub(crate) fn nothing_done() -> Ending {
     Ending {
         outcome: Outcome::Succeeded,
         output: Vec::new(),
-        output_truncated: false,
+        printed_bytes: None,
+        confinement: None,
     }
 }

@@ -1,5 +1,6 @@
 //! A worker of one run: runs the program named by its arguments as a plugin, and prints
-//! what that printed and how it ended. The process tests use it as supervisor, too.
+//! what that printed and how it ended. `--policy JSON` before the program confines it. The process tests use it as
+//! supervisor, too.
 
 use std::future;
 use std::io::Write as _;
@@ -10,7 +11,10 @@ use smcp_worker::plugin::process::{Invocation, Limits, Output, SUPERVISOR_COMMAN
 use tokio::sync::mpsc;
 
 fn main() -> ExitCode {
-    let mut args = std::env::args_os().skip(1);
+    let mut args = std::env::args_os().skip(1).peekable();
+    let policy = args
+        .next_if(|first| first == "--policy")
+        .and_then(|_| serde_json::from_slice(args.next()?.as_encoded_bytes()).ok());
     let Some(program) = args.next() else {
         return ExitCode::FAILURE;
     };
@@ -23,6 +27,8 @@ fn main() -> ExitCode {
         args: args.collect(),
         env: Vec::new(),
         cwd: PathBuf::from("/"),
+        policy,
+        bait: None,
     };
     match work(&invocation) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,27 +1,31 @@
 //! ⑤ One attempt of one job: the tool is looked up, its process is run, what it says is stored as it comes, and
 //! its end is put into words.
 
+mod limit;
 mod stream;
 mod verdict;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use smcp_common::config::Environment;
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::plugin::{Plugin, Tool};
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
+use smcp_common::sandbox::{Profile, Terms};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
 use self::stream::Stream;
 use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
-use crate::plugin::environment::environment;
 use crate::plugin::process::{self, Invocation, Limits, StopReason};
+use crate::sandbox::placing::{Place, PlacingError, Sandbox};
 use crate::work::{Ending, Run, persist};
+
+const KIB: u64 = 1024;
 
 /// Runs attempts.
 #[derive(Debug)]
@@ -30,11 +34,7 @@ pub(crate) struct Runner {
     pub(crate) worker: String,
     /// The binary that becomes the supervisor of a plugin's process tree.
     pub(crate) supervisor: PathBuf,
-    /// Where attempts get their empty working directories.
-    pub(crate) scratch: PathBuf,
-    pub(crate) environment: Environment,
-    /// Variables that plugins get beside the built-in list.
-    pub(crate) pass_env: Vec<String>,
+    pub(crate) sandbox: Arc<Sandbox>,
     pub(crate) leases: LeaseKeeper,
     pub(crate) shutdown: Shutdown,
     pub(crate) catalogue: Mutex<Option<Arc<Catalogue>>>,
@@ -86,23 +86,28 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let scratch = match tempfile::tempdir_in(&self.scratch) {
-            Ok(scratch) => scratch,
-            Err(error) => {
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    "no scratch directory"
-                );
-                let message =
-                    "The worker cannot make a working directory; its log has the details.";
+        let asks = Terms::default();
+        let place = match self.sandbox.place(plugin, &asks) {
+            Ok(place) => place,
+            Err(PlacingError::Unavailable(message)) => {
+                return refused(code::SANDBOX_UNAVAILABLE, message);
+            }
+            Err(error @ PlacingError::Short(_)) => {
+                tracing::error!(error = &error as &dyn std::error::Error, "no sandbox");
+                let message = "The worker cannot prepare a sandbox; its log has the details.";
                 return refused(code::INTERNAL, message);
             }
         };
-        let invocation = self.invocation(job, plugin, argv, scratch.path());
-        self.run_process(job, &invocation).await
+        self.run_process(job, plugin, argv, &place).await
     }
 
-    async fn run_process(&self, job: &Claimed, invocation: &Invocation) -> Ending {
+    async fn run_process(
+        &self,
+        job: &Claimed,
+        plugin: &Plugin,
+        argv: Vec<String>,
+        place: &Place,
+    ) -> Ending {
         let hold = Hold {
             job: job.id.clone(),
             attempt: job.attempt,
@@ -116,20 +121,19 @@ impl Runner {
                 None => std::future::pending().await,
             }
         };
-        let limits = Limits {
-            timeout: job.timeout,
-            ..Limits::default()
-        };
+        let limits = limits(&place.profile, job.timeout);
+        let invocation = self.invocation(job, plugin, argv, place);
         let (sender, mut output) = mpsc::channel(64);
         let mut stream = Stream::new(&self.queue, &hold, &stopper);
-        let process = process::run(invocation, &limits, stop, sender);
+        let process = process::run(&invocation, &limits, stop, sender);
         let ended = stream.follow(process, &mut output, &self.shutdown).await;
         match ended {
             Ok(ended) => {
                 let outcome = verdict::outcome(&ended, stream.head(), &limits);
                 Ending {
                     outcome,
-                    output_truncated: ended.stdout_truncated,
+                    printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
+                    confinement: ended.started.then(|| place.confinement.clone()),
                     output: stream.rest(),
                 }
             }
@@ -147,7 +151,7 @@ impl Runner {
         job: &Claimed,
         plugin: &Plugin,
         argv: Vec<String>,
-        scratch: &Path,
+        place: &Place,
     ) -> Invocation {
         let entry = Path::new(&plugin.directory).join(&plugin.entry);
         let argv = argv.into_iter().map(OsString::from);
@@ -158,8 +162,7 @@ impl Runner {
             ),
             None => (entry, argv.collect()),
         };
-        let mut env = environment(self.environment.variables(), &self.pass_env);
-        env.push(("TMPDIR".into(), scratch.into()));
+        let mut env = place.env.clone();
         env.push(("SMCP_JOB_ID".into(), job.id.as_str().into()));
         env.push(("SMCP_ATTEMPT".into(), job.attempt.to_string().into()));
         Invocation {
@@ -167,7 +170,9 @@ impl Runner {
             program,
             args,
             env,
-            cwd: scratch.to_owned(),
+            cwd: place.cwd.clone(),
+            policy: Some(place.policy.clone()),
+            bait: None,
         }
     }
 
@@ -195,13 +200,39 @@ impl Runner {
     }
 }
 
+/// What a run may take and print by its profile; `timeout` is what its tool and its caller allow.
+fn limits(profile: &Profile, timeout: Option<Duration>) -> Limits {
+    let some = |limit: u64| (limit > 0).then_some(limit);
+    let smcp_common::sandbox::Limits {
+        memory_mb,
+        processes,
+        cpu_s,
+        wall_s,
+        stdout_kb,
+        stderr_kb,
+        file_mb: _,
+        open_files: _,
+    } = profile.limits;
+    let wall = some(wall_s).map(Duration::from_secs);
+    Limits {
+        timeout: timeout.into_iter().chain(wall).min(),
+        stdout_max_bytes: stdout_kb * KIB,
+        stderr_tail_bytes: usize::try_from(stderr_kb * KIB).unwrap_or(usize::MAX),
+        memory_mb: some(memory_mb),
+        processes: some(processes),
+        cpu_s: some(cpu_s),
+        ..Limits::default()
+    }
+}
+
 /// An end without a process.
 fn refused(code: &str, message: impl Into<String>) -> Ending {
     let outcome = Outcome::failed(Failure::new(code, message));
     Ending {
         outcome,
         output: Vec::new(),
-        output_truncated: false,
+        printed_bytes: None,
+        confinement: None,
     }
 }
 

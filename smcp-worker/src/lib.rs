@@ -7,18 +7,28 @@
 mod attempt;
 #[cfg(target_os = "linux")]
 mod changes;
+pub mod doctor;
 mod drain;
 mod duties;
 mod lease;
 pub mod plugin;
 pub mod presence;
+#[cfg_attr(
+    not(test),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the sandbox, which hands it its listener, is made beside it"
+    )
+)]
+mod proxy;
 pub mod sandbox;
 mod scan;
 mod thread;
 mod upkeep;
 pub mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use smcp_common::clock::SystemClock;
@@ -30,6 +40,7 @@ use self::attempt::Runner;
 use self::lease::LeaseKeeper;
 use self::plugin::catalogue::Scanner;
 use self::presence::{Presence, settle_the_dead};
+use self::sandbox::placing::Sandbox;
 
 /// The running program itself: an upgrade on disk cannot mix two versions.
 const SUPERVISOR: &str = "/proc/self/exe";
@@ -77,7 +88,7 @@ pub async fn run(
         wake: Wake::Auto,
         check: false,
     };
-    let files = |what, path: &std::path::Path| {
+    let files = |what, path: &Path| {
         let path = path.to_owned();
         move |source| WorkerError::Files { what, path, source }
     };
@@ -89,8 +100,14 @@ pub async fn run(
         &config.database,
     ))?;
     let (worker, host, version) = (presence.id().to_owned(), host(), env!("CARGO_PKG_VERSION"));
+    let sandbox = sandbox(&config, &environment, &presence)
+        .await
+        .map_err(files(
+            "cannot find out how plugins can be confined, below",
+            &presence.scratch(),
+        ))?;
     let registration = work::persist("registration", || {
-        queue.register_worker(&worker, &host, version, managed)
+        queue.register_worker(&worker, &host, version, managed, Some(sandbox.report()))
     });
     tokio::select! {
         registered = registration => registered.map_err(WorkerError::Register)?,
@@ -123,11 +140,8 @@ pub async fn run(
         "cannot unpack the bundled plugins below",
         &config.data_dir,
     ))?;
-    let scanner = Scanner::new(
-        SUPERVISOR.into(),
-        environment.clone(),
-        &config.plugins.pass_env,
-    );
+    let sandbox = Arc::new(sandbox);
+    let scanner = Scanner::new(SUPERVISOR.into(), environment, Arc::clone(&sandbox));
     // Before the first scan, so that nothing is changed unseen.
     #[cfg(target_os = "linux")]
     if let Some(changes) = changes::Changes::watch(&directories).await {
@@ -155,9 +169,7 @@ pub async fn run(
         queue: queue.clone(),
         worker: worker.clone(),
         supervisor: SUPERVISOR.into(),
-        scratch: presence.scratch(),
-        environment,
-        pass_env: config.plugins.pass_env,
+        sandbox,
         leases,
         shutdown: shutdown.clone(),
         catalogue: Mutex::default(),
@@ -187,6 +199,27 @@ pub async fn run(
         }
     }
     Ok(())
+}
+
+/// What plugins are confined with, as it was found.
+async fn sandbox(
+    config: &Config,
+    environment: &Environment,
+    presence: &Presence,
+) -> std::io::Result<Sandbox> {
+    let scratch = presence.scratch();
+    let mut sandbox = Sandbox::open(Path::new(SUPERVISOR), config, environment, &scratch).await?;
+    if sandbox.needs_open_scratch() {
+        sandbox.move_scratch(presence.open_scratch()?);
+    }
+    let report = sandbox.report();
+    match &report.refusal {
+        Some(refusal) => {
+            tracing::error!(sandbox.tier = %report.tier, "no plugin is run: {refusal}")
+        }
+        None => tracing::info!(sandbox.tier = %report.tier, "plugins are confined"),
+    }
+    Ok(sandbox)
 }
 
 /// Where plugins are looked for: as configured, else `./plugins`, else the bundled ones.

@@ -1,12 +1,16 @@
 //! Whether a worker lives: each holds a lock on a file as long as it does, which the system releases at its death,
 //! however it dies. Survivors on the same machine need not wait for its lease to run out.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 
 use smcp_common::queue::{LEASE, Queue, QueueError, WorkerInfo};
 use uuid::Uuid;
+
+/// A link in a worker's directory to a scratch directory elsewhere.
+const OUTSIDE: &str = "outside";
 
 /// This worker's directory: its lock and the working directories of its attempts. Where it is not removed in
 /// [`Presence::end`], the next worker takes this one for dead, and removes it.
@@ -47,6 +51,22 @@ impl Presence {
     /// Where attempts get their working directories.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.directory.join("scratch")
+    }
+
+    /// Where attempts get their working directories when their users cannot reach [`scratch`](Self::scratch), for the
+    /// data directory is closed to them. It goes with this worker's directory.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub(crate) fn open_scratch(&self) -> io::Result<PathBuf> {
+        let passable = Permissions::from_mode(0o711);
+        let mut builder = tempfile::Builder::new();
+        let outside = builder
+            .prefix("smcp-scratch-")
+            .permissions(passable)
+            .tempdir()?;
+        symlink(outside.path(), self.directory.join(OUTSIDE))?;
+        Ok(outside.keep())
     }
 
     /// Where all workers of this database have their directories.
@@ -129,6 +149,10 @@ fn siblings(database: &Path) -> PathBuf {
 }
 
 fn remove(directory: &Path) {
+    if let Ok(outside) = fs::read_link(directory.join(OUTSIDE)) {
+        // What cannot be removed is in the directory for temporary files, where the system sees to it.
+        fs::remove_dir_all(outside).ok();
+    }
     // The lock last: as long as it is there, what could not be removed is found again.
     let removed = match fs::remove_dir_all(directory.join("scratch")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -24,6 +24,7 @@ use backon::{ExponentialBuilder, Retryable};
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Finish, Hold, Queue, QueueError, Work};
+use smcp_common::sandbox::Confinement;
 use tower_layer::{Layer, Stack};
 use tower_service::Service;
 
@@ -48,8 +49,10 @@ pub struct Ending {
     pub outcome: Outcome,
     /// Standard output that has not been stored yet.
     pub output: Vec<u8>,
-    /// The tool printed more than is kept.
-    pub output_truncated: bool,
+    /// All that the tool printed, in bytes, where that is more than is kept.
+    pub printed_bytes: Option<u64>,
+    /// What held it; `None` where no process has run.
+    pub confinement: Option<Confinement>,
 }
 
 /// Runs jobs until `shutdown` asks for an end, and returns when none is held any more.
@@ -105,7 +108,8 @@ async fn give_back_unbegun(queue: &Queue, worker: &str, next: &Next) {
         hold: hold(&job, worker),
         outcome: Outcome::Released,
         output: Vec::new(),
-        output_truncated: false,
+        printed_bytes: None,
+        confinement: None,
     };
     if let Err(error) = queue.finish(finish, false).await {
         tracing::error!(job.id = %job.id, error = &error as &dyn std::error::Error, "a job cannot be given back");
@@ -308,13 +312,15 @@ where
             let Ending {
                 outcome,
                 output,
-                output_truncated,
+                printed_bytes,
+                confinement,
             } = ending;
             let finish = Finish {
                 hold: hold.clone(),
                 outcome,
                 output,
-                output_truncated,
+                printed_bytes,
+                confinement,
             };
             let finished = persist("finish", || {
                 queue.finish(finish.clone(), !worker.is_shutting_down())
@@ -340,7 +346,8 @@ fn broken(hold: &Hold, error: &BoxDynError) -> Ending {
     Ending {
         outcome: Outcome::failed(Failure::new(code::INTERNAL, message)),
         output: Vec::new(),
-        output_truncated: false,
+        printed_bytes: None,
+        confinement: None,
     }
 }
 

@@ -1,19 +1,20 @@
 //! `smcp plugins`: what the workers found, and what a plugin's author should mend.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::json;
 use smcp_common::config::{Environment, Flags};
 use smcp_common::plugin::Plugin;
-use smcp_worker::plugin::catalogue::Scanner;
+use smcp_worker::plugin::catalogue;
 
 use super::{block_on, with_client};
 use crate::arguments::signature;
 use crate::cli::{Plugins, PluginsCheck, PluginsList};
-use crate::settings;
+use crate::settings::{self, Settings};
 use crate::table::Table;
 use crate::terminal::{Style, one_line, print, print_json};
 
@@ -131,12 +132,20 @@ fn check(options: &PluginsCheck) -> anyhow::Result<ExitCode> {
         bail!("{} is no directory", options.directory.display());
     }
     let style = Style::of_stdout(&settings.environment);
-    let scanner = Scanner::new(
-        SUPERVISOR.into(),
-        settings.environment,
-        &settings.config.plugins.pass_env,
-    );
-    let plugin = block_on(async { Ok(scanner.check(&options.directory).await) })?;
+    let plugin = block_on(async {
+        let Settings {
+            config,
+            environment,
+        } = &settings;
+        catalogue::check(
+            &options.directory,
+            config,
+            environment,
+            Path::new(SUPERVISOR),
+        )
+        .await
+        .context("cannot prepare a sandbox for the plugin")
+    })?;
     if options.json {
         print_json(&plugin)?;
     } else {

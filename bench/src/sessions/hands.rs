@@ -37,7 +37,7 @@ impl Hands {
         let queue = scratch::open(&path, Durability::Full, Commit::Grouped, Wake::Auto)?;
         let version = env!("CARGO_PKG_VERSION");
         queue
-            .register_worker(WORKER, "here", version, false)
+            .register_worker(WORKER, "here", version, false, None)
             .await?;
         let jobs = Vec::new();
         Ok(Self { queue, jobs })
@@ -96,7 +96,8 @@ impl Hands {
                 hold,
                 outcome: Outcome::Succeeded,
                 output: said(number, STEPS).into_bytes(),
-                output_truncated: false,
+                printed_bytes: None,
+                confinement: None,
             };
             self.queue.finish(finish, false).await?;
             ends.insert(number, Instant::now());

@@ -23,7 +23,7 @@ impl Worker {
     pub(crate) async fn start(app: &Arc<App>) -> Self {
         let queue = app.queue.clone();
         queue
-            .register_worker(WORKER, "here", "0", false)
+            .register_worker(WORKER, "here", "0", false, None)
             .await
             .unwrap();
         let scan = queue.want_scan(WORKER).await.unwrap();
@@ -83,7 +83,8 @@ impl Worker {
             hold,
             outcome: Outcome::Succeeded,
             output: output.into(),
-            output_truncated: false,
+            printed_bytes: None,
+            confinement: None,
         };
         self.queue.finish(finish, false).await.unwrap();
     }

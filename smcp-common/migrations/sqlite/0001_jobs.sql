@@ -38,7 +38,8 @@ CREATE TABLE jobs (
   error_code       TEXT,
   error_message    TEXT,
   output_bytes     INTEGER NOT NULL DEFAULT 0,
-  output_truncated INTEGER NOT NULL DEFAULT 0 CHECK (output_truncated IN (0, 1)),
+  -- All that was printed, where that is more than is kept.
+  printed_bytes    INTEGER CHECK (printed_bytes > 0),
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
   CHECK ((state = 'running') = (worker IS NOT NULL)),
@@ -72,6 +73,8 @@ CREATE TABLE attempts (
                                  OR outcome = 'interrupted' OR outcome = 'snoozed' OR outcome = 'worker_lost'),
   error_code    TEXT,
   error_message TEXT,
+  -- What held it, as JSON; none where no process has run.
+  sandbox       TEXT,
   PRIMARY KEY (job, n),
   CHECK ((ended_at IS NULL) = (outcome IS NULL))
 ) STRICT, WITHOUT ROWID;
@@ -106,7 +109,9 @@ CREATE TABLE workers (
   last_seen  INTEGER NOT NULL,
   -- Since then it claims nothing, and ends after the job that it has.
   draining_at INTEGER,
-  stopped_at INTEGER
+  stopped_at INTEGER,
+  -- How far its machine holds plugins to their profiles, as JSON.
+  sandbox    TEXT
 ) STRICT, WITHOUT ROWID;
 
 -- What one worker at a time does for all: schedules, workflows, retention. Whoever holds the lease does it.

@@ -50,6 +50,16 @@ pub mod code {
     pub const TIMEOUT: &str = "timeout";
     /// Its files are gone or cannot be started.
     pub const PLUGIN_NOT_FOUND: &str = "plugin_not_found";
+    /// The machine cannot hold the plugin to its sandbox as is required, so that it was not run.
+    pub const SANDBOX_UNAVAILABLE: &str = "sandbox_unavailable";
+    /// It needed more memory than it may use.
+    pub const MEMORY_LIMIT: &str = "memory_limit";
+    /// It needed more processes or threads than it may have.
+    pub const PROCESS_LIMIT: &str = "process_limit";
+    /// It used up its processor time.
+    pub const CPU_LIMIT: &str = "cpu_limit";
+    /// It printed more than is kept. The job has succeeded all the same.
+    pub const OUTPUT_TRUNCATED: &str = "output_truncated";
     /// The worker died during the attempt, too often.
     pub const WORKER_LOST: &str = "worker_lost";
     /// The worker died, and the job must not be repeated unasked.
@@ -100,7 +110,11 @@ impl Failure {
         match (advice.retryable, self.code.as_str()) {
             (Some(true), _) => Again::Wanted,
             (Some(false), _) => Again::Pointless,
+            // Every worker of this machine would refuse it, as long as nobody changes the machine or the settings.
+            (None, code::SANDBOX_UNAVAILABLE) => Again::Pointless,
             (None, code::TIMEOUT) => Again::ByPolicy(RetryOn::Timeout),
+            // A limit among them: whether the same call needs as much again depends on what it works on, which only
+            // the author of its tool knows.
             (None, _) => Again::ByPolicy(RetryOn::Error),
         }
     }

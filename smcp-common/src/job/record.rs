@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Effect, Failure, JobId, Retry, StateName};
+use super::{Effect, Failure, JobId, Retry, StateName, code};
 use crate::clock::Timestamp;
+use crate::sandbox::Confinement;
 
 /// How a job came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -151,10 +152,24 @@ pub struct Job {
     pub output_bytes: u64,
     /// True where the plugin printed more than is kept.
     pub output_truncated: bool,
+    /// All that the plugin printed, in bytes, where that is more than is kept.
+    pub printed_bytes: Option<u64>,
     /// When it was recorded.
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+impl Job {
+    /// What its caller should know of it though it succeeded: that its output was cut, which is no failure, since what
+    /// it was to do has been done, and would be done again by another attempt.
+    pub fn warning(&self) -> Option<Failure> {
+        let (printed, kept) = (self.printed_bytes?, self.output_bytes);
+        let message = format!(
+            "The plugin printed {printed} bytes, of which the first {kept} have been kept."
+        );
+        Some(Failure::new(code::OUTPUT_TRUNCATED, message))
+    }
 }
 
 /// A request to stop a job.
@@ -183,4 +198,6 @@ pub struct Attempt {
     pub outcome: Option<String>,
     /// Why it failed.
     pub error: Option<Failure>,
+    /// What held it; `None` where no process has run, or where it has not ended.
+    pub sandbox: Option<Confinement>,
 }

@@ -6,6 +6,7 @@ use super::command as c;
 use super::{LeaseWatch, Queue, QueueError};
 use crate::clock::Timestamp;
 use crate::job::{Claimed, JobId, News, Outcome};
+use crate::sandbox::Confinement;
 
 /// How long a worker may be silent before its job is taken from it.
 pub const LEASE: Duration = Duration::from_secs(30);
@@ -53,8 +54,10 @@ pub struct Finish {
     pub outcome: Outcome,
     /// Standard output that has not been appended yet.
     pub output: Vec<u8>,
-    /// The plugin printed more than is kept.
-    pub output_truncated: bool,
+    /// All that the plugin printed, in bytes, where that is more than is kept.
+    pub printed_bytes: Option<u64>,
+    /// What held it; `None` where no process has run.
+    pub confinement: Option<Confinement>,
 }
 
 impl Queue {

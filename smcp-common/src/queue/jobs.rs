@@ -118,8 +118,9 @@ impl Queue {
                 return Ok(None);
             };
             let mut statement = connection.prepare_cached(include_str!("sql/job_attempts.sql"))?;
-            job.attempts = statement
-                .query_map([num], row::attempt)?
+            let attempts = statement.query_map([num], |row| Ok(row::attempt(id, row)))?;
+            job.attempts = attempts
+                .map(|attempt| attempt.map_err(QueueError::from).and_then(|read| read))
                 .collect::<Result<_, _>>()?;
             Ok(Some(job))
         })

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::QueueError;
@@ -123,7 +125,8 @@ pub(super) fn job(row: &Row<'_>) -> Result<(i64, Job), QueueError> {
         attempts: Vec::new(),
         error: failure(row.get(18)?, row.get(19)?),
         output_bytes: row.get(20)?,
-        output_truncated: row.get(21)?,
+        output_truncated: row.get_ref(21)? != ValueRef::Null,
+        printed_bytes: row.get(21)?,
         created_at: Timestamp::from_millis(row.get(22)?),
         finished_at: row.get::<_, Option<i64>>(23)?.map(Timestamp::from_millis),
         id,
@@ -131,7 +134,8 @@ pub(super) fn job(row: &Row<'_>) -> Result<(i64, Job), QueueError> {
     Ok((row.get(0)?, job))
 }
 
-pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+/// Reads the columns of `job_attempts.sql`.
+pub(super) fn attempt(job: &JobId, row: &Row<'_>) -> Result<Attempt, QueueError> {
     Ok(Attempt {
         n: row.get(0)?,
         worker: row.get(1)?,
@@ -139,7 +143,21 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         ended_at: row.get::<_, Option<i64>>(3)?.map(Timestamp::from_millis),
         outcome: row.get(4)?,
         error: failure(row.get(5)?, row.get(6)?),
+        sandbox: sandbox("attempts", job.as_str(), row.get(7)?)?,
     })
+}
+
+/// What is stored of a sandbox, if anything is.
+pub(super) fn sandbox<T: DeserializeOwned>(
+    table: &'static str,
+    row: &str,
+    text: Option<String>,
+) -> Result<Option<T>, QueueError> {
+    text.map(|text| {
+        serde_json::from_str(&text)
+            .map_err(|error| corrupt(table, row, &format!("sandbox: {error}")))
+    })
+    .transpose()
 }
 
 /// Reads the columns of `events_of_job.sql`.

@@ -9,6 +9,7 @@ use super::command as c;
 use super::{LEASE, Queue, QueueError, row};
 use crate::clock::Timestamp;
 use crate::job::JobId;
+use crate::sandbox::Report;
 
 /// The duty of the worker that does what one does for all: schedules, workflows, retention.
 pub const SCHEDULER: &str = "scheduler";
@@ -40,6 +41,8 @@ pub struct WorkerInfo {
     pub tool: Option<String>,
     /// Whether it is the one that does what one does for all.
     pub scheduler: bool,
+    /// How far its machine holds plugins to their profiles, where it has said so.
+    pub sandbox: Option<Report>,
 }
 
 /// What a worker is doing.
@@ -71,7 +74,7 @@ impl WorkerState {
 }
 
 impl Queue {
-    /// Announces a worker.
+    /// Announces a worker, with what it found of its machine's ways to confine plugins.
     ///
     /// # Errors
     /// Database errors.
@@ -81,6 +84,7 @@ impl Queue {
         host: &str,
         version: &str,
         managed: bool,
+        sandbox: Option<&Report>,
     ) -> Result<(), QueueError> {
         let (id, host, version) = (id.to_owned(), host.to_owned(), version.to_owned());
         self.store
@@ -90,6 +94,7 @@ impl Queue {
                 pid: std::process::id(),
                 version,
                 managed,
+                sandbox: sandbox.cloned(),
             })
             .await
     }
@@ -116,8 +121,10 @@ impl Queue {
                 let last_seen = Timestamp::from_millis(row.get(6)?);
                 let is_draining = row.get::<_, Option<i64>>(7)?.is_some();
                 let job: Option<String> = row.get(8)?;
+                let id: String = row.get(0)?;
                 workers.push(WorkerInfo {
-                    id: row.get(0)?,
+                    sandbox: row::sandbox("workers", &id, row.get(11)?)?,
+                    id,
                     host: row.get(1)?,
                     pid: row.get(2)?,
                     version: row.get(3)?,

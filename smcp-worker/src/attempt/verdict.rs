@@ -5,6 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use smcp_common::job::{Advice, Failure, MAX_DELAY, Outcome, code};
 
+use super::limit;
+
 use crate::plugin::process::{Ended, Exit, Limits, RefusalKind, StopReason};
 
 /// The exit status of a plugin that wants to be run again: `EX_TEMPFAIL` of BSD's `sysexits.h`.
@@ -18,14 +20,13 @@ const PARTIAL_CHARS: usize = 200;
 pub(super) fn outcome(ended: &Ended, head: &[u8], limits: &Limits) -> Outcome {
     match &ended.exit {
         Exit::Code(0) => Outcome::Succeeded,
-        Exit::Code(exit) => failed(ended, head, *exit),
+        Exit::Code(exit) => failed(ended, head, *exit, limits),
         Exit::Signal(signal) => {
             let how = format!("was killed by signal {signal}{}", signal_name(*signal));
             let answer = Answer::read(head);
-            Outcome::failed(Failure::new(
-                code::PLUGIN_ERROR,
-                complaint(ended, head, &answer, &how),
-            ))
+            Outcome::failed(limit::hit(ended, limits).unwrap_or_else(|| {
+                Failure::new(code::PLUGIN_ERROR, complaint(ended, head, &answer, &how))
+            }))
         }
         Exit::TimedOut => {
             Outcome::failed(Failure::new(code::TIMEOUT, timeout(ended, head, limits)))
@@ -33,9 +34,9 @@ pub(super) fn outcome(ended: &Ended, head: &[u8], limits: &Limits) -> Outcome {
         Exit::Stopped(StopReason::Cancelled) => Outcome::Stopped,
         // Of a lost lease nobody will hear: its finish is refused.
         Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost) => Outcome::Interrupted,
-        Exit::Refused { kind, reason } => {
+        Exit::Refused { kind, reason, .. } => {
             let advice = Advice {
-                // A missing file or an argument that is too long stays so; a busy system does not.
+                // A missing file, an argument that is too long or a missing sandbox stays so; a busy system does not.
                 retryable: Some(matches!(kind, RefusalKind::Temporary)),
                 after_ms: None,
             };
@@ -46,7 +47,7 @@ pub(super) fn outcome(ended: &Ended, head: &[u8], limits: &Limits) -> Outcome {
 }
 
 /// What a plugin that exited with `exit`, which is not 0, wants.
-fn failed(ended: &Ended, head: &[u8], exit: i32) -> Outcome {
+fn failed(ended: &Ended, head: &[u8], exit: i32, limits: &Limits) -> Outcome {
     let answer = Answer::read(head);
     if exit == TEMPORARY
         && let Some(after_ms) = answer.milliseconds("snooze")
@@ -54,7 +55,13 @@ fn failed(ended: &Ended, head: &[u8], exit: i32) -> Outcome {
         return Outcome::Snoozed { after_ms };
     }
     let how = format!("exited with code {exit}");
-    let failure = Failure::new(code::PLUGIN_ERROR, complaint(ended, head, &answer, &how));
+    // What it says itself comes first: it has seen the limit, or something else, and knows what that meant.
+    let hit = match answer.get("error") {
+        Some(_) => None,
+        None => limit::hit(ended, limits),
+    };
+    let failure = hit
+        .unwrap_or_else(|| Failure::new(code::PLUGIN_ERROR, complaint(ended, head, &answer, &how)));
     let after_ms = answer.milliseconds("retry_after");
     let said = answer.flag("retryable");
     let implied = (exit == TEMPORARY || after_ms.is_some()).then_some(true);
@@ -140,6 +147,7 @@ const fn refusal(kind: RefusalKind) -> &'static str {
     match kind {
         RefusalKind::NotFound => code::PLUGIN_NOT_FOUND,
         RefusalKind::TooLarge => code::INVALID_ARGUMENTS,
+        RefusalKind::Sandbox => code::SANDBOX_UNAVAILABLE,
         RefusalKind::NotPermitted
         | RefusalKind::NotExecutable
         | RefusalKind::Temporary
@@ -165,6 +173,7 @@ const fn signal_name(signal: i32) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::process::Hits;
 
     fn come_to(exit: Exit, stdout: &str, stderr: &str) -> Outcome {
         let ended = Ended {
@@ -176,9 +185,14 @@ mod tests {
             log_lines_dropped: 0,
             events_dropped: 0,
             duration: Duration::from_secs(1),
+            cpu: None,
+            hit: Hits::default(),
+            confinement: None,
         };
         let limits = Limits {
             timeout: Some(Duration::from_secs(1)),
+            memory_mb: Some(512),
+            cpu_s: Some(60),
             ..Limits::default()
         };
         outcome(&ended, stdout.as_bytes(), &limits)
@@ -302,11 +316,39 @@ mod tests {
             (
                 Exit::Refused {
                     kind: RefusalKind::NotFound,
+                    mechanism: None,
                     reason: "gone".into(),
                 },
                 "",
                 "",
                 "plugin_not_found: gone",
+            ),
+            (
+                Exit::Refused {
+                    kind: RefusalKind::Sandbox,
+                    reason: "no Landlock".into(),
+                },
+                "",
+                "",
+                "sandbox_unavailable: no Landlock",
+            ),
+            (
+                Exit::Signal(24),
+                "half",
+                "",
+                "cpu_limit: Plugin used up its 60 seconds of processor time.",
+            ),
+            (
+                Exit::Code(1),
+                "half",
+                "MemoryError\n",
+                "memory_limit: Plugin needed more than its 512 MB of memory: MemoryError",
+            ),
+            (
+                Exit::Code(1),
+                r#"{"error": "the model does not fit"}"#,
+                "MemoryError\n",
+                "plugin_error: the model does not fit",
             ),
         ];
         for (exit, stdout, stderr, expected) in rows {

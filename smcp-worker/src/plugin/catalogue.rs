@@ -2,18 +2,20 @@
 //! to describe a plugin is to run its code.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use smcp_common::config::Environment;
+use smcp_common::config::{Config, Environment};
 use smcp_common::plugin::{Plugin, Problem};
+use smcp_common::sandbox::Terms;
 
 use super::describe::{describe, start};
 use super::digest::digest;
-use super::environment::environment;
 use super::interpreter::Interpreters;
+use crate::sandbox::placing::Sandbox;
 
 /// Names that the built-in tools have taken.
 const RESERVED: [&str; 14] = [
@@ -39,7 +41,7 @@ pub struct Scanner {
     supervisor: PathBuf,
     interpreters: Interpreters,
     environment: Environment,
-    env: Vec<(OsString, OsString)>,
+    sandbox: Arc<Sandbox>,
 }
 
 /// What a scan found.
@@ -52,14 +54,17 @@ pub struct Found {
 }
 
 impl Scanner {
-    /// A scanner that runs plugins below `supervisor`, with what `environment` and `pass_env` leave them.
-    pub fn new(supervisor: PathBuf, environment: Environment, pass_env: &[String]) -> Self {
-        let env = self::environment(environment.variables(), pass_env);
+    /// A scanner that runs plugins below `supervisor` in places of `sandbox`, by interpreters that `environment` names.
+    pub(crate) fn new(
+        supervisor: PathBuf,
+        environment: Environment,
+        sandbox: Arc<Sandbox>,
+    ) -> Self {
         Self {
             interpreters: Interpreters::new(supervisor.clone()),
             supervisor,
             environment,
-            env,
+            sandbox,
         }
     }
 
@@ -87,17 +92,6 @@ impl Scanner {
         Found { plugins, problems }
     }
 
-    /// Describes the plugin in `directory`, without regard to what is known of it.
-    pub async fn check(&self, directory: &Path) -> Plugin {
-        let path = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
-        let name = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        self.plugin(name, &path, &[]).await
-    }
-
     async fn plugin(&self, name: String, path: &Path, known: &[Plugin]) -> Plugin {
         let mut plugin = Plugin::found(name, path.to_string_lossy());
         if let Err(problem) = self.identify(&mut plugin, path).await {
@@ -111,8 +105,14 @@ impl Scanner {
         if let Some(known) = known.iter().find(same) {
             return known.clone();
         }
-        let start = start(&plugin, path, &self.supervisor, &self.env);
-        describe(&mut plugin, &start).await;
+        // What it asks for is not known before it has said so: nothing but to be run at all.
+        match self.sandbox.place(&plugin, &Terms::default()) {
+            Ok(place) => {
+                let start = start(&plugin, path, &self.supervisor, &place);
+                describe(&mut plugin, &start).await;
+            }
+            Err(error) => plugin.problems.push(Problem::from(error.to_string())),
+        }
         plugin
     }
 
@@ -139,6 +139,33 @@ impl Scanner {
             digest(path, &salt).map_err(|error| format!("its files cannot be read: {error}"))?;
         Ok(())
     }
+}
+
+/// Describes the plugin in `directory` without a worker, confined as one would confine it.
+///
+/// # Errors
+/// When a sandbox cannot be prepared.
+pub async fn check(
+    directory: &Path,
+    config: &Config,
+    environment: &Environment,
+    supervisor: &Path,
+) -> io::Result<Plugin> {
+    let passable = fs::Permissions::from_mode(0o711);
+    let mut builder = tempfile::Builder::new();
+    let scratch = builder
+        .prefix("smcp-check-")
+        .permissions(passable)
+        .tempdir()?;
+    let sandbox = Sandbox::open(supervisor, config, environment, scratch.path()).await?;
+    let scanner = Scanner::new(
+        supervisor.to_owned(),
+        environment.clone(),
+        Arc::new(sandbox),
+    );
+    let path = std::path::absolute(directory)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(scanner.plugin(name.into_owned(), &path, &[]).await)
 }
 
 /// The sub-directories that may be plugins, by name.

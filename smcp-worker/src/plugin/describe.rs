@@ -8,6 +8,7 @@ use serde_json::Value;
 use smcp_common::plugin::{Manifest, Plugin, Problem, help};
 
 use super::process::{Exit, Invocation, Limits, capture};
+use crate::sandbox::placing::Place;
 
 /// How long a plugin may take to say what it offers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -104,24 +105,25 @@ fn last_line(stderr: &[u8]) -> Option<String> {
     Some(line.chars().take(200).collect())
 }
 
-/// How a plugin in `directory` is started, but for its arguments.
+/// How a plugin in `directory` is started in that place, but for its arguments.
 pub(super) fn start(
     plugin: &Plugin,
     directory: &Path,
     supervisor: &Path,
-    env: &[(OsString, OsString)],
+    place: &Place,
 ) -> Invocation {
     let entry = directory.join(&plugin.entry);
     let (program, args) = match &plugin.interpreter {
         Some(interpreter) => (interpreter.into(), vec![entry.into()]),
         None => (entry, Vec::new()),
     };
-    let cwd = std::env::temp_dir();
     Invocation {
         supervisor: supervisor.to_owned(),
         program,
         args,
-        env: env.to_vec(),
-        cwd,
+        env: place.env.clone(),
+        cwd: place.cwd.clone(),
+        policy: Some(place.policy.clone()),
+        bait: None,
     }
 }

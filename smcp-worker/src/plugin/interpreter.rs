@@ -126,6 +126,8 @@ impl Interpreters {
             env: environment(env, &[]),
             // Nowhere special: version managers read a version from the working directory.
             cwd: PathBuf::from("/"),
+            policy: None,
+            bait: None,
         };
         let path = answer(&invocation).await?;
         self.remember(

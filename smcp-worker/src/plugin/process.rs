@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use smcp_common::sandbox::Confinement;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +21,9 @@ use super::output::{Pipe, read_events, read_stderr, read_stdout};
 use super::supervision::{Supervision, Verdict};
 use crate::sandbox::control::{Pipes, RunOrder, send_pipes};
 
-pub use crate::sandbox::control::RefusalKind;
+pub use crate::sandbox::control::{Mechanism, RefusalKind};
+pub use crate::sandbox::policy::Policy;
+pub use crate::sandbox::probes::Bait;
 
 /// The subcommand under which the worker's binary is a supervisor.
 pub const SUPERVISOR_COMMAND: &str = "sandbox-exec";
@@ -54,6 +57,8 @@ pub async fn run(
         args: invocation.args.clone(),
         env: invocation.env.clone(),
         cwd: invocation.cwd.clone().into_os_string(),
+        policy: invocation.policy.clone(),
+        bait: invocation.bait.clone(),
     };
     let follow = async {
         let verdict = supervision.follow(&order, limits, stop).await;
@@ -76,6 +81,9 @@ pub async fn run(
         log_lines_dropped: stderr.dropped,
         events_dropped: events.dropped,
         duration: started_at.elapsed(),
+        cpu: None,
+        hit: Hits::default(),
+        confinement: None,
     })
 }
 
@@ -119,6 +127,11 @@ pub struct Invocation {
     pub env: Vec<(OsString, OsString)>,
     /// Its working directory; an absolute path.
     pub cwd: PathBuf,
+    /// What it may do; `None` for what the operator trusts: it is started as it is.
+    pub policy: Option<Policy>,
+    /// What to try to get at under that policy, instead of running the program: its standard output tells what came
+    /// of it.
+    pub bait: Option<Bait>,
 }
 
 impl fmt::Debug for Invocation {
@@ -150,6 +163,13 @@ pub struct Limits {
     pub max_log_lines: u64,
     /// Lines of events that are passed on; the rest is counted.
     pub max_events: u64,
+    /// The memory that the sandbox gives it, in MiB, to be told where it was too little; `None` where that is not
+    /// limited.
+    pub memory_mb: Option<u64>,
+    /// The processes and threads that the sandbox gives it, likewise.
+    pub processes: Option<u64>,
+    /// The seconds of processor time that the sandbox gives it, likewise.
+    pub cpu_s: Option<u64>,
 }
 
 impl Default for Limits {
@@ -162,6 +182,9 @@ impl Default for Limits {
             stderr_tail_bytes: 256 * 1024,
             max_log_lines: 1_000,
             max_events: 10_000,
+            memory_mb: None,
+            processes: None,
+            cpu_s: None,
         }
     }
 }
@@ -197,6 +220,21 @@ pub struct Ended {
     pub events_dropped: u64,
     /// From the start of the supervisor to the end of the tree.
     pub duration: Duration,
+    /// The processor time that it used, where somebody has measured it.
+    pub cpu: Option<Duration>,
+    /// Limits that the kernel says it ran into.
+    pub hit: Hits,
+    /// What held it; `None` where nothing did, or where it was not started.
+    pub confinement: Option<Confinement>,
+}
+
+/// Limits that a run ran into, as the kernel counts such events. A limit that is not counted is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hits {
+    /// A process of it was killed since there was no memory left for all of them.
+    pub memory: bool,
+    /// It could not start another process or thread.
+    pub processes: bool,
 }
 
 /// What ended a run.
@@ -214,6 +252,8 @@ pub enum Exit {
     Refused {
         /// For a program to decide by.
         kind: RefusalKind,
+        /// What could not be put on, where the sandbox is the reason.
+        mechanism: Option<Mechanism>,
         /// For a person to read.
         reason: String,
     },

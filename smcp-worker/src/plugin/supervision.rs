@@ -95,8 +95,8 @@ impl Supervision {
                         Report::Started { pid } => {
                             tracing::Span::current().record("plugin.pid", pid);
                         }
-                        Report::Refused { kind, reason } => {
-                            return Ok(Verdict { exit: Exit::Refused { kind, reason }, started: false });
+                        Report::Refused { kind, mechanism, reason } => {
+                            return Ok(Verdict { exit: Exit::Refused { kind, mechanism, reason }, started: false });
                         }
                         Report::Exited { status, stopped, survivors } => {
                             if survivors > 0 {

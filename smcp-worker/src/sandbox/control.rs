@@ -17,6 +17,9 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::policy::Policy;
+use super::probes::Bait;
+
 /// The variable in which a plugin finds the number of its events descriptor.
 pub(crate) const EVENTS_FD_VAR: &str = "SMCP_EVENTS_FD";
 
@@ -50,6 +53,10 @@ pub(crate) struct RunOrder {
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: OsString,
+    /// What it may do; `None` for what the operator trusts.
+    pub(crate) policy: Option<Policy>,
+    /// What to try to get at under that policy, instead of running a program.
+    pub(crate) bait: Option<Bait>,
 }
 
 /// What the worker says after the run order.
@@ -67,7 +74,11 @@ pub(crate) enum Report {
     /// The program runs; its process group has the same number.
     Started { pid: i32 },
     /// The program could not be started. Nothing follows.
-    Refused { kind: RefusalKind, reason: String },
+    Refused {
+        kind: RefusalKind,
+        mechanism: Option<Mechanism>,
+        reason: String,
+    },
     /// The program has ended and its tree is gone. Nothing follows.
     Exited {
         status: ExitStatus,
@@ -103,6 +114,28 @@ pub enum RefusalKind {
     Temporary,
     /// Anything else, as told by the reason.
     Other,
+    /// It cannot be confined as its policy says.
+    Sandbox,
+}
+
+/// What confines a plugin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mechanism {
+    /// Namespaces with a root directory, processes and a network of its own.
+    Namespaces,
+    /// A user of its own.
+    User,
+    /// No privileges, and none to gain.
+    Privileges,
+    /// Landlock: which files may be opened.
+    Landlock,
+    /// seccomp: which system calls may be made.
+    Seccomp,
+    /// Limits of single processes.
+    Limits,
+    /// A cgroup, with limits of all processes together.
+    Cgroup,
 }
 
 /// Hands the plugin's descriptors to the supervisor, before any line.
@@ -134,6 +167,36 @@ pub(crate) fn send_pipes(socket: &UnixStream, pipes: &Pipes<BorrowedFd<'_>>) -> 
     Ok(())
 }
 
+/// Sends one descriptor over `socket`.
+///
+/// # Errors
+/// When the socket refuses it.
+pub(crate) fn send_descriptor(socket: &UnixStream, fd: BorrowedFd<'_>) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    ancillary.push(SendAncillaryMessage::ScmRights(std::slice::from_ref(&fd)));
+    let byte = [IoSlice::new(&[0])];
+    sendmsg(socket, &byte, &mut ancillary, SendFlags::empty())?;
+    Ok(())
+}
+
+/// Receives the descriptor that [`send_descriptor`] has sent.
+///
+/// # Errors
+/// When the other end is closed, or sent something else.
+pub(crate) fn receive_descriptor(socket: &UnixStream) -> io::Result<OwnedFd> {
+    let mut byte = [0];
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let mut iov = [IoSliceMut::new(&mut byte)];
+    recvmsg(socket, &mut iov, &mut ancillary, RecvFlags::CMSG_CLOEXEC)?;
+    let descriptor = ancillary.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut fds) => fds.next(),
+        _ => None,
+    });
+    descriptor.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
 /// The supervisor's end of the socket.
 #[derive(Debug)]
 pub(super) struct WorkerLink {
@@ -152,7 +215,7 @@ impl WorkerLink {
         })
     }
 
-    /// The plugin's descriptors, which the worker sends first. They are inheritable.
+    /// The plugin's descriptors, which the worker sends first.
     ///
     /// # Errors
     /// When descriptor 0 is no socket, or something else came.
@@ -165,7 +228,7 @@ impl WorkerLink {
             self.socket.get_ref(),
             &mut iov,
             &mut ancillary,
-            RecvFlags::empty(),
+            RecvFlags::CMSG_CLOEXEC,
         )?;
         let mut fds = Vec::new();
         for message in ancillary.drain() {

@@ -4,24 +4,20 @@
 //! thread, and nothing else may run in it, since a thread is all that a process can
 //! confine before it starts another.
 
-use std::ffi::OsStr;
 use std::io::{self, Write as _};
-use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::{ExitCode, Stdio};
+use std::os::fd::OwnedFd;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::Mode;
-use rustix::io::{Errno, FdFlags, fcntl_setfd};
-use rustix::process::{Pid, Signal, setsid, umask};
+use rustix::process::{Signal, setsid, umask};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::control::{
-    CONTROL_FD_VAR, Command, EVENTS_FD_VAR, ExitStatus, Pipes, RefusalKind, Report, RunOrder,
-    WorkerLink,
-};
+use super::control::{Command, ExitStatus, Report, RunOrder, WorkerLink};
+use super::launch::{Launched, Side, launch};
+use super::refusal::Refusal;
+use super::sys::close_inherited_on_exec;
 use super::tree::{Tree, adopt_orphans};
 
 /// How often to look whether the plugin has ended where no descriptor tells.
@@ -30,7 +26,7 @@ const EXIT_CHECK: Duration = Duration::from_millis(20);
 /// Runs the supervisor; to be called before anything else in the process has started.
 pub fn main() -> ExitCode {
     match supervise() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             writeln!(
                 io::stderr(),
@@ -42,48 +38,56 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn supervise() -> io::Result<()> {
+fn supervise() -> io::Result<ExitCode> {
     // A session of its own: Ctrl-C at the worker's terminal must not reach the plugin,
     // and the plugin must not reach the terminal.
     setsid()?;
     outlive_signals()?;
     adopt_orphans()?;
     umask(Mode::RWXG | Mode::RWXO);
+    close_inherited_on_exec()?;
 
     let mut worker = WorkerLink::from_stdin()?;
     let pipes = worker.receive_pipes()?;
     let Some(order) = worker.receive::<RunOrder>()? else {
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     };
-    let report = match spawn(&order, pipes) {
-        Ok(plugin) => {
+    let report = match launch(&order, pipes) {
+        Ok(Side::Child(code)) => return Ok(code),
+        Ok(Side::Supervisor(plugin)) => {
             drop(order); // it may hold secrets
             oversee(&mut worker, plugin)
         }
-        Err(error) => {
-            let (kind, reason) = refusal(&order, &error);
-            Report::Refused { kind, reason }
-        }
+        Err(Refusal {
+            kind,
+            mechanism,
+            reason,
+        }) => Report::Refused {
+            kind,
+            mechanism,
+            reason,
+        },
     };
     // A worker that is gone wants no report.
     worker.send(&report).ok();
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Sees the plugin to its end. Nothing here may fail: the tree must go, whatever happens.
-fn oversee(worker: &mut WorkerLink, plugin: Pid) -> Report {
-    let tree = Tree::new(plugin);
+fn oversee(worker: &mut WorkerLink, plugin: Launched) -> Report {
+    let tree = Tree::new(plugin.child);
     worker
         .send(&Report::Started {
-            pid: plugin.as_raw_nonzero().get(),
+            pid: plugin.child.as_raw_nonzero().get(),
         })
         .ok();
     let stopped = watch(worker, &tree);
     let killed = tree.kill();
     Report::Exited {
         // What could not be reaped has been sent this signal, and dies of it some day.
-        status: killed
-            .status
+        status: plugin
+            .verdict()
+            .or(killed.status)
             .unwrap_or(ExitStatus::Signal(Signal::KILL.as_raw())),
         stopped,
         survivors: killed.survivors,
@@ -110,30 +114,6 @@ fn outlive_signals() -> io::Result<()> {
         drop(signal(kind)?);
     }
     Ok(())
-}
-
-/// Starts the program with exactly four descriptors: 0, 1, 2 and that of its events.
-///
-/// The standard library resets the signal mask and SIGPIPE for it. This process keeps no
-/// copy of the pipes, so that the worker sees their end as soon as the tree is gone.
-#[expect(clippy::disallowed_methods, reason = "this is what starts plugins")]
-fn spawn(order: &RunOrder, pipes: Pipes<OwnedFd>) -> io::Result<Pid> {
-    fcntl_setfd(&pipes.stdout, FdFlags::CLOEXEC)?;
-    fcntl_setfd(&pipes.stderr, FdFlags::CLOEXEC)?;
-    let control = pipes.control.as_ref().map(|fd| fd.as_raw_fd().to_string());
-    let child = std::process::Command::new(&order.program)
-        .args(&order.args)
-        .env_clear()
-        .envs(order.env.iter().map(|(name, value)| (name, value)))
-        .env(EVENTS_FD_VAR, pipes.events.as_raw_fd().to_string())
-        .envs(control.map(|number| (CONTROL_FD_VAR, number)))
-        .current_dir(&order.cwd)
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(pipes.stdout)
-        .stderr(pipes.stderr)
-        .spawn()?;
-    Ok(Pid::from_child(&child))
 }
 
 /// Waits until the plugin has ended or must be killed; answers whether it was stopped.
@@ -179,42 +159,4 @@ fn readable(worker: &WorkerLink, exit_signal: Option<&OwnedFd>, timeout: Option<
     let mut fds = vec![PollFd::new(worker.socket(), PollFlags::IN)];
     fds.extend(exit_signal.map(|fd| PollFd::new(fd, PollFlags::IN)));
     poll(&mut fds, timeout.as_ref()).is_ok() && !fds[0].revents().is_empty()
-}
-
-/// Why the program of `order` did not start, for a machine and for a person.
-fn refusal(order: &RunOrder, error: &io::Error) -> (RefusalKind, String) {
-    let program = Path::new(&order.program);
-    let kind = match Errno::from_io_error(error) {
-        Some(Errno::NOENT | Errno::NOTDIR) => RefusalKind::NotFound,
-        Some(Errno::ACCESS | Errno::PERM) => RefusalKind::NotPermitted,
-        Some(Errno::NOEXEC) => RefusalKind::NotExecutable,
-        Some(Errno::TOOBIG) => RefusalKind::TooLarge,
-        Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY) => {
-            RefusalKind::Temporary
-        }
-        Some(_) | None => RefusalKind::Other,
-    };
-    let reason = match kind {
-        RefusalKind::NotFound if !Path::new(&order.cwd).is_dir() => {
-            format!("working directory {} does not exist", shown(&order.cwd))
-        }
-        RefusalKind::NotFound if program.exists() => format!(
-            "{}: the interpreter named in its first line does not exist",
-            shown(&order.program)
-        ),
-        RefusalKind::NotFound => format!("{} does not exist", shown(&order.program)),
-        RefusalKind::NotExecutable => format!(
-            "{} is neither a binary for this machine nor a script that begins with #!",
-            shown(&order.program)
-        ),
-        RefusalKind::NotPermitted
-        | RefusalKind::TooLarge
-        | RefusalKind::Temporary
-        | RefusalKind::Other => format!("{}: {error}", shown(&order.program)),
-    };
-    (kind, reason)
-}
-
-fn shown(path: &OsStr) -> std::path::Display<'_> {
-    Path::new(path).display()
 }

@@ -8,4 +8,18 @@
 pub mod cgroup;
 pub(crate) mod control;
 pub mod exec;
+pub(crate) mod facilities;
+mod files;
+mod identity;
+mod init;
+mod launch;
+mod limits;
+pub(crate) mod placing;
+pub mod policy;
+pub mod probes;
+mod refusal;
+mod root;
+pub(crate) mod sys;
+mod syscalls;
 pub(crate) mod tree;
+mod users;

@@ -10,8 +10,8 @@ use std::{fs, io};
 
 use rustix::event::{PollFd, Timespec, poll};
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp, kill_process,
-    kill_process_group, wait, waitid, waitpid,
+    Pid, Signal, Uid, WaitId, WaitIdOptions, WaitOptions, WaitStatus, getpgid, getpgrp,
+    kill_process, kill_process_group, wait, waitid, waitpid,
 };
 
 use super::control::ExitStatus;
@@ -161,6 +161,26 @@ fn session(pid: Pid) -> Option<Pid> {
     Pid::from_raw(fields.split(' ').nth(3)?.parse().ok()?)
 }
 
+/// How many processes and threads `user` has, as the kernel counts them for a limit.
+pub(super) fn processes_of(user: Uid) -> u64 {
+    let owner = |status: &str| -> Option<u32> {
+        let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+        line.split_ascii_whitespace().next()?.parse().ok()
+    };
+    let threads = |status: &str| -> Option<u64> {
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("Threads:"))?;
+        line.trim().parse().ok()
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter_map(|process| fs::read_to_string(process.path().join("status")).ok())
+        .filter(|status| owner(status) == Some(user.as_raw()))
+        .filter_map(|status| threads(&status))
+        .sum()
+}
+
 /// The direct children of this process, ended ones included.
 fn children() -> Vec<Pid> {
     let Ok(threads) = fs::read_dir("/proc/self/task") else {
@@ -178,7 +198,8 @@ fn children() -> Vec<Pid> {
         .collect()
 }
 
-fn exit_status(ended: WaitStatus) -> Option<ExitStatus> {
+/// How a process ended that was waited for.
+pub(super) fn exit_status(ended: WaitStatus) -> Option<ExitStatus> {
     let code = ended.exit_status().map(ExitStatus::Code);
     code.or_else(|| ended.terminating_signal().map(ExitStatus::Signal))
 }

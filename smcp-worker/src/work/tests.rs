@@ -19,7 +19,8 @@ impl Run for Says {
         Ending {
             outcome: Outcome::Succeeded,
             output: Vec::new(),
-            output_truncated: false,
+            printed_bytes: None,
+            confinement: None,
         }
     }
 }

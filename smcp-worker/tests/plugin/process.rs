@@ -47,6 +47,7 @@ async fn a_program_that_cannot_start_is_refused_with_its_reason() {
         let Exit::Refused {
             kind: found,
             reason,
+            ..
         } = ran.exit()
         else {
             panic!("{:?} for {part}", ran.exit());

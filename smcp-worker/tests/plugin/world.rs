@@ -67,6 +67,8 @@ pub(crate) fn invocation<A: Into<OsString>>(
         args: args.into_iter().map(Into::into).collect(),
         env: vec![("PATH".into(), PATH.into())],
         cwd: PathBuf::from("/"),
+        policy: None,
+        bait: None,
     }
 }
 

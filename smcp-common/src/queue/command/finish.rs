@@ -24,10 +24,11 @@ impl Command for FinishAttempt {
             hold,
             outcome,
             output,
-            output_truncated,
+            printed_bytes,
+            confinement,
         } = &self.finish;
         let held = Held::find(tx, hold)?;
-        store_output(tx, &held, output, *output_truncated)?;
+        store_output(tx, &held, output, *printed_bytes)?;
         let (failure, after_ms) = match outcome {
             Outcome::Failed { failure, advice } => (Some(failure.clone()), advice.after_ms),
             Outcome::Snoozed { after_ms } => (None, Some(*after_ms)),
@@ -44,6 +45,7 @@ impl Command for FinishAttempt {
                 failure,
                 after: after_ms.map(Duration::from_millis),
                 by: &by,
+                confinement: confinement.as_ref(),
             },
         )?;
         if self.and_claim {
@@ -62,7 +64,7 @@ pub(super) fn store_output(
     tx: &Tx<'_>,
     held: &Held,
     chunk: &[u8],
-    truncated: bool,
+    printed_bytes: Option<u64>,
 ) -> Result<u64, QueueError> {
     let total = held.output_bytes + chunk.len() as u64;
     if !chunk.is_empty() {
@@ -71,10 +73,10 @@ pub(super) fn store_output(
             params![held.num, held.attempt, held.output_bytes, chunk],
         )?;
     }
-    if !chunk.is_empty() || truncated {
+    if !chunk.is_empty() || printed_bytes.is_some() {
         tx.execute(
             include_str!("../sql/output_grow.sql"),
-            params![held.num, total, truncated],
+            params![held.num, total, printed_bytes],
         )?;
     }
     Ok(total)

@@ -8,13 +8,14 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::workflow::touch;
-use super::{Command, Tx};
+use super::{Command, Tx, json as text};
 use crate::clock::Timestamp;
 use crate::job::{
     Event, EventKind, Failure, JobId, MAX_DELAY, Policy, Retry, State, StateName, code, next,
 };
 use crate::queue::leases::HeldLease;
 use crate::queue::{Hold, LEASE, Lease, QueueError, row};
+use crate::sandbox::Confinement;
 
 /// A held job, as far as its next state depends on it.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub(super) struct Ending<'e> {
     pub(super) after: Option<Duration>,
     /// Who says so, for the audit record.
     pub(super) by: &'e str,
+    /// What held it, where a process has run.
+    pub(super) confinement: Option<&'e Confinement>,
 }
 
 /// The news of a job's end.
@@ -113,6 +116,10 @@ impl Held {
         let after = next(running, ending.event, self.policy)?;
         let (name, now) = (after.name(), tx.now.as_millis());
         let failure = ending.failure.as_ref();
+        let confinement = ending
+            .confinement
+            .map(|confinement| text("attempts", self.id.as_str(), confinement))
+            .transpose()?;
         tx.execute(
             include_str!("../sql/attempt_end.sql"),
             params![
@@ -121,7 +128,8 @@ impl Held {
                 now,
                 ending.outcome,
                 failure.map(|failure| &failure.code),
-                failure.map(|failure| &failure.message)
+                failure.map(|failure| &failure.message),
+                confinement
             ],
         )?;
         let failures = self.failures + u32::from(ending.event.is_held_against());
@@ -229,6 +237,7 @@ fn lost() -> Ending<'static> {
         failure: Some(failure),
         after: None,
         by: "queue",
+        confinement: None,
     }
 }
 
@@ -281,6 +290,7 @@ impl Command for ReleaseAll {
             failure: None,
             after: None,
             by: &by,
+            confinement: None,
         })
     }
 }

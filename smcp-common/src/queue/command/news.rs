@@ -24,7 +24,7 @@ impl Command for AppendNews {
                 News::Progress(data) => tx.event(held.num, EventKind::Progress, data)?,
                 News::Log(line) => tx.event(held.num, EventKind::Log, &json!({"message": line}))?,
                 News::Output(chunk) => {
-                    held.output_bytes = store_output(tx, &held, chunk, false)?;
+                    held.output_bytes = store_output(tx, &held, chunk, None)?;
                     tx.event(
                         held.num,
                         EventKind::Output,

@@ -5,8 +5,9 @@ use std::time::Duration;
 use rusqlite::params;
 use serde_json::json;
 
-use super::{Command, Tx};
+use super::{Command, Tx, json as text};
 use crate::queue::QueueError;
+use crate::sandbox::Report;
 
 #[derive(Debug)]
 pub(in crate::queue) struct RegisterWorker {
@@ -15,6 +16,7 @@ pub(in crate::queue) struct RegisterWorker {
     pub(in crate::queue) pid: u32,
     pub(in crate::queue) version: String,
     pub(in crate::queue) managed: bool,
+    pub(in crate::queue) sandbox: Option<Report>,
 }
 
 impl Command for RegisterWorker {
@@ -23,6 +25,11 @@ impl Command for RegisterWorker {
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
         tx.marks.rings = true;
         let now = tx.now.as_millis();
+        let sandbox = self
+            .sandbox
+            .as_ref()
+            .map(|report| text("workers", &self.id, report))
+            .transpose()?;
         tx.execute(
             include_str!("../sql/worker_insert.sql"),
             params![
@@ -31,7 +38,8 @@ impl Command for RegisterWorker {
                 self.pid,
                 self.version,
                 self.managed,
-                now
+                now,
+                sandbox
             ],
         )?;
         Ok(())

@@ -1,1 +1,1 @@
-UPDATE jobs SET output_bytes = ?2, output_truncated = ?3 WHERE num = ?1
+UPDATE jobs SET output_bytes = ?2, printed_bytes = ?3 WHERE num = ?1

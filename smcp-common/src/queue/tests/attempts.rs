@@ -1,5 +1,6 @@
 use super::*;
 use crate::job::CancelRequest;
+use crate::sandbox::{Confinement, Key, Start, Tier};
 
 conformance!(
     a_success_is_recorded_once,
@@ -20,6 +21,7 @@ conformance!(
     news_come_in_order,
     news_are_read_in_pages_of_bounded_size,
     workers_are_listed_until_they_stop,
+    what_held_an_attempt_is_kept_with_it,
 );
 
 async fn a_success_is_recorded_once(world: World) {
@@ -297,7 +299,7 @@ async fn output_is_kept_and_read_by_range(world: World) {
     }
     let last = Finish {
         output: b"world".to_vec(),
-        output_truncated: true,
+        printed_bytes: Some(99),
         ..end(&hold, Outcome::Succeeded)
     };
     world.queue.finish(last, false).await.unwrap();
@@ -316,6 +318,7 @@ async fn output_is_kept_and_read_by_range(world: World) {
     }
     let job = world.job(&id);
     assert_eq!((job.output_bytes, job.output_truncated), (16, true));
+    assert_eq!(job.printed_bytes, Some(99));
 }
 
 async fn a_new_attempt_begins_with_no_output(world: World) {
@@ -384,7 +387,7 @@ async fn news_are_read_in_pages_of_bounded_size(world: World) {
 async fn workers_are_listed_until_they_stop(world: World) {
     world
         .queue
-        .register_worker("w", "host", "1.0", false)
+        .register_worker("w", "host", "1.0", false, None)
         .await
         .unwrap();
     let id = world.submit(job()).await;
@@ -399,4 +402,29 @@ async fn workers_are_listed_until_they_stop(world: World) {
     );
     world.queue.release_all("w").await.unwrap();
     assert!(world.queue.workers().unwrap().is_empty());
+}
+
+async fn what_held_an_attempt_is_kept_with_it(world: World) {
+    let id = world.submit(job()).await;
+    let held = Confinement {
+        tier: Tier::Isolated,
+        by: vec!["mount namespace".into(), "seccomp".into()],
+        partial: vec![Key::Memory],
+        start: Start::Warm,
+    };
+    let refused = world.claim_as_hold("w").await;
+    let again = Outcome::Snoozed { after_ms: 0 };
+    world.finish(&refused, again).await.unwrap();
+    let hold = world.claim_as_hold("w").await;
+    let finish = Finish {
+        confinement: Some(held.clone()),
+        ..end(&hold, Outcome::Succeeded)
+    };
+    world.queue.finish(finish, false).await.unwrap();
+    let attempts = world.job(&id).attempts;
+    let sandboxes: Vec<_> = attempts
+        .into_iter()
+        .map(|attempt| attempt.sandbox)
+        .collect();
+    assert_eq!(sandboxes, [None, Some(held)], "the first had no process");
 }

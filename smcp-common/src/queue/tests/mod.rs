@@ -86,7 +86,9 @@ impl World {
     }
 
     async fn register(&self, worker: &str) {
-        let registered = self.queue.register_worker(worker, "host", "1.0", true);
+        let registered = self
+            .queue
+            .register_worker(worker, "host", "1.0", true, None);
         registered.await.unwrap();
     }
 
@@ -205,7 +207,8 @@ fn end(hold: &Hold, outcome: Outcome) -> Finish {
         hold: hold.clone(),
         outcome,
         output: Vec::new(),
-        output_truncated: false,
+        printed_bytes: None,
+        confinement: None,
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::sandbox::{Finding, Key, Report, Require, State, Tier};
 
 conformance!(
     a_duty_is_one_workers_until_its_lease_is_over,
@@ -9,6 +10,7 @@ conformance!(
     a_draining_worker_takes_nothing_with_the_end_of_its_job,
     all_workers_are_drained_at_once_and_it_is_recorded,
     what_a_worker_does_is_shown,
+    a_worker_tells_how_its_machine_confines_plugins,
 );
 
 const DUTY: &str = "duty";
@@ -132,4 +134,28 @@ async fn what_a_worker_does_is_shown(world: World) {
     world.clock.advance(LEASE);
     world.queue.see_worker("w2").await.unwrap();
     assert_eq!(world.states(), [Silent, Draining, Silent]);
+}
+
+async fn a_worker_tells_how_its_machine_confines_plugins(world: World) {
+    let finding = Finding {
+        state: State::Partial,
+        by: vec!["RLIMIT_AS per process".into()],
+        why: Some("no cgroup".into()),
+        fix: None,
+    };
+    let report = Report {
+        tier: Tier::Isolated,
+        require: Require::Strict,
+        refusal: None,
+        keys: BTreeMap::from([(Key::Memory, finding)]),
+        self_test: None,
+    };
+    let told = world
+        .queue
+        .register_worker("w1", "host", "1.0", true, Some(&report));
+    told.await.unwrap();
+    world.clock.advance(Duration::from_secs(1));
+    world.register("w2").await;
+    let [first, second] = world.second().workers().unwrap().try_into().unwrap();
+    assert_eq!((first.sandbox, second.sandbox), (Some(report), None));
 }

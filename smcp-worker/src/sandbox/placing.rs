@@ -1,0 +1,257 @@
+//! Where and how a plugin runs: its profile put into the terms of the kernel, as far as this machine goes.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::chown;
+use std::path::{Path, PathBuf};
+
+use rustix::process::getuid;
+use smcp_common::config::{Config, Environment};
+use smcp_common::plugin::Plugin;
+use smcp_common::sandbox::{Confinement, Network, Profile, Report, Start, Terms};
+use tempfile::TempDir;
+
+use super::facilities::{self, Found};
+use super::policy::{Namespaces, PROXY_PORT, Policy, Reach, Rlimits, SCRATCH};
+use super::tree::processes_of;
+use super::users::LentUser;
+use crate::doctor::{self, Facts, Namespaces as Kind, User};
+use crate::plugin::environment::environment;
+
+/// A binary mebibyte.
+const MIB: u64 = 1024 * 1024;
+
+/// Finds plugins their places.
+#[derive(Debug)]
+pub(crate) struct Sandbox {
+    facts: Facts,
+    report: Report,
+    config: Config,
+    environment: Environment,
+    /// Where new roots are put together: empty.
+    base: PathBuf,
+    /// Where scratch directories are made for plugins without a root of their own.
+    scratch: PathBuf,
+}
+
+/// A place for one plugin, which is its own as long as this lives.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// What it is held to.
+    pub(crate) policy: Policy,
+    /// The same, for people.
+    pub(crate) confinement: Confinement,
+    /// What it may use.
+    pub(crate) profile: Profile,
+    /// Its environment, but for what belongs to one call.
+    pub(crate) env: Vec<(OsString, OsString)>,
+    /// Its home, working directory and place for temporary files.
+    pub(crate) cwd: PathBuf,
+    _scratch: Option<TempDir>,
+    _user: Option<LentUser>,
+}
+
+/// Why there is no place for a plugin.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlacingError {
+    /// This machine cannot hold it as it must be held.
+    #[error("{0}")]
+    Unavailable(String),
+    /// Files or users are short.
+    #[error("a sandbox cannot be prepared: {0}")]
+    Short(#[from] io::Error),
+}
+
+impl Sandbox {
+    /// Finds out what there is to confine plugins with. `scratch` is an empty directory of the worker's.
+    ///
+    /// # Errors
+    /// When not even the means to find out are there.
+    pub(crate) async fn open(
+        supervisor: &Path,
+        config: &Config,
+        environment: &Environment,
+        scratch: &Path,
+    ) -> io::Result<Self> {
+        let base = scratch.join("root");
+        fs::create_dir_all(&base)?;
+        let Found { facts, probed } =
+            facilities::find(supervisor, &base, config.sandbox.namespaces).await?;
+        let report = doctor::judged(&facts, config.sandbox.require, &probed);
+        Ok(Self {
+            facts,
+            report,
+            config: config.clone(),
+            environment: environment.clone(),
+            base,
+            scratch: scratch.to_owned(),
+        })
+    }
+
+    /// How far this machine holds plugins to their profiles.
+    pub(crate) fn report(&self) -> &Report {
+        &self.report
+    }
+
+    /// Where scratch directories are to be made from now on, for users who cannot reach the worker's own.
+    pub(crate) fn move_scratch(&mut self, scratch: PathBuf) {
+        self.scratch = scratch;
+    }
+
+    /// Whether plugins are other users than the worker on the host's own files, and so need a scratch directory that
+    /// they can reach.
+    pub(crate) fn needs_open_scratch(&self) -> bool {
+        self.facts.user == User::Pool && self.facts.namespaces.is_err()
+    }
+
+    /// A place for a run of `plugin`, whose manifest asks for `asks`.
+    ///
+    /// # Errors
+    /// [`PlacingError`]
+    pub(crate) fn place(&self, plugin: &Plugin, asks: &Terms) -> Result<Place, PlacingError> {
+        let sandbox = &self.config.sandbox;
+        let of_plugin = sandbox.plugins.get(&plugin.name);
+        let grants: Vec<_> = of_plugin.into_iter().chain([&sandbox.profile]).collect();
+        let (profile, _) = asks.within(&grants);
+        if let Some(refusal) = doctor::refusal(&self.report, &profile) {
+            return Err(PlacingError::Unavailable(refusal));
+        }
+        let user = match self.facts.user {
+            User::Pool => Some(LentUser::take()?),
+            User::Own | User::Root(_) => None,
+        };
+        let id = user.as_ref().map(LentUser::id);
+        let mut policy = policy(&self.facts, &profile, id, &self.base);
+        policy.read.push(plugin.directory.clone().into());
+        if let Some(interpreter) = &plugin.interpreter {
+            policy.read.extend(homes(Path::new(interpreter)));
+            // An interpreter uses what it reserves, unlike runtimes that reserve tens of gigabytes.
+            policy.limits.address_bytes = policy.limits.data_bytes;
+        }
+        let (scratch, cwd) = if policy.namespaces.is_some() {
+            (None, PathBuf::from(SCRATCH))
+        } else {
+            let scratch = self.scratch(id)?;
+            let path = scratch.path().to_owned();
+            policy.write.push(path.clone());
+            (Some(scratch), path)
+        };
+        let mut pass = self.config.plugins.pass_env.clone();
+        pass.extend(profile.env.iter().cloned());
+        let mut env = environment(self.environment.variables(), &pass);
+        env.push(("HOME".into(), cwd.clone().into()));
+        env.push(("TMPDIR".into(), cwd.clone().into()));
+        Ok(Place {
+            confinement: self.confinement(&policy, &profile),
+            policy,
+            profile,
+            env,
+            cwd,
+            _scratch: scratch,
+            _user: user,
+        })
+    }
+
+    fn scratch(&self, user: Option<u32>) -> io::Result<TempDir> {
+        let scratch = tempfile::tempdir_in(&self.scratch)?;
+        if let Some(user) = user {
+            chown(scratch.path(), Some(user), Some(user))?;
+        }
+        Ok(scratch)
+    }
+
+    fn confinement(&self, policy: &Policy, profile: &Profile) -> Confinement {
+        let mut by = Vec::new();
+        let mut add = |mechanism: String| by.push(mechanism);
+        if let Some(Namespaces { user, .. }) = &policy.namespaces {
+            let user = if *user { "user, " } else { "" };
+            let network = if policy.has_own_network() {
+                ", network"
+            } else {
+                ""
+            };
+            add(format!("{user}mount, pid, ipc, uts{network} namespaces"));
+        }
+        if policy.user.is_some() {
+            add("own user".to_owned());
+        }
+        add("no privileges".to_owned());
+        if let Some(version) = policy.landlock {
+            add(format!("Landlock ABI {version}"));
+        }
+        if policy.seccomp {
+            add("seccomp".to_owned());
+        }
+        add("resource limits".to_owned());
+        if policy.cgroup.is_some() {
+            add("cgroup".to_owned());
+        }
+        Confinement {
+            tier: self.report.tier,
+            by,
+            partial: doctor::missing(&self.report, profile),
+            start: Start::Cold,
+        }
+    }
+}
+
+/// What a plugin of `profile` is held to by what there is, as `user` where that is not the worker's.
+pub(super) fn policy(facts: &Facts, profile: &Profile, user: Option<u32>, base: &Path) -> Policy {
+    let limits = &profile.limits;
+    let some = |limit: u64| (limit > 0).then_some(limit);
+    let namespaces = facts.namespaces.as_ref().ok().map(|kind| Namespaces {
+        user: *kind == Kind::OfUser,
+        base: base.to_owned(),
+        scratch_bytes: profile.scratch_mb * MIB,
+    });
+    let processes = match (&namespaces, user) {
+        // The first process of the namespace counts as well.
+        (Some(Namespaces { user: true, .. }), _) => limits.processes + 1,
+        (_, Some(_)) => limits.processes,
+        // The kernel counts all that the user has, wherever they are.
+        (_, None) => limits.processes + processes_of(getuid()),
+    };
+    let network = match &profile.network {
+        Network::None => Reach::Nobody,
+        Network::LoopbackPorts(ports) => Reach::Ports(ports.clone()),
+        Network::Proxy(_) => Reach::Proxy(PROXY_PORT),
+        Network::Full => Reach::Everybody,
+    };
+    Policy {
+        namespaces,
+        user,
+        landlock: facts.landlock.as_ref().ok().map(|abi| abi.cast_signed()),
+        seccomp: facts.seccomp.is_ok(),
+        read: profile.read.clone(),
+        write: profile.write.clone(),
+        network,
+        limits: Rlimits {
+            address_bytes: None,
+            data_bytes: some(limits.memory_mb * MIB),
+            processes: Some(processes),
+            cpu_s: some(limits.cpu_s),
+            file_bytes: Some(limits.file_mb * MIB),
+            open_files: Some(limits.open_files),
+        },
+        cgroup: None,
+    }
+}
+
+/// What an interpreter needs to read beyond the system's files.
+fn homes(interpreter: &Path) -> Vec<PathBuf> {
+    let mut homes = Vec::new();
+    let mut add = |program: &Path| {
+        let prefix = program.parent().and_then(Path::parent);
+        homes.extend(
+            prefix
+                .filter(|prefix| *prefix != Path::new("/"))
+                .map(Path::to_owned),
+        );
+    };
+    add(interpreter);
+    if let Ok(real) = interpreter.canonicalize() {
+        add(&real);
+    }
+    homes
+}

@@ -8,6 +8,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use serde_json::Value;
 use smcp_common::config::Environment;
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
@@ -21,6 +22,7 @@ use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
 use crate::plugin::environment::environment;
 use crate::plugin::process::{self, Invocation, Limits, StopReason};
+use crate::warm::{Place, Warm};
 use crate::work::{Ending, Run, persist};
 
 /// Runs attempts.
@@ -38,6 +40,8 @@ pub(crate) struct Runner {
     pub(crate) leases: LeaseKeeper,
     pub(crate) shutdown: Shutdown,
     pub(crate) catalogue: Mutex<Option<Arc<Catalogue>>>,
+    /// Interpreters that wait for calls; `None` where the operator wants none.
+    pub(crate) warm: Option<Warm>,
 }
 
 impl Run for Runner {
@@ -86,6 +90,13 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
+        if let Some((warm, place)) = self.place(plugin) {
+            let cwd = place.scratch.clone().unwrap_or_default();
+            let invocation = self.invocation(job, plugin, argv, &cwd);
+            return self
+                .run_process(job, &invocation, Some((warm, &place)))
+                .await;
+        }
         let scratch = match tempfile::tempdir_in(&self.scratch) {
             Ok(scratch) => scratch,
             Err(error) => {
@@ -99,10 +110,33 @@ impl Runner {
             }
         };
         let invocation = self.invocation(job, plugin, argv, scratch.path());
-        self.run_process(job, &invocation).await
+        self.run_process(job, &invocation, None).await
     }
 
-    async fn run_process(&self, job: &Claimed, invocation: &Invocation) -> Ending {
+    /// Where an interpreter waits for the calls of `plugin`; `None` where each is started anew.
+    fn place(&self, plugin: &Plugin) -> Option<(&Warm, Place)> {
+        let warm = self.warm.as_ref().filter(|_| may_wait(plugin))?;
+        let scratch = self.scratch.join("warm").join(&plugin.name);
+        let mut env = environment(self.environment.variables(), &self.pass_env);
+        env.push(("TMPDIR".into(), scratch.clone().into()));
+        let place = Place {
+            plugin: plugin.name.clone(),
+            digest: plugin.digest.clone(),
+            fingerprint: String::new(),
+            env,
+            emptied: vec![scratch.clone()],
+            scratch: Some(scratch),
+            unconfined: false,
+        };
+        Some((warm, place))
+    }
+
+    async fn run_process(
+        &self,
+        job: &Claimed,
+        invocation: &Invocation,
+        warm: Option<(&Warm, &Place)>,
+    ) -> Ending {
         let hold = Hold {
             job: job.id.clone(),
             attempt: job.attempt,
@@ -122,7 +156,12 @@ impl Runner {
         };
         let (sender, mut output) = mpsc::channel(64);
         let mut stream = Stream::new(&self.queue, &hold, &stopper);
-        let process = process::run(invocation, &limits, stop, sender);
+        let process = async {
+            match warm {
+                Some((warm, place)) => warm.run(place, invocation, &limits, stop, sender).await,
+                None => process::run(invocation, &limits, stop, sender).await,
+            }
+        };
         let ended = stream.follow(process, &mut output, &self.shutdown).await;
         match ended {
             Ok(ended) => {
@@ -193,6 +232,15 @@ impl Runner {
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
         Ok(read)
     }
+}
+
+/// Whether an interpreter may wait for calls of `plugin`: it is written in Python, and does not say otherwise.
+fn may_wait(plugin: &Plugin) -> bool {
+    let asked = plugin
+        .runtime
+        .as_ref()
+        .and_then(|runtime| runtime.get("warm"));
+    plugin.interpreter.is_some() && asked.and_then(Value::as_str) != Some("off")
 }
 
 /// An end without a process.

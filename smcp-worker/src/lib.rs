@@ -16,6 +16,7 @@ pub mod sandbox;
 mod scan;
 mod thread;
 mod upkeep;
+pub mod warm;
 pub mod work;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use self::attempt::Runner;
 use self::lease::LeaseKeeper;
 use self::plugin::catalogue::Scanner;
 use self::presence::{Presence, settle_the_dead};
+use self::warm::Warm;
 
 /// The running program itself: an upgrade on disk cannot mix two versions.
 const SUPERVISOR: &str = "/proc/self/exe";
@@ -161,8 +163,13 @@ pub async fn run(
         leases,
         shutdown: shutdown.clone(),
         catalogue: Mutex::default(),
+        warm: config.plugins.warm.then(Warm::default),
     };
-    work::run(queue.clone(), worker.clone(), Arc::new(runner), shutdown).await;
+    let runner = Arc::new(runner);
+    work::run(queue.clone(), worker.clone(), Arc::clone(&runner), shutdown).await;
+    if let Some(warm) = &runner.warm {
+        warm.close().await;
+    }
     scans.abort();
     match queue.release_all(&worker).await {
         Ok(jobs) => {

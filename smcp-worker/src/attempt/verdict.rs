@@ -170,6 +170,7 @@ mod tests {
         let ended = Ended {
             exit,
             started: true,
+            start: Start::Cold,
             stdout_bytes: stdout.len() as u64,
             stdout_truncated: false,
             stderr_tail: stderr.into(),

@@ -6,12 +6,13 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use smcp_common::sandbox::Start;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -42,12 +43,21 @@ pub async fn run(
     stop: impl Future<Output = StopReason>,
     output: mpsc::Sender<Output>,
 ) -> Result<Ended, ProcessError> {
+    run_with(invocation, None, limits, stop, output).await
+}
+
+/// As [`run`], for a program that inherits `control`, whose number is in its environment.
+pub(crate) async fn run_with(
+    invocation: &Invocation,
+    control: Option<OwnedFd>,
+    limits: &Limits,
+    stop: impl Future<Output = StopReason>,
+    output: mpsc::Sender<Output>,
+) -> Result<Ended, ProcessError> {
     let started_at = Instant::now();
-    let over = CancellationToken::new();
-    let (supervisor, socket, pipes) = start_supervisor(invocation)?;
-    let stdout = Pipe::new(pipes.stdout, over.clone()).map_err(ProcessError::Setup)?;
-    let stderr = Pipe::new(pipes.stderr, over.clone()).map_err(ProcessError::Setup)?;
-    let events = Pipe::new(pipes.events, over.clone()).map_err(ProcessError::Setup)?;
+    let (ours, theirs) = pipes().map_err(ProcessError::Setup)?;
+    let (supervisor, socket) = start_supervisor(invocation, &theirs, control)?;
+    drop(theirs);
     let mut supervision = Supervision::new(supervisor, socket).map_err(ProcessError::Setup)?;
     let order = RunOrder {
         program: invocation.program.clone().into_os_string(),
@@ -55,21 +65,65 @@ pub async fn run(
         env: invocation.env.clone(),
         cwd: invocation.cwd.clone().into_os_string(),
     };
+    let follow = supervision.follow(&order, limits, stop);
+    read(ours, limits, &output, started_at, follow).await
+}
+
+/// Both ends of the pipes of one run: those to read here, and the plugin's.
+pub(crate) fn pipes() -> io::Result<(Pipes<OwnedFd>, Pipes<OwnedFd>)> {
+    let (stdout, plugin_stdout) = io::pipe()?;
+    let (stderr, plugin_stderr) = io::pipe()?;
+    let (events, plugin_events) = io::pipe()?;
+    let ends = |stdout, stderr, events| Pipes {
+        stdout,
+        stderr,
+        events,
+        control: None,
+        listener: None,
+    };
+    let ours = ends(stdout.into(), stderr.into(), events.into());
+    let theirs = ends(
+        plugin_stdout.into(),
+        plugin_stderr.into(),
+        plugin_events.into(),
+    );
+    Ok((ours, theirs))
+}
+
+/// Reads what a plugin writes until `follow` knows how its process tree has ended.
+///
+/// # Errors
+/// Those of `follow`, and [`ProcessError::Setup`].
+pub(crate) async fn read<E: From<ProcessError>>(
+    ends: Pipes<OwnedFd>,
+    limits: &Limits,
+    output: &mpsc::Sender<Output>,
+    started_at: Instant,
+    follow: impl Future<Output = Result<Verdict, E>>,
+) -> Result<Ended, E> {
+    let over = CancellationToken::new();
+    let pipe = |end| Pipe::new(end, over.clone()).map_err(ProcessError::Setup);
+    let (stdout, stderr, events) = (pipe(ends.stdout)?, pipe(ends.stderr)?, pipe(ends.events)?);
     let follow = async {
-        let verdict = supervision.follow(&order, limits, stop).await;
+        let verdict = follow.await;
         over.cancel();
         verdict
     };
     let (verdict, stdout_bytes, stderr, events) = tokio::join!(
         follow,
-        read_stdout(stdout, limits, &output),
-        read_stderr(stderr, limits, &output),
-        read_events(events, limits, &output),
+        read_stdout(stdout, limits, output),
+        read_stderr(stderr, limits, output),
+        read_events(events, limits, output),
     );
-    let Verdict { exit, started } = verdict?;
+    let Verdict {
+        exit,
+        started,
+        start,
+    } = verdict?;
     Ok(Ended {
         exit,
         started,
+        start,
         stdout_bytes,
         stdout_truncated: stdout_bytes > limits.stdout_max_bytes,
         stderr_tail: stderr.tail,
@@ -185,6 +239,8 @@ pub struct Ended {
     pub exit: Exit,
     /// Whether the program was started.
     pub started: bool,
+    /// How it was started.
+    pub start: Start,
     /// All that it printed to stdout, passed on or not.
     pub stdout_bytes: u64,
     /// Whether that was more than the limit.
@@ -267,22 +323,21 @@ impl ProcessError {
     }
 }
 
-/// Starts a supervisor, and answers it with this side's ends of its socket and pipes.
+/// Starts a supervisor, and answers it with this side's end of its socket.
 ///
 /// Its environment is empty, since any process of this user could read it.
 #[expect(clippy::disallowed_methods, reason = "this is what starts supervisors")]
 fn start_supervisor(
     invocation: &Invocation,
-) -> Result<(Child, UnixStream, Pipes<OwnedFd>), ProcessError> {
+    pipes: &Pipes<OwnedFd>,
+    control: Option<OwnedFd>,
+) -> Result<(Child, UnixStream), ProcessError> {
     let (socket, theirs) = UnixStream::pair().map_err(ProcessError::Setup)?;
-    let (stdout, plugin_stdout) = io::pipe().map_err(ProcessError::Setup)?;
-    let (stderr, plugin_stderr) = io::pipe().map_err(ProcessError::Setup)?;
-    let (events, plugin_events) = io::pipe().map_err(ProcessError::Setup)?;
     let pipes = Pipes {
-        stdout: plugin_stdout.as_fd(),
-        stderr: plugin_stderr.as_fd(),
-        events: plugin_events.as_fd(),
-        control: None,
+        stdout: pipes.stdout.as_fd(),
+        stderr: pipes.stderr.as_fd(),
+        events: pipes.events.as_fd(),
+        control: control.as_ref().map(AsFd::as_fd),
         listener: None,
     };
     send_pipes(&socket, &pipes).map_err(ProcessError::Setup)?;
@@ -297,12 +352,5 @@ fn start_supervisor(
             path: invocation.supervisor.clone(),
             source,
         })?;
-    let pipes = Pipes {
-        stdout: stdout.into(),
-        stderr: stderr.into(),
-        events: events.into(),
-        control: None,
-        listener: None,
-    };
-    Ok((child, socket, pipes))
+    Ok((child, socket))
 }

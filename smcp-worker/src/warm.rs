@@ -10,8 +10,9 @@ mod signature;
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -20,7 +21,6 @@ use std::time::Duration;
 use smcp_common::sandbox::Start;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tokio_util::task::TaskTracker;
 
 use self::interpreter::{Broken, Interpreter, Readiness};
 use crate::plugin::process::{
@@ -44,8 +44,6 @@ const NEVER: Duration = Duration::from_hours(24 * 365);
 pub struct Warm {
     bounds: Bounds,
     plugins: Mutex<BTreeMap<String, Known>>,
-    /// Interpreters that are being ended while calls go on.
-    endings: TaskTracker,
 }
 
 /// How many interpreters wait, and for how long.
@@ -122,7 +120,6 @@ impl Warm {
         Self {
             bounds,
             plugins: Mutex::default(),
-            endings: TaskTracker::new(),
         }
     }
 
@@ -151,7 +148,7 @@ impl Warm {
                     let called = interpreter
                         .call(invocation, limits, deadline, stop.as_mut(), &output)
                         .await;
-                    self.put_back(place, interpreter);
+                    self.put_back(place, interpreter).await;
                     match called {
                         Ok(ended) => return Ok(ended),
                         Err(Broken::Run(error)) => return Err(error),
@@ -195,12 +192,10 @@ impl Warm {
 
     /// Ends all interpreters, and answers when nothing is left of them.
     pub async fn close(&self) {
-        for (_, known) in std::mem::take(&mut *self.plugins()) {
-            self.end(known);
+        let plugins = std::mem::take(&mut *self.plugins());
+        for known in plugins.into_values() {
+            end(known).await;
         }
-        self.endings.close();
-        self.endings.wait().await;
-        self.endings.reopen();
     }
 
     async fn interpreter(
@@ -239,6 +234,7 @@ impl Warm {
             Some(Known::Spoiled(calls)) => calls,
             Some(Known::Refused { .. } | Known::Resting { .. }) | None => 0,
         };
+        self.make_room().await;
         make(place.scratch.as_ref());
         let mut interpreter =
             match Interpreter::start(place, invocation, same.clone(), self.bounds.idle) {
@@ -279,41 +275,51 @@ impl Warm {
         self.plugins().remove(&place.plugin)
     }
 
-    fn put_back(&self, place: &Place, mut interpreter: Box<Interpreter>) {
+    async fn put_back(&self, place: &Place, mut interpreter: Box<Interpreter>) {
         interpreter.spoiled = if interpreter.left_processes {
             interpreter.spoiled + 1
         } else {
             0
         };
-        let known = if !interpreter.is_over() {
+        let spoiled = interpreter.spoiled;
+        let known = if interpreter.is_over() {
+            let same = interpreter.same.clone();
+            interpreter.end().await;
+            if spoiled >= MAX_SPOILED {
+                let reason = "its calls leave processes behind".to_owned();
+                return self.refuse(place, same, reason);
+            }
+            Known::Spoiled(spoiled)
+        } else {
             interpreter.rest();
             Known::Waiting(interpreter)
-        } else if interpreter.spoiled >= MAX_SPOILED {
-            let reason = "its calls leave processes behind".to_owned();
-            let same = interpreter.same.clone();
-            self.end(Known::Waiting(interpreter));
-            return self.refuse(place, same, reason);
-        } else {
-            let spoiled = interpreter.spoiled;
-            self.end(Known::Waiting(interpreter));
-            Known::Spoiled(spoiled)
         };
-        let mut plugins = self.plugins();
-        let replaced = plugins.insert(place.plugin.clone(), known);
-        let waiting = plugins.iter().filter_map(|(name, known)| match known {
-            Known::Waiting(interpreter) => Some((interpreter.since, name)),
-            Known::Refused { .. } | Known::Resting { .. } | Known::Spoiled(_) => None,
-        });
-        let waiting: Vec<_> = waiting.collect();
-        let beyond = if waiting.len() > self.bounds.interpreters {
-            waiting.into_iter().min().map(|(_, name)| name.clone())
-        } else {
-            None
-        };
-        let evicted = beyond.and_then(|name| plugins.remove(&name));
-        drop(plugins);
-        for known in replaced.into_iter().chain(evicted) {
-            self.end(known);
+        let replaced = self.plugins().insert(place.plugin.clone(), known);
+        if let Some(replaced) = replaced {
+            end(replaced).await;
+        }
+    }
+
+    /// Ends those that have waited longest, so that another one may be started.
+    async fn make_room(&self) {
+        loop {
+            let longest = {
+                let mut plugins = self.plugins();
+                let waiting = plugins.iter().filter_map(|(name, known)| match known {
+                    Known::Waiting(interpreter) => Some((interpreter.since, name)),
+                    Known::Refused { .. } | Known::Resting { .. } | Known::Spoiled(_) => None,
+                });
+                let waiting: Vec<_> = waiting.collect();
+                if waiting.len() < self.bounds.interpreters {
+                    return;
+                }
+                let longest = waiting.into_iter().min().map(|(_, name)| name.clone());
+                longest.and_then(|name| plugins.remove(&name))
+            };
+            match longest {
+                Some(known) => end(known).await,
+                None => return,
+            }
         }
     }
 
@@ -338,12 +344,6 @@ impl Warm {
         self.plugins().insert(place.plugin.clone(), resting);
     }
 
-    fn end(&self, known: Known) {
-        if let Known::Waiting(interpreter) = known {
-            self.endings.spawn(interpreter.end());
-        }
-    }
-
     fn plugins(&self) -> MutexGuard<'_, BTreeMap<String, Known>> {
         self.plugins.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -352,6 +352,12 @@ impl Warm {
 impl Default for Warm {
     fn default() -> Self {
         Self::new(Bounds::default())
+    }
+}
+
+async fn end(known: Known) {
+    if let Known::Waiting(interpreter) = known {
+        interpreter.end().await;
     }
 }
 
@@ -392,7 +398,10 @@ fn fits(place: &Place, invocation: &Invocation) -> bool {
 
 fn make(scratch: Option<&PathBuf>) {
     let Some(scratch) = scratch else { return };
-    let made = fs::create_dir_all(scratch);
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(scratch);
     if let Err(error) = made {
         // Whoever needs it will say so.
         tracing::warn!(

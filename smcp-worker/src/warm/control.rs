@@ -21,10 +21,10 @@ use rustix::cmsg_space;
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::io::pwrite;
 use rustix::net::{
-    AddressFamily, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-    sendmsg, socketpair,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
+    SocketType, recv, sendmsg, socketpair,
 };
-use tokio::io::AsyncReadExt as _;
+use tokio::io::Interest;
 use tokio::net::UnixStream;
 
 use crate::plugin::process::{Exit, Invocation};
@@ -90,7 +90,10 @@ impl Link {
     /// # Errors
     /// When it is gone, or not understood.
     pub(super) async fn receive(&mut self) -> io::Result<Said> {
-        let length = self.socket.read(&mut self.buffer).await?;
+        let (socket, buffer) = (&self.socket, &mut self.buffer[..]);
+        // Not by `read`, which takes a message that does not fill the buffer for the last one there is.
+        let receive = || Ok(recv(socket, &mut *buffer, RecvFlags::empty())?);
+        let (length, _) = socket.async_io(Interest::READABLE, receive).await?;
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -10,6 +10,7 @@ Messages are datagrams of fields that end with a zero byte; `control.rs` of the 
 import _frozen_importlib_external as external
 import _signal
 import _socket
+import _weakref
 import atexit
 import builtins
 import ctypes
@@ -69,9 +70,8 @@ class Host:
         if libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0):
             raise Refused("the system has no subreapers")
         self.ruleset = ruleset(unconfined)
-        self.start = dict(os.environb)
+        self.environment = dict(os.environb)
         prepare(entry, plugin, scratch)
-        self.prepared = dict(os.environb)
         os.chdir("/")
         sys.path_importer_cache.pop(plugin, None)
         self.code()
@@ -182,19 +182,11 @@ class Host:
         finish(status, self.modules)
 
     def take_over(self, environment):
-        """Makes `environment` this process's, with what the imports have changed in it."""
-        environment[b"SMCP_EVENTS_FD"] = b"%d" % self.events
-        if self.prepared != self.start:
-            for name in self.start.keys() | self.prepared.keys():
-                value = self.prepared.get(name)
-                if value != self.start.get(name):
-                    environment[name] = value
-        # Most of it is there already, and touching less is faster after a fork.
+        """Adds what a call has of its own to the environment, which Python and the imports may have changed."""
         for name, value in environment.items():
-            if value != self.prepared.get(name):
+            if value != self.environment.get(name):
                 os.environb[name] = value
-        for name in self.prepared.keys() - environment.keys():
-            del os.environb[name]
+
 
 
 def prepare(entry, plugin, scratch):
@@ -206,7 +198,8 @@ def prepare(entry, plugin, scratch):
     except (SyntaxError, ValueError) as error:
         raise Refused(f"its file cannot be compiled: {error}") from None
     at_start = set(sys.modules)
-    before = surroundings(scratch)
+    places = [os.getcwd(), *scratch]
+    before = surroundings(places)
     registered = []
     register = atexit.register
 
@@ -225,7 +218,7 @@ def prepare(entry, plugin, scratch):
     strange = {str(module) for module in registered if module not in HARMLESS_AT_EXIT}
     if strange:
         reasons.append(f"its imports register something to do at exit ({', '.join(sorted(strange))})")
-    after = surroundings(scratch)
+    after = surroundings(places)
     reasons += [what for what in before if before[what] != after[what]]
     hidden = sorted(name for name in {name.partition(".")[0] for name in set(sys.modules) - at_start} if is_local(name, plugin))
     reasons += [f"its own module {name} hides another one" for name in hidden]
@@ -233,14 +226,14 @@ def prepare(entry, plugin, scratch):
         raise Refused(*reasons)
 
 
-def surroundings(scratch):
+def surroundings(places):
     """What imports must not change, since a fork would share it with others or would not have it."""
     threads = sys.modules.get("threading")
     mask = os.umask(0o077)
     os.umask(mask)
     try:
         native = len(os.listdir("/proc/self/task"))
-        files = [sorted(os.listdir(path)) for path in (os.getcwd(), *scratch)]
+        files = [sorted(os.listdir(path)) for path in places]
         fds = {fd: os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if is_open(fd)}
     except OSError as error:
         raise Refused(f"what its imports leave behind cannot be seen: {error}") from None
@@ -422,8 +415,8 @@ def run(code, path, namespace):
         return exit_status(end)
     except BaseException as error:
         # Without this function's own frame, as nobody who reads the traceback knows it.
-        error = error.with_traceback(error.__traceback__.tb_next)
-        return report(error)
+        uncaught = error.with_traceback(error.__traceback__.tb_next)
+    return report(uncaught)
 
 
 def exit_status(end):
@@ -470,15 +463,20 @@ def finish(status, known):
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         sys.__dict__.pop(name, None)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    own = [sys.modules.pop(name) for name in list(sys.modules) if name not in known]
-    own.append(sys.modules.pop("__main__", None))
-    own = [module.__dict__ for module in own if type(module) is type(sys)]
-    while own and sys.getrefcount(own[-1]) <= 2:
-        own.pop()
+    own = []
+    for name in [*sys.modules]:
+        if name not in known or name == "__main__":
+            module = sys.modules.pop(name)
+            if type(module) is type(sys):
+                own.append(_weakref.ref(module))
+    module = None
     gc.collect()
-    for namespace in own:
-        clear(namespace)
-    del own
+    for reference in reversed(own):
+        module = reference()
+        if module is not None:
+            clear(module.__dict__)
+    module = None
+    gc.collect()
     for thing in gc.get_objects():
         if type(thing).__module__ == "_io" and hasattr(thing, "write"):
             try:
@@ -550,6 +548,8 @@ def emptied(path, device=None):
                 except OSError:
                     clean = clean and any_mount(entry.path, device)
         return clean
+    except FileNotFoundError:
+        return True
     except (OSError, RecursionError):
         return False
 

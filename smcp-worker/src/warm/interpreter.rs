@@ -371,7 +371,8 @@ async fn over(
     };
     tokio::select! {
         () = kill.cancelled() => {}
-        () = waited => {}
+        // Nobody shall call it any more.
+        () = waited => kill.cancel(),
     }
     StopReason::ShuttingDown
 }

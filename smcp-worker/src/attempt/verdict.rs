@@ -164,6 +164,8 @@ const fn signal_name(signal: i32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use smcp_common::sandbox::Start;
+
     use super::*;
 
     fn come_to(exit: Exit, stdout: &str, stderr: &str) -> Outcome {

@@ -56,8 +56,9 @@ pub(crate) async fn run_with(
 ) -> Result<Ended, ProcessError> {
     let started_at = Instant::now();
     let (ours, theirs) = pipes().map_err(ProcessError::Setup)?;
-    let (supervisor, socket) = start_supervisor(invocation, &theirs, control)?;
-    drop(theirs);
+    let (supervisor, socket) = start_supervisor(invocation, &theirs, control.as_ref())?;
+    // As long as one of them is open here, its end is not seen.
+    drop((theirs, control));
     let mut supervision = Supervision::new(supervisor, socket).map_err(ProcessError::Setup)?;
     let order = RunOrder {
         program: invocation.program.clone().into_os_string(),
@@ -330,14 +331,14 @@ impl ProcessError {
 fn start_supervisor(
     invocation: &Invocation,
     pipes: &Pipes<OwnedFd>,
-    control: Option<OwnedFd>,
+    control: Option<&OwnedFd>,
 ) -> Result<(Child, UnixStream), ProcessError> {
     let (socket, theirs) = UnixStream::pair().map_err(ProcessError::Setup)?;
     let pipes = Pipes {
         stdout: pipes.stdout.as_fd(),
         stderr: pipes.stderr.as_fd(),
         events: pipes.events.as_fd(),
-        control: control.as_ref().map(AsFd::as_fd),
+        control: control.map(AsFd::as_fd),
         listener: None,
     };
     send_pipes(&socket, &pipes).map_err(ProcessError::Setup)?;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::pin::{Pin, pin};
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::plugin::process::{
     self, Ended, Exit, Invocation, Limits, Output, ProcessError, StopReason, pipes, run_with,
 };
 use crate::plugin::supervision::Verdict;
+use crate::sandbox::control::Pipes;
 
 /// The program of a waiting interpreter. It is an argument of `python -c`, as a file would have to be readable in every
 /// sandbox, and would be in front of `sys.path`.
@@ -189,15 +191,13 @@ impl Interpreter {
         self.is_idle.send_replace(false);
         self.calls += 1;
         self.left_processes = false;
-        let prepared = self.prepare(invocation).await;
-        let (ours, theirs) = match prepared {
-            Ok(pipes) => pipes,
+        let ours = match self.prepare(invocation).await {
+            Ok(ours) => ours,
             Err(error) => {
                 self.killed().await;
                 return Err(Broken::BeforeStart(error));
             }
         };
-        drop(theirs);
         let follow = self.follow(limits, deadline, stop);
         process::read(ours, limits, output, started_at, follow).await
     }
@@ -208,25 +208,21 @@ impl Interpreter {
         remove(self.scratch.as_ref());
     }
 
-    /// Has the call begin; answers its pipes.
-    async fn prepare(
-        &mut self,
-        invocation: &Invocation,
-    ) -> io::Result<(
-        crate::sandbox::control::Pipes<std::os::fd::OwnedFd>,
-        crate::sandbox::control::Pipes<std::os::fd::OwnedFd>,
-    )> {
+    /// Has the call begin; answers this side's ends of its pipes.
+    async fn prepare(&mut self, invocation: &Invocation) -> io::Result<Pipes<OwnedFd>> {
         if !self.is_clean {
-            match timeout(CLEANING_LIMIT, self.link.receive()).await?? {
-                Said::Clean => self.is_clean = true,
-                said => return Err(io::Error::other(format!("after its last call: {said:?}"))),
+            let said = timeout(CLEANING_LIMIT, self.link.receive()).await??;
+            if said != Said::Clean {
+                let what = format!("after its last call it said {said:?}");
+                return Err(io::Error::other(what));
             }
+            self.is_clean = true;
         }
         let request = request(invocation)?;
         let (ours, theirs) = pipes()?;
         self.link.call(&theirs, &request)?;
         self.is_clean = false;
-        Ok((ours, theirs))
+        Ok(ours)
     }
 
     async fn follow(
@@ -322,7 +318,7 @@ impl Interpreter {
 async fn live(
     plugin: String,
     host: &Invocation,
-    control: std::os::fd::OwnedFd,
+    control: OwnedFd,
     stop: impl Future<Output = StopReason>,
 ) -> Result<Ended, ProcessError> {
     let limits = Limits {

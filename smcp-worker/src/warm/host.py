@@ -1,7 +1,7 @@
 """Waits in a plugin's sandbox with the plugin's imports done, and forks for each call.
 
-The fork runs the plugin's file, read anew, as `python cli.py` would. Nothing of a call is ever in this process's memory:
-only the fork reads the request. Modules are used here only where a plain start of Python has them or C has written them,
+The fork waits for its call and runs the plugin's file, read anew, as `python cli.py` would. Nothing of a call is ever in
+this process's memory: only the fork reads the request. Modules are used here only where a plain start of Python has them or C has written them,
 so that the plugin finds in `sys.modules` what it has imported itself.
 
 Messages are datagrams of fields that end with a zero byte; `control.rs` of the module says which there are.
@@ -81,23 +81,16 @@ class Host:
 
     def serve(self):
         """One call; answers whether there may be another one."""
-        data, ancillary, _, _ = self.control.recvmsg(64, _socket.CMSG_SPACE(DESCRIPTORS * 4))
-        if not data:
-            return False
-        if not ancillary:
-            return True  # a stop that came after the end
-        fds = memoryview(ancillary[0][2]).cast("i").tolist()
-        code = self.code()
+        self.code()
+        taken, take = os.pipe()
         pid = os.fork()
         if not pid:
-            self.call(code, *fds)
-        try:
-            os.setpgid(pid, pid)  # the fork does so, too: whoever is first
-        except OSError:
-            pass
-        for fd in fds:
-            os.close(fd)
-        stopped = self.watch(pid)
+            os.close(taken)
+            self.call(take)
+        os.close(take)
+        stopped = self.watch(pid, taken)
+        if stopped is None:
+            return False
         status = os.waitpid(pid, 0)[1]
         if os.WIFSIGNALED(status):
             how = "signal", os.WTERMSIG(status)
@@ -110,23 +103,30 @@ class Host:
             send(self.control, *(["soiled", dirty[0]] if dirty else ["clean"]))
         return True
 
-    def watch(self, pid):
-        """Waits for the end of the fork; answers whether it was asked to stop before."""
+    def watch(self, pid, taken):
+        """Waits for the end of the fork; answers whether it was asked to stop before, or None where it had no call."""
         exited = os.pidfd_open(pid)
         poll = select.poll()
         poll.register(exited, select.POLLIN)
-        poll.register(self.control.fileno(), select.POLLIN)
-        stopped = False
+        poll.register(taken, 0)
+        stopped = None
         while True:
             ready = [fd for fd, _ in poll.poll()]
-            if exited in ready:
+            if taken in ready:
+                # The fork has its call: from now on what the worker says is for this process.
+                poll.unregister(taken)
+                os.close(taken)
+                poll.register(self.control.fileno(), select.POLLIN)
+                stopped = False
+            elif exited in ready:
                 os.close(exited)
                 return stopped
-            if not self.control.recv(64):
-                os._exit(1)  # the worker is gone: the supervisor ends the fork
-            os.killpg(pid, _signal.SIGTERM)
-            os.killpg(pid, _signal.SIGCONT)
-            stopped = True
+            else:
+                if not self.control.recv(64):
+                    os._exit(1)  # the worker is gone: the supervisor ends the fork
+                os.killpg(pid, _signal.SIGTERM)
+                os.killpg(pid, _signal.SIGCONT)
+                stopped = True
 
     def code(self):
         """The plugin's file, compiled; None where compiling says something, which the call has to say."""
@@ -143,22 +143,30 @@ class Host:
             return None
         return self.cached[1]
 
-    def call(self, code, stdout, stderr, events, request):
-        """What the fork does. It never returns."""
+    def call(self, take):
+        """What the fork does: it waits for a call and runs it. It never returns."""
         try:
             os.setpgid(0, 0)
-            cwd, argv, environment = read_request(request)
-            os.dup2(stdout, 1)
-            os.dup2(stderr, 2)
-            os.dup2(events, self.events)
-            self.take_over(environment)
-            os.makedirs(cwd, 0o700, exist_ok=True)
-            os.chdir(cwd)
             if self.ruleset is not None:
                 libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
                 if libc.syscall(LANDLOCK_RESTRICT_SELF, self.ruleset, 0):
                     raise OSError(ctypes.get_errno(), "landlock_restrict_self")
                 os.close(self.ruleset)
+            namespace = main_module(self.entry)
+            stdout, stderr, events, request = self.receive()
+            os.close(take)
+            cwd, argv, environment = read_request(request)
+            os.dup2(stdout, 1)
+            os.dup2(stderr, 2)
+            os.dup2(events, self.events)
+            for fd in (stdout, stderr, events, request):
+                os.close(fd)
+            self.take_over(environment)
+            try:
+                os.chdir(cwd)
+            except FileNotFoundError:
+                os.makedirs(cwd, 0o700)
+                os.chdir(cwd)
             sys.argv = [self.entry, *argv]
             if hasattr(sys, "orig_argv"):
                 sys.orig_argv = [sys.orig_argv[0], *sys.argv]
@@ -166,13 +174,10 @@ class Host:
                 sys.modules["tempfile"].tempdir = None
             if "numpy.random" in sys.modules:
                 sys.modules["numpy.random"].seed()
-            namespace = main_module(self.entry)
+            code = self.code()
             if code is None:
                 with open(self.entry, "rb") as file:
                     code = file.read()
-            for fd in (stdout, stderr, events, request):
-                if fd != self.events:
-                    os.close(fd)
             send(self.control, "started", os.getpid())
             self.control.close()
         except BaseException:
@@ -181,12 +186,21 @@ class Host:
         del namespace, code
         finish(status, self.modules)
 
+    def receive(self):
+        """The descriptors of the next call."""
+        while True:
+            data, ancillary, _, _ = self.control.recvmsg(64, _socket.CMSG_SPACE(DESCRIPTORS * 4))
+            if not data:
+                os._exit(0)  # the worker is gone
+            if ancillary:
+                return memoryview(ancillary[0][2]).cast("i").tolist()
+            # A stop that came after the end.
+
     def take_over(self, environment):
         """Adds what a call has of its own to the environment, which Python and the imports may have changed."""
         for name, value in environment.items():
             if value != self.environment.get(name):
                 os.environb[name] = value
-
 
 
 def prepare(entry, plugin, scratch):

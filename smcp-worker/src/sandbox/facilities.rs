@@ -54,6 +54,7 @@ pub(crate) async fn find(supervisor: &Path, base: &Path, namespaces: bool) -> io
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             policy: Some(policy),
+            door: None,
             bait: Some(trap.bait.clone()),
         };
         let limits = Limits {

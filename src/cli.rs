@@ -5,6 +5,7 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod doctor;
 mod operate;
 mod schedules;
 mod settings;
@@ -19,6 +20,7 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::doctor::Doctor;
 pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
     QueuesPause, QueuesResume, Scope, Which,
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     /// Back up and check the database
     #[command(subcommand)]
     Db(Db),
+    /// Tell how well this machine can keep plugins to their sandboxes, and how to mend what is missing
+    Doctor(Doctor),
     /// Run the API alone, as under systemd or in a container
     Api(Api),
     /// Run one worker alone, as under systemd or in a container

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod completions;
 pub(crate) mod database;
+pub(crate) mod doctor;
 pub(crate) mod jobs;
 pub(crate) mod plugins;
 pub(crate) mod queues;

@@ -49,6 +49,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Workers(what) => command::workers::run(what),
         Command::Schedules(what) => command::schedules::run(what),
         Command::Db(what) => command::database::run(what),
+        Command::Doctor(options) => command::doctor::run(&options),
         Command::Workflows(what) => command::workflows::run(what),
         Command::Completions { shell } => command::completions::run(shell),
     }

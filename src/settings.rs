@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow};
 use smcp_common::config::{Config, Environment, Flags};
 
-use crate::cli::{Api, Listener, Stdio, Storage, Up, Worker};
+use crate::cli::{Api, Doctor, Listener, Stdio, Storage, Up, Worker};
 use crate::failure::BadUsage;
 
 /// What a process goes by.
@@ -67,6 +67,15 @@ impl From<&Storage> for Flags {
 impl From<&Api> for Flags {
     fn from(options: &Api) -> Self {
         with_listener(Self::from(&options.storage), &options.listener)
+    }
+}
+
+impl From<&Doctor> for Flags {
+    fn from(options: &Doctor) -> Self {
+        Self {
+            plugins: options.plugins.clone(),
+            ..Self::from(&options.storage)
+        }
     }
 }
 

@@ -22,6 +22,9 @@ pub const JOB_META: &str = "smcp/job";
 /// The name under which answers say that they have an excerpt of the output, and which bytes it leaves out.
 pub const EXCERPT_META: &str = "smcp/excerpt";
 
+/// The name under which answers carry what the caller should know beside how the job ended: `code` and `message`.
+pub const WARNING_META: &str = "smcp/warning";
+
 /// The answer to a call whose job has ended; `None` while it has not.
 ///
 /// # Errors
@@ -41,6 +44,9 @@ pub async fn answer(app: &App, id: &JobId) -> Result<Option<CallToolResult>, Ref
     };
     let meta = result.meta.get_or_insert_default();
     meta.0.insert(JOB_META.to_owned(), Value::from(id.as_str()));
+    if let Some(warning) = job.warning() {
+        meta.0.insert(WARNING_META.to_owned(), json!(warning));
+    }
     Ok(Some(result))
 }
 
@@ -125,6 +131,10 @@ async fn cut(
 ) -> Result<CallToolResult, Refusal> {
     let reason = match form {
         Output::Text => String::new(),
+        Output::Json | Output::Mcp if job.output_truncated => format!(
+            "It is shown as text, since what is left of it is no {} any more. ",
+            form.as_str()
+        ),
         Output::Json | Output::Mcp => format!(
             "It is shown as text, since up to {INLINE_DOCUMENT_BYTES} bytes can be answered as {}. ",
             form.as_str()
@@ -132,13 +142,26 @@ async fn cut(
     };
     let mut result = excerpt::answer(app, job, &reason).await?;
     if schema.is_some() {
-        let message = format!(
-            "{} ran and ended well, but its output of {} bytes is too large to be answered as structured content; \
-             jobs__output with id {} reads it.",
-            job.tool, job.output_bytes, job.id
-        );
+        let refusal = match job.warning() {
+            Some(Failure { message, .. }) => Refusal::new(
+                code::OUTPUT_TRUNCATED,
+                format!(
+                    "{} ran and ended well, but cannot be answered with structured content. {message} jobs__output with \
+                     id {} reads them.",
+                    job.tool, job.id
+                ),
+            ),
+            None => Refusal::new(
+                "output_too_large",
+                format!(
+                    "{} ran and ended well, but its output of {} bytes is too large to be answered as structured \
+                     content; jobs__output with id {} reads it.",
+                    job.tool, job.output_bytes, job.id
+                ),
+            ),
+        };
         result.is_error = Some(true);
-        result.structured_content = Some(Refusal::new("output_too_large", message).to_json());
+        result.structured_content = Some(refusal.to_json());
     }
     Ok(result)
 }

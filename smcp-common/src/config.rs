@@ -5,6 +5,7 @@
 mod aliases;
 mod environment;
 mod file;
+mod sandbox;
 mod values;
 
 use std::collections::BTreeMap;
@@ -114,9 +115,9 @@ pub struct Sandbox {
     pub require: Require,
     /// Whether namespaces are used where they work.
     pub namespaces: bool,
-    /// What every plugin is granted.
+    /// What every plugin is granted, with every key.
     pub profile: Terms,
-    /// What single plugins are granted, by their names; what it does not speak of is as in `profile`.
+    /// What single plugins are granted, by their names; what one does not speak of is as in `profile`.
     pub plugins: BTreeMap<String, Terms>,
 }
 
@@ -199,6 +200,12 @@ pub enum ConfigError {
         /// What it, or its value, must be.
         problem: String,
     },
+    /// Something of `[sandbox.profile]` or `[sandbox.plugins.NAME]` cannot be granted.
+    #[error("{}", problems.join("; "))]
+    Sandbox {
+        /// Sentences that begin with the key.
+        problems: Vec<String>,
+    },
     /// There is no home directory to derive the data directory from.
     #[error("no data directory: set SMCP_DATA_DIR, or HOME")]
     NoDataDirectory,
@@ -273,7 +280,7 @@ impl Config {
             plugins: Plugins {
                 directories: plugin_directories(env, flags, file.plugins.directories),
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
-                pass_env: file.plugins.pass_env.unwrap_or_default(),
+                pass_env: file.plugins.pass_env.clone().unwrap_or_default(),
                 warm: file.plugins.warm != Some(Automatic::Off),
             },
             aliases: aliases::read(file.aliases)?,
@@ -282,12 +289,10 @@ impl Config {
                 attach: env.text("SMCP_ATTACH_PROFILE"),
                 admin_prefix: env.text("SMCP_ADMIN_PREFIX"),
             },
-            sandbox: Sandbox {
-                require: file.sandbox.require.unwrap_or_default(),
-                namespaces: file.sandbox.namespaces != Some(Automatic::Off),
-                profile: file.sandbox.profile,
-                plugins: file.sandbox.plugins,
-            },
+            sandbox: sandbox::read(
+                file.sandbox,
+                file.plugins.pass_env.as_deref().unwrap_or_default(),
+            )?,
             workers: workers(env, flags, file.workers.count)?,
             drain_timeout: Duration::from_secs(file.workers.drain_timeout_s.unwrap_or(60)),
             log: Log {

@@ -14,7 +14,7 @@ use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::plugin::{Plugin, Tool};
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
-use smcp_common::sandbox::{Profile, Terms};
+use smcp_common::sandbox::Profile;
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -86,7 +86,7 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let asks = Terms::default();
+        let asks = plugin.sandbox.clone().unwrap_or_default();
         let place = match self.sandbox.place(plugin, &asks) {
             Ok(place) => place,
             Err(PlacingError::Unavailable(message)) => {

@@ -224,14 +224,21 @@ async fn sandbox(
 
 /// Where plugins are looked for: as configured, else `./plugins`, else the bundled ones.
 fn directories(config: &Config) -> std::io::Result<Vec<PathBuf>> {
-    if let Some(directories) = &config.plugins.directories {
-        return Ok(directories.clone());
+    let directories = plugin_directories(config);
+    let bundled = [plugin::bundled::directory(&config.data_dir)];
+    if config.plugins.directories.is_none() && directories == bundled {
+        plugin::bundled::unpack(&config.data_dir)?;
     }
+    Ok(directories)
+}
+
+/// Where a worker with these settings looks for plugins; without making anything there.
+pub fn plugin_directories(config: &Config) -> Vec<PathBuf> {
     let here = PathBuf::from("plugins");
-    if here.is_dir() {
-        Ok(vec![here])
-    } else {
-        Ok(vec![plugin::bundled::unpack(&config.data_dir)?])
+    match &config.plugins.directories {
+        Some(directories) => directories.clone(),
+        None if here.is_dir() => vec![here],
+        None => vec![plugin::bundled::directory(&config.data_dir)],
     }
 }
 

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use rmcp::model::{CallToolResult, ProgressNotificationParam, Tool};
+use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use smcp_api::answer::{EXCERPT_META, JOB_META};
 use smcp_api::mcp::{KEY_META, PENDING_META, RETRY_META};
 use smcp_common::config::Environment;
-use smcp_common::job::JobId;
+use smcp_common::job::{Failure, JobId};
 
 use super::with_client;
 use crate::arguments;
@@ -107,8 +108,8 @@ async fn whole_output(client: &mut Client, job: &str) -> anyhow::Result<ExitCode
     if !ends_line {
         print_raw("\n")?;
     }
-    if last["truncated"] == true {
-        bail!("the tool printed more than has been kept: this was the beginning");
+    if let Some(Failure { code, message }) = Option::deserialize(&last["warning"])? {
+        bail!("{code}: {message}");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -10,7 +10,7 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value, json};
 use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::Environment;
-use smcp_common::job::Pause;
+use smcp_common::job::{Failure, Pause};
 
 use self::record::Job;
 use super::with_client;
@@ -187,6 +187,8 @@ async fn output(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCod
         last["offset"] = json!(0);
         last["text"] = json!(text);
         print_json(&last)?;
+    } else if let Some(Failure { code, message }) = Option::deserialize(&last["warning"])? {
+        warn(&format!("{code}: {message}"))?;
     }
     Ok(ExitCode::SUCCESS)
 }

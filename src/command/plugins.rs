@@ -176,7 +176,7 @@ fn render(plugin: &Plugin, style: Style) -> String {
         )
         .unwrap_or_default();
     }
-    for problem in &plugin.problems {
+    for problem in plugin.problems.iter().chain(&plugin.withheld) {
         writeln!(
             text,
             "{} {}",

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use smcp_common::clock::{Clock as _, SystemClock, Timestamp};
 use smcp_common::config::Environment;
+use smcp_common::sandbox::Report;
 use tokio::time::sleep;
 
 use super::with_client;
@@ -15,10 +16,12 @@ use crate::cli::{Workers, WorkersDrain, WorkersList, WorkersScale};
 use crate::client::Client;
 use crate::duration;
 use crate::table::Table;
-use crate::terminal::{Style, print, print_json};
+use crate::terminal::{Style, one_line, print, print_json};
 
 /// How often to ask whether as many run as are wanted.
 const ASK_EVERY: Duration = Duration::from_millis(200);
+/// In the place of the tier of a worker that runs no plugin.
+const REFUSES: &str = "refuses";
 
 /// The answer of `workers__scale`, which `workers__list` begins with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -50,6 +53,8 @@ struct Worker {
     job: Option<String>,
     tool: Option<String>,
     scheduler: bool,
+    #[serde(default)]
+    sandbox: Option<Report>,
 }
 
 /// Carries out a command on workers.
@@ -184,18 +189,38 @@ fn are_running(count: usize) -> String {
 }
 
 impl Listing {
+    /// Why workers run no plugin, each reason once.
+    fn refusals(&self) -> Vec<String> {
+        let reports = self
+            .workers
+            .iter()
+            .filter_map(|worker| worker.sandbox.as_ref());
+        let mut refusals: Vec<_> = reports
+            .filter_map(|report| report.refusal.as_deref())
+            .map(one_line)
+            .collect();
+        refusals.sort();
+        refusals.dedup();
+        refusals
+    }
+
     fn render(&self, now: Timestamp, style: Style) -> String {
         let scale = self.scale.render();
         if self.workers.is_empty() {
             return format!("no workers\n{scale}\n");
         }
         let mut table = Table::new([
-            "ID", "STATE", "AGE", "SEEN", "HOST", "PID", "VERSION", "BY", "JOB",
+            "ID", "STATE", "AGE", "SEEN", "HOST", "PID", "VERSION", "BY", "SANDBOX", "JOB",
         ]);
         for worker in &self.workers {
             let job = match (&worker.job, &worker.tool) {
                 (Some(job), Some(tool)) => format!("{job} {tool}"),
                 _ => "-".to_owned(),
+            };
+            let sandbox = match &worker.sandbox {
+                Some(report) if report.refusal.is_some() => REFUSES,
+                Some(report) => report.tier.as_str(),
+                None => "-",
             };
             let by = if worker.managed { "up" } else { "hand" };
             let mark = if worker.scheduler { "*" } else { "" };
@@ -208,6 +233,7 @@ impl Listing {
                 worker.pid.to_string(),
                 worker.version.clone(),
                 by.to_owned(),
+                sandbox.to_owned(),
                 job,
             ]);
         }
@@ -215,10 +241,17 @@ impl Listing {
             (0, _) => style.bold(cell),
             (_, 1) if cell == "silent" => style.red(cell),
             (_, 1) => style.state(cell),
+            (_, 8) if cell == REFUSES => style.red(cell),
             _ => cell.to_owned(),
         });
         if self.workers.iter().any(|worker| worker.scheduler) {
             text.push_str("* runs schedules and workflows, and prunes old jobs\n");
+        }
+        for refusal in self.refusals() {
+            text.push_str(&format!(
+                "{} {refusal}\n",
+                style.red("refuses to run plugins:")
+            ));
         }
         text + &scale + "\n"
     }
@@ -272,17 +305,23 @@ mod tests {
             "wanted": 1, "running": 1, "others": 0, "supervised": true,
             "workers": [
                 {"id": "w-1", "host": "here", "pid": 7, "version": "1.0", "managed": true, "started_at": 0,
-                 "last_seen": 58_000, "state": "running", "job": "j", "tool": "a__b", "scheduler": true},
+                 "last_seen": 58_000, "state": "running", "job": "j", "tool": "a__b", "scheduler": true,
+                 "sandbox": {"tier": "isolated", "require": "restricted", "keys": {}}},
                 {"id": "w-2", "host": "there", "pid": 8, "version": "1.0", "managed": false, "started_at": 0,
                  "last_seen": 0, "state": "silent", "job": null, "tool": null, "scheduler": false},
+                {"id": "w-3", "host": "there", "pid": 9, "version": "1.0", "managed": true, "started_at": 0,
+                 "last_seen": 58_000, "state": "idle", "job": null, "tool": null, "scheduler": false,
+                 "sandbox": {"tier": "limits_only", "require": "restricted", "refusal": "It is root.", "keys": {}}},
             ],
         });
         let listing = Listing::deserialize(listing).unwrap();
         let expected = "\
-ID    STATE    AGE  SEEN   HOST   PID  VERSION  BY    JOB
-w-1*  running  1 m  2.0 s  here   7    1.0      up    j a__b
-w-2   silent   1 m  1 m    there  8    1.0      hand  -
+ID    STATE    AGE  SEEN   HOST   PID  VERSION  BY    SANDBOX   JOB
+w-1*  running  1 m  2.0 s  here   7    1.0      up    isolated  j a__b
+w-2   silent   1 m  1 m    there  8    1.0      hand  -         -
+w-3   idle     1 m  2.0 s  there  9    1.0      up    refuses   -
 * runs schedules and workflows, and prunes old jobs
+refuses to run plugins: It is root.
 1 worker wanted; 1 is running
 ";
         let now = Timestamp::from_millis(60_000);

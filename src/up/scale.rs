@@ -260,6 +260,7 @@ mod tests {
             job: None,
             tool: None,
             scheduler: false,
+            sandbox: None,
         }
     }
 

@@ -28,7 +28,7 @@ async fn a_gigabyte_of_output_is_capped_and_fills_no_memory() {
         text.len()
     );
     assert!(
-        text.contains("What was printed after the first 16777216 bytes has not been kept.]"),
+        text.contains("output_truncated: The plugin printed 1073741824 bytes, of which the first 16777216 have been kept.]"),
         "{text}"
     );
     let last = client

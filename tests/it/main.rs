@@ -22,6 +22,7 @@ mod cancel;
 mod chaos;
 mod cli;
 mod clients;
+mod confinement;
 mod content;
 mod crash;
 mod faults;

@@ -2,7 +2,7 @@
 
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::json;
-use smcp_common::job::Job;
+use smcp_common::job::{Failure, Job};
 
 use super::EXCERPT_META;
 use crate::app::App;
@@ -94,8 +94,8 @@ impl Excerpt {
                 resource::uri(id)
             );
         }
-        if job.output_truncated {
-            let lost = format!("What was printed after the first {total} bytes has not been kept.");
+        if let Some(Failure { code, message }) = job.warning() {
+            let lost = format!("{code}: {message}");
             // At the very end where nothing else is left out.
             if note.is_empty() {
                 let whole = format!("{head}{tail}");

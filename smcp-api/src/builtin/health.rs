@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::workers::shown_to;
-use super::{Builtin, Changes};
+use super::{Builtin, Changes, sandbox};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
@@ -11,7 +11,7 @@ use crate::refusal::Refusal;
 pub(super) fn health() -> Builtin {
     Builtin::new(
         "health",
-        "Tells whether the server is well: its plugins, its queue, its workers and what it has answered so far.",
+        "Tells whether the server is well: its plugins, its queue, its workers, how they confine plugins, and what it has answered so far.",
         Changes::Nothing,
         &json!({}),
         &[],
@@ -30,6 +30,8 @@ async fn report(app: &App, caller: &Caller) -> Result<Value, Refusal> {
     let (success, error) = app.counters.read();
     let now = app.queue.clock().now();
     let wal = app.queue.wal();
+    let mut workers = shown_to(app, caller)?;
+    let sandbox = sandbox::summary(&mut workers);
     Ok(json!({
         "status": "healthy",
         "plugins": names.len(),
@@ -46,7 +48,8 @@ async fn report(app: &App, caller: &Caller) -> Result<Value, Refusal> {
         "queue": app.queue.depth().await?,
         "pauses": app.queue.pauses()?,
         "database": {"wal_bytes": wal.bytes, "warning": wal.warning},
-        "workers": shown_to(app, caller)?,
+        "workers": workers,
+        "sandbox": sandbox,
         "catalogue": {
             "version": catalogue.version,
             "wanted": catalogue.wanted,

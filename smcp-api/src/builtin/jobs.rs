@@ -213,6 +213,9 @@ async fn show(app: &App, job: Job) -> Result<Value, Refusal> {
     let result = answer(app, &job.id).await?.as_ref().map(result);
     let mut shown = json!(job);
     shown["result"] = result.into();
+    if let Some(warning) = job.warning() {
+        shown["warning"] = json!(warning);
+    }
     if job.state == StateName::Queued {
         shown["waiting"] = waiting::reasons(app, &job.id).await?.into();
     }

@@ -9,6 +9,7 @@ mod priority;
 mod queues;
 mod retry;
 mod sanctum;
+mod sandbox;
 mod schedules;
 mod selection;
 mod settings;

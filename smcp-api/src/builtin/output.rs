@@ -96,6 +96,7 @@ async fn run_output(app: &App, caller: &Caller, arguments: Value) -> Result<Valu
         "next_offset": part.next_offset,
         "total_bytes": job.output_bytes,
         "truncated": job.output_truncated,
+        "warning": job.warning(),
         "done": part.done,
     }))
 }

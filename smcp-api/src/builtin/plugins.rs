@@ -44,7 +44,8 @@ fn catalogue(app: &App) -> Result<Value, Refusal> {
         .iter()
         .map(|plugin| {
             let tools: Vec<_> = plugin.tools.iter().map(|tool| tool.name.as_str()).collect();
-            let declared = plugin.problems.iter().map(ToString::to_string);
+            let declared = plugin.problems.iter().chain(&plugin.withheld);
+            let declared = declared.map(ToString::to_string);
             let of_schemas = served.problems(&plugin.name).map(str::to_owned);
             let problems: Vec<_> = declared.chain(of_schemas).collect();
             json!({

@@ -17,8 +17,8 @@ const ALL: &str = "all";
 pub(super) fn list() -> Builtin {
     Builtin::new(
         "workers__list",
-        "Lists the workers: where each runs, its last sign of life and the job that it runs, where that is yours; and how many \
-         smcp up shall keep running.",
+        "Lists the workers: where each runs, its last sign of life, how its machine confines plugins, and the job that it \
+         runs, where that is yours; and how many smcp up shall keep running.",
         Changes::Nothing,
         &json!({}),
         &[],

@@ -92,6 +92,7 @@ pub(super) async fn read(
         ("smcp/next_offset", json!(part.next_offset)),
         ("smcp/total_bytes", json!(job.output_bytes)),
         ("smcp/truncated", json!(job.output_truncated)),
+        ("smcp/printed_bytes", json!(job.printed_bytes)),
         ("smcp/done", json!(part.done)),
     ] {
         meta.0.insert(name.to_owned(), value);

@@ -109,9 +109,8 @@ impl Failure {
     fn again(&self, advice: Advice) -> Again {
         match (advice.retryable, self.code.as_str()) {
             (Some(true), _) => Again::Wanted,
-            (Some(false), _) => Again::Pointless,
-            // Every worker of this machine would refuse it, as long as nobody changes the machine or the settings.
-            (None, code::SANDBOX_UNAVAILABLE) => Again::Pointless,
+            // Without a sandbox every attempt is refused, as long as nobody changes the machine or the settings.
+            (Some(false), _) | (None, code::SANDBOX_UNAVAILABLE) => Again::Pointless,
             (None, code::TIMEOUT) => Again::ByPolicy(RetryOn::Timeout),
             // A limit among them: whether the same call needs as much again depends on what it works on, which only
             // the author of its tool knows.
@@ -124,6 +123,33 @@ impl Failure {
         Self {
             code: code.to_owned(),
             message: message.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_code_decides_about_another_attempt_where_the_plugin_does_not() {
+        let by_policy = Again::ByPolicy(RetryOn::Error);
+        let rows = [
+            (code::PLUGIN_ERROR, None, by_policy),
+            (code::TIMEOUT, None, Again::ByPolicy(RetryOn::Timeout)),
+            (code::MEMORY_LIMIT, None, by_policy),
+            (code::PROCESS_LIMIT, None, by_policy),
+            (code::CPU_LIMIT, None, by_policy),
+            (code::MEMORY_LIMIT, Some(true), Again::Wanted),
+            (code::CPU_LIMIT, Some(false), Again::Pointless),
+            (code::SANDBOX_UNAVAILABLE, None, Again::Pointless),
+        ];
+        for (code, retryable, expected) in rows {
+            let advice = Advice {
+                retryable,
+                after_ms: None,
+            };
+            assert_eq!(Failure::new(code, "").again(advice), expected, "{code}");
         }
     }
 }

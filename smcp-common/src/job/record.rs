@@ -161,8 +161,8 @@ pub struct Job {
 }
 
 impl Job {
-    /// What its caller should know of it though it succeeded: that its output was cut, which is no failure, since what
-    /// it was to do has been done, and would be done again by another attempt.
+    /// What its caller should know beside how it ended: that its output was cut. That is no failure, since what the job
+    /// was to do has been done, and would be done again by another attempt.
     pub fn warning(&self) -> Option<Failure> {
         let (printed, kept) = (self.printed_bytes?, self.output_bytes);
         let message = format!(

@@ -9,11 +9,15 @@ mod manifest;
 mod name;
 mod order;
 mod parameter;
+mod runtime;
 mod schema;
 mod tool;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
+
+use crate::sandbox::Terms;
 
 pub use arguments::normalise;
 pub use fit::misfits;
@@ -22,6 +26,7 @@ pub use manifest::{Manifest, Problem};
 pub use name::{NameError, ToolName};
 pub use order::Order;
 pub use parameter::{FlagStyle, Kind, Parameter};
+pub use runtime::{Runtime, Warm};
 pub use tool::{Annotations, OnDisconnect, Output, Tool};
 
 /// A plugin as the catalogue stores it.
@@ -39,12 +44,20 @@ pub struct Plugin {
     pub interpreter: Option<String>,
     /// What the plugin says it is for.
     pub description: Option<String>,
-    /// The sandbox profile that the plugin asks for, as declared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sandbox: Option<Value>,
-    /// How the plugin wants to be run, as declared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub runtime: Option<Value>,
+    /// What the plugin asks to be allowed; `None` where it says nothing of that.
+    #[serde(
+        default,
+        deserialize_with = "readable",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub sandbox: Option<Terms>,
+    /// How the plugin wants to be run; `None` where it says nothing of that.
+    #[serde(
+        default,
+        deserialize_with = "readable",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub runtime: Option<Runtime>,
     /// The secrets that the plugin wants injected, as declared.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Value>,
@@ -52,6 +65,9 @@ pub struct Plugin {
     pub tools: Vec<Tool>,
     /// Why the plugin, or a command of it, was refused; beside tools, each is a warning.
     pub problems: Vec<Problem>,
+    /// What it asks for and is not granted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Problem>,
 }
 
 impl Plugin {
@@ -69,6 +85,34 @@ impl Plugin {
             secrets: None,
             tools: Vec::new(),
             problems: Vec::new(),
+            withheld: Vec::new(),
         }
+    }
+}
+
+/// What a catalogue has that was stored when these were kept as declared, whatever that was.
+fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_catalogue_of_before_can_be_read() {
+        let mut stored = serde_json::to_value(Plugin::found("toy", "/p/toy")).unwrap();
+        stored["sandbox"] = json!({"anything": 1});
+        stored["runtime"] = json!(["anything"]);
+        let plugin: Plugin = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(plugin, Plugin::found("toy", "/p/toy"));
+        stored["sandbox"] = json!({"limits": {"memory_mb": 7}});
+        stored["runtime"] = json!({"warm": "off"});
+        let plugin: Plugin = serde_json::from_value(stored.clone()).unwrap();
+        assert_eq!(serde_json::to_value(plugin).unwrap(), stored);
     }
 }

@@ -42,6 +42,7 @@ pub struct WorkerInfo {
     /// Whether it is the one that does what one does for all.
     pub scheduler: bool,
     /// How far its machine holds plugins to their profiles, where it has said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub sandbox: Option<Report>,
 }
 

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 pub struct Profile {
     /// Files and directories that it may read besides; absolute paths.
     pub read: Vec<PathBuf>,
-    /// Files and directories that it may write besides; absolute paths.
+    /// Files and directories that it may write besides, and read; absolute paths.
     pub write: Vec<PathBuf>,
     /// How much it may write to its scratch directory, in MiB.
     pub scratch_mb: u64,

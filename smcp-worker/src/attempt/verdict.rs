@@ -325,6 +325,7 @@ mod tests {
             ),
             (
                 Exit::Refused {
+                    mechanism: None,
                     kind: RefusalKind::Sandbox,
                     reason: "no Landlock".into(),
                 },

@@ -10,8 +10,7 @@ pub fn missing(report: &Report, profile: &Profile) -> Vec<Key> {
 
 /// Why a plugin of that profile is not run; `None` where it is.
 ///
-/// [`Require::Strict`] wants every key of the profile enforced. [`Require::Restricted`] wants nothing of files and of the
-/// network to be wholly open that the profile closes; a budget may be less than exact.
+/// [`Require::Strict`] wants every key of the profile enforced, [`Require::Restricted`] none of them absent.
 pub fn refusal(report: &Report, profile: &Profile) -> Option<String> {
     if let Some(refusal) = &report.refusal {
         return Some(refusal.clone());
@@ -20,7 +19,7 @@ pub fn refusal(report: &Report, profile: &Profile) -> Option<String> {
         .into_iter()
         .filter(|key| match report.require {
             Require::None => false,
-            Require::Restricted => is_a_wall(*key) && state(report, *key) == State::Absent,
+            Require::Restricted => state(report, *key) == State::Absent,
             Require::Strict => true,
         })
         .collect();
@@ -63,24 +62,6 @@ fn keys(profile: &Profile) -> Vec<Key> {
         Key::Cpu => profile.limits.cpu_s > 0,
     };
     Key::ALL.into_iter().filter(applies).collect()
-}
-
-/// Whether a key is a wall, rather than a budget or a second line of defence.
-const fn is_a_wall(key: Key) -> bool {
-    match key {
-        Key::Filesystem
-        | Key::NetworkNone
-        | Key::NetworkProxy
-        | Key::NetworkPorts
-        | Key::Privileges => true,
-        Key::Disk
-        | Key::Memory
-        | Key::Processes
-        | Key::Cpu
-        | Key::Isolation
-        | Key::Syscalls
-        | Key::TreeKill => false,
-    }
 }
 
 /// What a report does not speak of is not enforced.

@@ -73,7 +73,7 @@ pub struct Platform {
     pub linux: bool,
     /// Whether this is a container, whose runtime decides what there is.
     pub container: bool,
-    /// Whether AppArmor keeps programs that it does not know from using user namespaces, as on Ubuntu.
+    /// Whether `AppArmor` keeps programs that it does not know from using user namespaces, as on Ubuntu.
     pub apparmor: bool,
 }
 

@@ -17,12 +17,17 @@ const FILES: [(&str, &str); 2] = [
     ),
 ];
 
+/// Where they are unpacked below `data_dir`.
+pub fn directory(data_dir: &Path) -> PathBuf {
+    data_dir.join("plugins")
+}
+
 /// Unpacks them below `data_dir`, where they are not there already, and answers where.
 ///
 /// # Errors
 /// What the system says when a file cannot be written.
 pub fn unpack(data_dir: &Path) -> io::Result<PathBuf> {
-    let root = data_dir.join("plugins");
+    let root = directory(data_dir);
     for (name, content) in FILES {
         let path = root.join(name);
         if fs::read_to_string(&path).is_ok_and(|there| there == content) {

@@ -103,13 +103,17 @@ impl Scanner {
                 == (&plugin.name, &plugin.digest, &plugin.directory)
         };
         if let Some(known) = known.iter().find(same) {
-            return known.clone();
+            plugin = known.clone();
+            // What it is granted may have changed though it has not.
+            plugin.withheld = self.sandbox.withheld(&plugin);
+            return plugin;
         }
         // What it asks for is not known before it has said so: nothing but to be run at all.
         match self.sandbox.place(&plugin, &Terms::default()) {
             Ok(place) => {
                 let start = start(&plugin, path, &self.supervisor, &place);
                 describe(&mut plugin, &start).await;
+                plugin.withheld = self.sandbox.withheld(&plugin);
             }
             Err(error) => plugin.problems.push(Problem::from(error.to_string())),
         }

@@ -4,20 +4,18 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 /// What every plugin sees of the worker's environment; `LC_*` are all that begin so.
-const ALLOWED: [&str; 9] = [
-    "HOME",
+const ALLOWED: [&str; 6] = [
     "LANG",
     "LC_*",
-    "LOGNAME",
     "PATH",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "TZ",
-    "USER",
 ];
 
-/// What no plugin sees, whatever the operator passes on: keys and addresses of SMCP itself.
-const FORBIDDEN: [&str; 3] = ["LETTA_*", "MCP_API_KEY*", "SMCP_*"];
+/// What no plugin sees, whatever the operator passes on: keys and addresses of SMCP itself, and directories in the
+/// place of which a run has its own.
+const FORBIDDEN: [&str; 5] = ["HOME", "LETTA_*", "MCP_API_KEY*", "SMCP_*", "TMPDIR"];
 
 /// What makes a Python plugin write promptly, in UTF-8, and not into its own directory.
 const PYTHON: [(&str, &str); 3] = [
@@ -28,8 +26,10 @@ const PYTHON: [(&str, &str); 3] = [
 
 /// The environment of a plugin on a worker whose own is `host`.
 ///
-/// `pass` names further variables to pass on; a `*` at the end of a name stands for any
-/// rest. `TMPDIR` and secrets of a single run are the caller's to add.
+/// `pass` names further variables to pass on ([`Profile::env`]); a `*` at the end of a name stands for any rest. `HOME`,
+/// `TMPDIR` and secrets of a single run are the caller's to add.
+///
+/// [`Profile::env`]: smcp_common::sandbox::Profile::env
 pub fn environment(host: &BTreeMap<String, String>, pass: &[String]) -> Vec<(OsString, OsString)> {
     let passes = |name: &str| {
         let allowed = ALLOWED.iter().any(|pattern| matches(pattern, name))
@@ -98,17 +98,7 @@ mod tests {
 
     #[test]
     fn only_the_allowed_variables_come_through() {
-        let allowed = [
-            "HOME",
-            "LANG",
-            "LC_ALL",
-            "LC_TIME",
-            "LOGNAME",
-            "PATH",
-            "SSL_CERT_FILE",
-            "TZ",
-            "USER",
-        ];
+        let allowed = ["LANG", "LC_ALL", "LC_TIME", "PATH", "SSL_CERT_FILE", "TZ"];
         assert_eq!(passed(&[]), allowed);
     }
 
@@ -122,12 +112,13 @@ mod tests {
         };
         assert_eq!(extra(&["MY_TOKEN", "ABSENT"]), ["MY_TOKEN"]);
         assert_eq!(extra(&["MY_*"]), ["MY_TOKEN", "MY_URL"]);
+        assert_eq!(extra(&["USER", "LOGNAME"]), ["LOGNAME", "USER"]);
         assert_eq!(extra(&["MY"]), [""; 0]);
         assert_eq!(extra(&["my_token"]), [""; 0]);
     }
 
     #[test]
-    fn keys_of_smcp_never_come_through() {
+    fn keys_of_smcp_and_directories_of_the_worker_never_come_through() {
         let pass = [
             "*",
             "MCP_API_KEY",
@@ -135,14 +126,18 @@ mod tests {
             "SMCP_*",
             "SMCP_DATABASE_URL",
             "LETTA_API_KEY",
+            "HOME",
+            "TMPDIR",
         ];
         let passed = passed(&pass);
         let secret = [
+            "HOME",
             "LETTA_API_KEY",
             "MCP_API_KEY",
             "MCP_API_KEYS",
             "SMCP_API_KEY",
             "SMCP_DATABASE_URL",
+            "TMPDIR",
         ];
         assert_eq!(passed.len(), HOST.len() - secret.len(), "{passed:?}");
         assert!(

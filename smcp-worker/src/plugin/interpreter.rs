@@ -1,13 +1,17 @@
 //! Which Python runs a plugin that has no executable of its own.
 
+mod homes;
+
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 use std::{fmt, fs, io};
 
+pub use self::homes::homes;
 use super::environment::environment;
 use super::process::{Exit, Invocation, Limits, capture};
 
@@ -24,8 +28,8 @@ pub struct Interpreters {
 /// An interpreter that was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interpreter {
-    /// Its own path as it reports it: behind any version manager's shim, but in front of a
-    /// virtual environment's link, which is how Python knows the environment.
+    /// Its real path, behind any version manager's shim; in a virtual environment the path there, in front of the link
+    /// to the real one, which is how Python knows the environment.
     pub path: PathBuf,
     /// Where it was found.
     pub origin: Origin,
@@ -90,7 +94,13 @@ impl Interpreters {
     ) -> Result<Interpreter, InterpreterError> {
         let mut tried = Vec::new();
         for (origin, candidate) in candidates(plugin_dir, env) {
-            let reason = match self.ask(&candidate, env).await {
+            let answer = match origin {
+                Origin::PluginVenv => own(&candidate),
+                Origin::SmcpPython | Origin::VirtualEnv | Origin::SearchPath => {
+                    self.ask(&candidate, env).await
+                }
+            };
+            let reason = match answer {
                 Ok(path) => return Ok(Interpreter { path, origin }),
                 Err(reason) => format!("{}: {reason}", candidate.display()),
             };
@@ -106,7 +116,7 @@ impl Interpreters {
         Err(InterpreterError::NotFound { tried })
     }
 
-    /// The path that `candidate` reports as its own.
+    /// The real interpreter behind what an operator has chosen, found by the path that `candidate` reports as its own.
     async fn ask(
         &self,
         candidate: &Path,
@@ -123,13 +133,13 @@ impl Interpreters {
             args: ["-I", "-S", "-c", "import sys; print(sys.executable)"]
                 .map(Into::into)
                 .into(),
-            env: environment(env, &[]),
+            env: asking(env),
             // Nowhere special: version managers read a version from the working directory.
             cwd: PathBuf::from("/"),
             policy: None,
             bait: None,
         };
-        let path = answer(&invocation).await?;
+        let path = real(answer(&invocation).await?);
         self.remember(
             candidate,
             Known {
@@ -150,6 +160,32 @@ impl Interpreters {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(candidate.to_owned(), answer);
     }
+}
+
+/// The interpreter of a plugin's own environment. It is not run to ask for its path, as it is the plugin's.
+fn own(candidate: &Path) -> Result<PathBuf, String> {
+    let metadata = fs::metadata(candidate).map_err(|error| missing(&error))?;
+    if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+        return Err("is not an executable file".to_owned());
+    }
+    std::path::absolute(candidate).map_err(|error| error.to_string())
+}
+
+/// An interpreter's real path, unless it is in a virtual environment, which Python would not know then.
+fn real(path: PathBuf) -> PathBuf {
+    if homes::environment_of(&path).is_some() {
+        return path;
+    }
+    fs::canonicalize(&path).unwrap_or(path)
+}
+
+/// The environment of an interpreter that is asked. Version managers look for their settings in the home directory.
+fn asking(env: &BTreeMap<String, String>) -> Vec<(OsString, OsString)> {
+    let mut asking = environment(env, &[]);
+    if let Some(home) = env.get("HOME") {
+        asking.push(("HOME".into(), home.into()));
+    }
+    asking
 }
 
 /// Every path to try, in order.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::getuid;
 use smcp_common::config::{Config, Environment};
-use smcp_common::plugin::Plugin;
+use smcp_common::plugin::{Plugin, Problem};
 use smcp_common::sandbox::{Confinement, Network, Profile, Report, Start, Terms};
 use tempfile::TempDir;
 
@@ -18,6 +18,10 @@ use super::tree::processes_of;
 use super::users::LentUser;
 use crate::doctor::{self, Facts, Namespaces as Kind, User};
 use crate::plugin::environment::environment;
+use crate::plugin::interpreter::homes;
+
+/// Directories that a plugin with a root of its own finds its own at.
+const TAKEN: [&str; 4] = ["/dev/shm", "/etc", "/proc", "/tmp"];
 
 /// A binary mebibyte.
 const MIB: u64 = 1024 * 1024;
@@ -110,10 +114,9 @@ impl Sandbox {
     /// # Errors
     /// [`PlacingError`]
     pub(crate) fn place(&self, plugin: &Plugin, asks: &Terms) -> Result<Place, PlacingError> {
-        let sandbox = &self.config.sandbox;
-        let of_plugin = sandbox.plugins.get(&plugin.name);
-        let grants: Vec<_> = of_plugin.into_iter().chain([&sandbox.profile]).collect();
+        let grants = self.config.sandbox.grants(&plugin.name);
         let (profile, _) = asks.within(&grants);
+        self.check_paths(&profile, &grants)?;
         if let Some(refusal) = doctor::refusal(&self.report, &profile) {
             return Err(PlacingError::Unavailable(refusal));
         }
@@ -137,9 +140,7 @@ impl Sandbox {
             policy.write.push(path.clone());
             (Some(scratch), path)
         };
-        let mut pass = self.config.plugins.pass_env.clone();
-        pass.extend(profile.env.iter().cloned());
-        let mut env = environment(self.environment.variables(), &pass);
+        let mut env = environment(self.environment.variables(), &profile.env);
         env.push(("HOME".into(), cwd.clone().into()));
         env.push(("TMPDIR".into(), cwd.clone().into()));
         Ok(Place {
@@ -151,6 +152,51 @@ impl Sandbox {
             _scratch: scratch,
             _user: user,
         })
+    }
+
+    /// What `plugin` asks for and does not get, for people.
+    pub(crate) fn withheld(&self, plugin: &Plugin) -> Vec<Problem> {
+        let asks = plugin.sandbox.clone().unwrap_or_default();
+        let (_, excess) = asks.within(&self.config.sandbox.grants(&plugin.name));
+        let sentences = excess.iter().map(|excess| excess.sentence(&plugin.name));
+        sentences.map(Problem::from).collect()
+    }
+
+    /// Grants are compared by name; what lies behind a name may have become a link to something else since.
+    fn check_paths(&self, profile: &Profile, grants: &[&Terms]) -> Result<(), PlacingError> {
+        let real = |path: &PathBuf| path.canonicalize().ok();
+        let own = [&self.config.data_dir, &self.config.database].map(real);
+        let lists = grants.iter().map(|terms| &terms.filesystem);
+        let granted: Vec<_> = lists
+            .flat_map(|files| [&files.read, &files.write])
+            .flatten()
+            .flatten()
+            .filter_map(real)
+            .collect();
+        for path in profile.read.iter().chain(&profile.write) {
+            let Some(found) = real(path) else { continue };
+            let path = path.display();
+            if own.iter().flatten().any(|own| own.starts_with(&found)) {
+                return Err(PlacingError::Unavailable(format!(
+                    "The plugin is granted {path}, in which SMCP keeps its own database or keys: grant it what lies beside them."
+                )));
+            }
+            if TAKEN
+                .iter()
+                .any(|taken| Path::new(taken).starts_with(&found))
+            {
+                return Err(PlacingError::Unavailable(format!(
+                    "The plugin is granted {path}, of which every plugin has one of its own: grant it what it needs below."
+                )));
+            }
+            if !granted.iter().any(|granted| found.starts_with(granted)) {
+                return Err(PlacingError::Unavailable(format!(
+                    "The plugin asks for {path}, which leads to {}, and that is not granted.",
+                    found.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn scratch(&self, user: Option<u32>) -> io::Result<TempDir> {
@@ -236,22 +282,4 @@ pub(super) fn policy(facts: &Facts, profile: &Profile, user: Option<u32>, base: 
         },
         cgroup: None,
     }
-}
-
-/// What an interpreter needs to read beyond the system's files.
-fn homes(interpreter: &Path) -> Vec<PathBuf> {
-    let mut homes = Vec::new();
-    let mut add = |program: &Path| {
-        let prefix = program.parent().and_then(Path::parent);
-        homes.extend(
-            prefix
-                .filter(|prefix| *prefix != Path::new("/"))
-                .map(Path::to_owned),
-        );
-    };
-    add(interpreter);
-    if let Ok(real) = interpreter.canonicalize() {
-        add(&real);
-    }
-    homes
 }

@@ -122,6 +122,54 @@ async fn a_shim_is_asked_once_until_it_changes() {
 }
 
 #[tokio::test]
+async fn behind_a_version_manager_and_links_is_the_real_one() {
+    let mut machine = Machine::new();
+    let base = machine.system().await;
+    assert_eq!(base, fs::canonicalize(&base).unwrap());
+
+    // As pyenv and asdf do it: a script that looks for its settings in the home directory.
+    fs::create_dir_all(machine.path("home")).unwrap();
+    fs::write(machine.path("home/version"), base.to_str().unwrap()).unwrap();
+    machine.script("shims/python3", "exec \"$(cat \"$HOME/version\")\" \"$@\"");
+    let shims = machine.path("shims");
+    machine.set("PATH", &format!("{}:{PATH}", shims.display()));
+    machine.set("HOME", machine.path("home").to_str().unwrap());
+    machine.set("SMCP_PYTHON", "python3");
+    assert_eq!(machine.resolve().await.unwrap().path, base);
+
+    let active = machine.venv("active", &base);
+    // A shim that has changed is asked again.
+    machine.script(
+        "shims/python3",
+        &format!("exec {} \"$@\"", active.display()),
+    );
+    let later = SystemTime::UNIX_EPOCH + Duration::from_secs(2_000_000_000);
+    let shim = fs::File::options().append(true).open(shims.join("python3"));
+    shim.unwrap().set_modified(later).unwrap();
+    assert_eq!(machine.resolve().await.unwrap().path, active);
+}
+
+#[tokio::test]
+async fn the_plugins_own_interpreter_is_not_run_to_be_found() {
+    let machine = Machine::new();
+    let log = machine.path("ran");
+    let own = machine.script(
+        "plugin/.venv/bin/python",
+        &format!("echo >> {}", log.display()),
+    );
+    let found = machine.resolve().await.unwrap();
+    assert_eq!(
+        (found.path, found.origin),
+        (own.clone(), Origin::PluginVenv)
+    );
+    assert!(!log.exists());
+
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o600)).unwrap();
+    let error = machine.resolve().await.unwrap_err().to_string();
+    assert!(error.contains("is not an executable file"), "{error}");
+}
+
+#[tokio::test]
 async fn a_broken_shim_is_passed_over_but_a_broken_choice_is_not() {
     let mut machine = Machine::new();
     let base = machine.system().await;

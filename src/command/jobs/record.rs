@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::Failure;
+use smcp_common::sandbox::Confinement;
 
 use crate::duration;
 use crate::table::Table;
@@ -32,6 +33,9 @@ pub(super) struct Job {
     #[serde(default)]
     attempts: Vec<Attempt>,
     error: Option<Failure>,
+    /// What there is to know beside how it ended.
+    #[serde(default)]
+    warning: Option<Failure>,
     /// Why it does not run, what must change first in front.
     #[serde(default)]
     waiting: Vec<Reason>,
@@ -70,6 +74,8 @@ struct Attempt {
     ended_at: Option<Timestamp>,
     outcome: Option<String>,
     error: Option<Failure>,
+    #[serde(default)]
+    sandbox: Option<Confinement>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,6 +148,9 @@ impl Job {
         if let Some(Failure { code, message }) = &self.error {
             line("why", &format!("{code}: {}", message.trim_end()));
         }
+        if let Some(Failure { code, message }) = &self.warning {
+            line("warning", &style.yellow(&format!("{code}: {message}")));
+        }
         text.push_str(&self.attempts(style));
         text.push_str(&self.result(style));
         text
@@ -184,7 +193,24 @@ impl Job {
             (_, 4) => style.state(cell),
             _ => cell.to_owned(),
         });
-        format!("\n{table}")
+        format!("\n{table}{}", self.sandboxes(style))
+    }
+
+    /// What held each attempt, a line each; those that had no process have none.
+    fn sandboxes(&self, style: Style) -> String {
+        let mut text = String::new();
+        for attempt in &self.attempts {
+            let Some(confinement) = &attempt.sandbox else {
+                continue;
+            };
+            let name = match self.attempts.len() {
+                1 => "sandbox".to_owned(),
+                _ => format!("sandbox {}", attempt.n),
+            };
+            let name = style.bold(&format!("{name:<10}"));
+            text.push_str(&format!("{name} {}\n", confined(confinement, style)));
+        }
+        text
     }
 
     fn result(&self, style: Style) -> String {
@@ -214,6 +240,26 @@ impl Job {
     }
 }
 
+/// `isolated (T2), warm: mount namespace; seccomp   partial: memory`
+fn confined(confinement: &Confinement, style: Style) -> String {
+    let Confinement {
+        tier,
+        by,
+        partial,
+        start,
+    } = confinement;
+    let mut text = format!("{tier} ({}), {}", tier.number(), start.as_str());
+    if !by.is_empty() {
+        text.push_str(&format!(": {}", one_line(&by.join("; "))));
+    }
+    if !partial.is_empty() {
+        let keys: Vec<_> = partial.iter().map(|key| key.as_str()).collect();
+        let keys = format!("partial: {}", keys.join(", "));
+        text.push_str(&format!("   {}", style.yellow(&keys)));
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -229,10 +275,13 @@ mod tests {
             "origin": {"workflow": "019c", "step": "deploy"},
             "attempts": [
                 {"n": 1, "worker": "w1", "started_at": 60_000, "ended_at": 61_500, "outcome": "failed",
-                 "error": {"code": "timeout", "message": "too long\n"}},
+                 "error": {"code": "timeout", "message": "too long\n"},
+                 "sandbox": {"tier": "isolated", "by": ["mount, pid, net namespaces", "Landlock ABI 7", "seccomp"],
+                             "partial": ["memory", "cpu"], "start": "warm"}},
                 {"n": 2, "worker": "w2", "started_at": 62_000, "ended_at": null, "outcome": null, "error": null},
             ],
-            "error": {"code": "timeout", "message": "too long\n"}, "output_bytes": 3, "output_truncated": false,
+            "error": {"code": "timeout", "message": "too long\n"}, "output_bytes": 3, "output_truncated": true,
+            "warning": {"code": "output_truncated", "message": "too much"},
             "created_at": 0, "finished_at": 61_500,
             "result": {"is_error": true, "text": "a\u{1b}[2Jb\n", "structured": null},
         })
@@ -255,10 +304,12 @@ finished   1970-01-01T00:01:01.500Z (1 m 1 s after it was created)
 cancel     asked by operator at 1970-01-01T00:01:01.000Z: too slow
 arguments  {\"environment\":\"staging\",\"n\":1}
 why        timeout: too long
+warning    output_truncated: too much
 
 ATTEMPT  WORKER  STARTED                   TOOK   OUTCOME  ERROR
 1        w1      1970-01-01T00:01:00.000Z  1.5 s  failed   too long
 2        w2      1970-01-01T00:01:02.000Z  -      running
+sandbox 1  isolated (T2), warm: mount, pid, net namespaces; Landlock ABI 7; seccomp   partial: memory, cpu
 
 ERROR RESULT
 a [2Jb
@@ -266,6 +317,18 @@ a [2Jb
         assert_eq!(
             Job::read(&job()).unwrap().render(Style::default()),
             expected
+        );
+    }
+
+    #[test]
+    fn what_held_the_only_attempt_is_told_without_its_number() {
+        let mut once = job();
+        once["attempts"].as_array_mut().unwrap().truncate(1);
+        once["attempts"][0]["sandbox"] = json!({"tier": "limits_only", "by": [], "start": "cold"});
+        let text = Job::read(&once).unwrap().render(Style::default());
+        assert!(
+            text.contains("\nsandbox    limits_only (T0), cold\n"),
+            "{text}"
         );
     }
 

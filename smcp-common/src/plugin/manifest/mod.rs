@@ -7,6 +7,7 @@ mod input;
 mod parameter;
 #[cfg(test)]
 pub(super) mod tests;
+mod wishes;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -16,17 +17,18 @@ use serde_json::Value;
 
 use self::command::Command;
 use self::fields::{Fields, Findings};
-use super::{Tool, ToolName};
+use super::{Runtime, Tool, ToolName};
+use crate::sandbox::Terms;
 
 /// A manifest that keeps the contract.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Manifest {
     /// What the plugin says it is for.
     pub description: Option<String>,
-    /// The sandbox profile that it asks for: an object, as declared.
-    pub sandbox: Option<Value>,
-    /// How it wants to be run: an object, as declared.
-    pub runtime: Option<Value>,
+    /// What it asks to be allowed.
+    pub sandbox: Option<Terms>,
+    /// How it wants to be run.
+    pub runtime: Option<Runtime>,
     /// The secrets that it wants injected: an array, as declared.
     pub secrets: Option<Value>,
     commands: Vec<Command>,
@@ -130,8 +132,8 @@ fn about(fields: &mut Fields<'_, '_>) -> Manifest {
             .get("description")
             .and_then(Value::as_str)
             .map(str::to_owned);
-        manifest.sandbox = fields.object("sandbox").cloned().map(Value::Object);
-        manifest.runtime = fields.object("runtime").cloned().map(Value::Object);
+        manifest.sandbox = wishes::sandbox(&mut fields);
+        manifest.runtime = wishes::runtime(&mut fields);
         manifest.secrets = fields
             .array("secrets")
             .map(|secrets| Value::Array(secrets.to_vec()));

@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::*;
 use crate::job::{Effect, Retry, RetryOn};
-use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter};
+use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter, Warm};
+use crate::sandbox::Mode;
 
 /// The tool of a manifest whose only command is `command`.
 pub(in crate::plugin) fn tool_of(command: &Value) -> Tool {
@@ -371,19 +372,88 @@ fn what_cannot_be_used_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn the_plugins_own_wishes_are_kept_as_declared() {
-    let plugin = json!({"description": "d", "sandbox": {"network": {"mode": "none"}}, "runtime": {"warm": "auto"}, "secrets": ["TOKEN"]});
+fn the_plugins_own_wishes_are_kept() {
+    let plugin = json!({"description": "d", "sandbox": {"network": {"mode": "proxy", "allow": ["A.example:443"]},
+        "limits": {"memory_mb": 0, "processes": null}, "env": null}, "runtime": {"warm": "off"}, "secrets": ["TOKEN"]});
     let manifest = Manifest::parse(&json!({"plugin": plugin, "commands": []})).unwrap();
     assert_eq!(manifest.description.as_deref(), Some("d"));
-    assert_eq!(manifest.sandbox, Some(plugin["sandbox"].clone()));
-    assert_eq!(manifest.runtime, Some(plugin["runtime"].clone()));
+    let kept = json!({"network": {"mode": "proxy", "allow": ["a.example:443"]}, "limits": {"memory_mb": 0}});
+    assert_eq!(serde_json::to_value(&manifest.sandbox).unwrap(), kept);
+    assert_eq!(manifest.runtime, Some(Runtime { warm: Warm::Off }));
     assert_eq!(manifest.secrets, Some(plugin["secrets"].clone()));
+    let silent = json!({"plugin": {"sandbox": {}, "runtime": {"warm": null}}, "commands": []});
+    let silent = Manifest::parse(&silent).unwrap();
+    assert_eq!(silent.sandbox, Some(Terms::default()));
+    assert_eq!(silent.runtime, Some(Runtime { warm: Warm::Auto }));
+}
+
+#[test]
+fn a_wish_that_cannot_be_understood_is_named() {
+    let plugin = json!({
+        "sandbox": {
+            "filesystem": {"read": ["/data", 5, "data", "/a/../b"], "write": "/out"},
+            "network": {"mode": "https", "allow": ["a:1", "https://a", 70000, true]},
+            "limits": {"memory_mb": -1, "memory": 5, "processes": 0, "cpu_seconds": "1"},
+            "env": ["TOKEN"],
+            "net": {"mode": "full"},
+        },
+        "runtime": {"warm": true, "cold": true},
+    });
+    let document = json!({"plugin": plugin, "commands": []});
+    insta::assert_snapshot!(problems(&document), @r#"
+    plugin.sandbox.filesystem.read[1]: invalid type: integer `5`, expected path string
+    plugin.sandbox.filesystem.write: invalid type: string "/out", expected a sequence
+    plugin.sandbox.network.mode: unknown variant `https`, expected one of `none`, `loopback-ports`, `proxy`, `full`
+    plugin.sandbox.network.allow[1]: 'https://a' is no destination: it must be a host and a port, such as api.example.com:443
+    plugin.sandbox.network.allow[2]: 70000 is no port: it must be between 1 and 65535
+    plugin.sandbox.network.allow[3]: invalid type: boolean `true`, expected a destination such as "api.example.com:443" or a port
+    plugin.sandbox.limits.memory_mb: invalid value: integer `-1`, expected u64
+    plugin.sandbox.limits: unknown field `memory`, expected one of `memory_mb`, `processes`, `cpu_seconds`, `wall_seconds`, `file_mb`, `open_files`, `stdout_kb`, `stderr_kb`
+    plugin.sandbox.limits.cpu_seconds: invalid type: string "1", expected u64
+    plugin.sandbox.env must be an object
+    plugin.sandbox: unknown field `net`, expected one of `filesystem`, `network`, `limits`, `env`
+    plugin.runtime.warm: invalid type: boolean `true`, expected string or map
+    plugin.runtime: unknown field `cold`, expected `warm`
+    "#);
+    let sandbox = json!({
+        "filesystem": {"write": ["out"], "scratch_mb": 0},
+        "network": {"mode": "proxy", "allow": ["a:1", 5432]},
+        "env": {"allow": ["A=B"]},
+    });
+    let document = json!({"plugin": {"sandbox": sandbox}, "commands": []});
+    insta::assert_snapshot!(problems(&document), @r#"
+    plugin.sandbox.filesystem.write[0] is "out", but must be an absolute path without ..
+    plugin.sandbox.network.allow[1] is 5432, but must be a destination such as "api.example.com:443" where network.mode is "proxy"
+    plugin.sandbox.filesystem.scratch_mb is 0, but must be between 1 and 1000000000
+    plugin.sandbox.env.allow[0] is "A=B", but must be the name of a variable, with a * at its end at most
+    "#);
 }
 
 #[test]
 fn the_published_schema_and_the_parser_know_the_same() {
     let contract: Value =
         serde_json::from_str(include_str!("../../../../plugins/contract/v1.json")).unwrap();
+    let keys_of = |terms: Value| -> Vec<String> {
+        let keys = terms.as_object().unwrap().keys();
+        keys.cloned().collect()
+    };
+    let all = serde_json::to_value(Terms::default().complete()).unwrap();
+    let wishes = [
+        ("/$defs/sandbox", all.clone()),
+        ("/$defs/filesystem", all["filesystem"].clone()),
+        ("/$defs/network", all["network"].clone()),
+        ("/$defs/limits", all["limits"].clone()),
+        ("/$defs/env", all["env"].clone()),
+        (
+            "/$defs/runtime",
+            serde_json::to_value(Runtime::default()).unwrap(),
+        ),
+    ]
+    .map(|(place, value)| (place, keys_of(value)));
+    let wishes = wishes.iter().map(|(place, keys)| {
+        let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+        (*place, keys)
+    });
     let objects: [(&str, &[&str]); 6] = [
         ("", &KEYS),
         ("/$defs/plugin", &PLUGIN_KEYS),
@@ -392,7 +462,8 @@ fn the_published_schema_and_the_parser_know_the_same() {
         ("/$defs/retry", &command::RETRY_KEYS),
         ("/$defs/parameter", &parameter::KEYS),
     ];
-    for (place, keys) in objects {
+    let objects = objects.map(|(place, keys)| (place, keys.to_vec()));
+    for (place, keys) in objects.into_iter().chain(wishes) {
         let properties = contract.pointer(place).unwrap()["properties"]
             .as_object()
             .unwrap();
@@ -407,7 +478,15 @@ fn the_published_schema_and_the_parser_know_the_same() {
             );
         }
     }
-    let choices: [(&str, Vec<&str>); 5] = [
+    let choices: [(&str, Vec<&str>); 7] = [
+        (
+            "/$defs/network/properties/mode",
+            Mode::ALL.map(Mode::as_str).to_vec(),
+        ),
+        (
+            "/$defs/runtime/properties/warm",
+            Warm::ALL.map(Warm::as_str).to_vec(),
+        ),
         (
             "/$defs/parameter/properties/type",
             Kind::ALL.map(Kind::as_str).to_vec(),
@@ -436,6 +515,26 @@ fn the_published_schema_and_the_parser_know_the_same() {
             "{place}"
         );
     }
+    for (section, keys) in all.as_object().unwrap() {
+        for (key, value) in keys.as_object().unwrap() {
+            let place = format!("/$defs/{section}/properties/{key}");
+            let property = contract.pointer(&place).unwrap();
+            assert_eq!(property["default"], *value, "{place}");
+            let least = property["minimum"].as_u64();
+            let refused = |number: u64| {
+                let sandbox = json!({section: {key: number}});
+                Manifest::parse(&json!({"plugin": {"sandbox": sandbox}, "commands": []})).is_err()
+            };
+            if value.is_number() {
+                assert_eq!(least, Some(u64::from(refused(0))), "{place}");
+                assert!(
+                    refused(property["maximum"].as_u64().unwrap() + 1),
+                    "{place}"
+                );
+                assert!(!refused(property["maximum"].as_u64().unwrap()), "{place}");
+            }
+        }
+    }
     let bounds = contract.pointer("/$defs/retry/properties").unwrap();
     for (key, least, most) in [
         ("max_attempts", 1, 100),
@@ -452,6 +551,21 @@ fn the_published_schema_and_the_parser_know_the_same() {
             (&json!(least), &json!(most)),
             "{key}"
         );
+    }
+}
+
+#[test]
+fn the_readme_states_the_defaults_of_a_profile() {
+    let readme = include_str!("../../../../plugins/README.md");
+    let all = serde_json::to_value(Terms::default().complete()).unwrap();
+    for (section, keys) in all.as_object().unwrap() {
+        for (key, value) in keys.as_object().unwrap() {
+            let [code, number] = [
+                format!("| `{section}.{key}` | `{value}` |"),
+                format!("| `{section}.{key}` | {value} |"),
+            ];
+            assert!(readme.contains(&code) || readme.contains(&number), "{code}");
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::workflow::{Call, StepState, WorkflowId, WorkflowState, read};
 
 conformance!(
     a_workflow_is_driven_by_the_ends_of_its_jobs,
+    a_step_does_not_get_half_of_what_another_has_printed,
     a_decision_that_comes_too_late_is_not_written,
     a_key_names_one_definition,
     a_verification_is_driven_by_the_clock,
@@ -112,6 +113,32 @@ fn made(workflow: &Workflow, call: Call<'_>) -> Result<NewJob, Failure> {
 
 fn step(id: &str, needs: &[&str]) -> Value {
     json!({"id": id, "tool": "math__add", "needs": needs})
+}
+
+async fn a_step_does_not_get_half_of_what_another_has_printed(world: World) {
+    let mut second = step("b", &[]);
+    second["arguments"] = json!({"x": "${steps.a.result}"});
+    let id = world.workflow(json!([step("a", &[]), second])).await;
+    world.advance().await;
+    let hold = world.claim_as_hold("w").await;
+    let cut = Finish {
+        output: b"half".to_vec(),
+        printed_bytes: Some(8),
+        ..end(&hold, Outcome::Succeeded)
+    };
+    world.queue.finish(cut, false).await.unwrap();
+    world.advance().await;
+    assert_eq!(
+        world.step_states(&id),
+        [StepState::Succeeded, StepState::Failed]
+    );
+    let error = world.stands(&id).steps.remove(1).error.unwrap();
+    assert!(
+        error
+            .message
+            .contains("step 'a' only the first 4 bytes have been kept"),
+        "{error:?}"
+    );
 }
 
 async fn a_workflow_is_driven_by_the_ends_of_its_jobs(world: World) {

@@ -206,7 +206,12 @@ fn job_end(
     };
     let result = if !wanted || state != StateName::Succeeded {
         Err(gone())
-    } else if step.output.truncated || step.output.bytes > MAX_RESULT_BYTES as u64 {
+    } else if step.output.truncated {
+        Err(format!(
+            "of the output of step '{}' only the first {} bytes have been kept",
+            step.id, step.output.bytes
+        ))
+    } else if step.output.bytes > MAX_RESULT_BYTES as u64 {
         Err(format!(
             "the output of step '{}' is longer than {MAX_RESULT_BYTES} bytes",
             step.id

@@ -1,4 +1,6 @@
-use super::super::facts::{Cgroup, Platform};
+use smcp_common::sandbox::{Finding, State};
+
+use super::super::facts::{Cgroup, Lack, Namespaces, Platform};
 use super::*;
 
 const LINUX: Platform = Platform {
@@ -267,19 +269,19 @@ fn the_demand_decides_whether_plugins_run_at_all() {
 fn machines() -> Vec<Facts> {
     let mut machines = vec![whole()];
     let users = [User::Root(Lack::new("no")), User::Own, User::Pool];
-    machines = each(machines, &users, |facts, user| facts.user = user);
+    machines = each(&machines, &users, |facts, user| facts.user = user);
     let namespaces = [lack(), Ok(Namespaces::OfUser), Ok(Namespaces::OfRoot)];
-    machines = each(machines, &namespaces, |facts, namespaces| {
-        facts.namespaces = namespaces
+    machines = each(&machines, &namespaces, |facts, namespaces| {
+        facts.namespaces = namespaces;
     });
     let abis = [lack(), Ok(1), Ok(2), Ok(3), Ok(4), Ok(6), Ok(7)];
-    machines = each(machines, &abis, |facts, abi| facts.landlock = abi);
-    machines = each(machines, &[lack(), Ok(())], |facts, seccomp| {
-        facts.seccomp = seccomp
+    machines = each(&machines, &abis, |facts, abi| facts.landlock = abi);
+    machines = each(&machines, &[lack(), Ok(())], |facts, seccomp| {
+        facts.seccomp = seccomp;
     });
     let switch = [false, true];
     machines = each(
-        machines,
+        &machines,
         &[lack(), Ok(Cgroup::default())],
         |facts, cgroup| facts.cgroup = cgroup,
     );
@@ -289,7 +291,7 @@ fn machines() -> Vec<Facts> {
         |cgroup: &mut Cgroup, on| cgroup.cpu = on,
         |cgroup: &mut Cgroup, on| cgroup.kill = on,
     ] {
-        machines = each(machines, &switch, |facts, on| {
+        machines = each(&machines, &switch, |facts, on| {
             if let Ok(cgroup) = &mut facts.cgroup {
                 set(cgroup, on);
             }
@@ -298,7 +300,7 @@ fn machines() -> Vec<Facts> {
     machines
 }
 
-fn each<T: Clone>(machines: Vec<Facts>, values: &[T], set: impl Fn(&mut Facts, T)) -> Vec<Facts> {
+fn each<T: Clone>(machines: &[Facts], values: &[T], set: impl Fn(&mut Facts, T)) -> Vec<Facts> {
     let with = |facts: &Facts, value: &T| {
         let mut facts = facts.clone();
         set(&mut facts, value.clone());
@@ -338,25 +340,25 @@ fn better(facts: &Facts) -> Vec<Facts> {
         facts.cgroup = Ok(Cgroup {
             memory: true,
             ..totals
-        })
+        });
     });
     add(&|facts| {
         facts.cgroup = Ok(Cgroup {
             pids: true,
             ..totals
-        })
+        });
     });
     add(&|facts| {
         facts.cgroup = Ok(Cgroup {
             cpu: true,
             ..totals
-        })
+        });
     });
     add(&|facts| {
         facts.cgroup = Ok(Cgroup {
             kill: true,
             ..totals
-        })
+        });
     });
     better
 }

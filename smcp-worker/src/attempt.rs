@@ -23,6 +23,7 @@ use self::stream::Stream;
 use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
 use crate::plugin::process::{self, Invocation, Limits, StopReason};
+use crate::sandbox::cgroups;
 use crate::sandbox::placing::{Place, PlacingError, Sandbox};
 use crate::warm::{self, Warm};
 use crate::work::{Ending, Run, persist};
@@ -143,12 +144,19 @@ impl Runner {
         let (sender, mut output) = mpsc::channel(64);
         let mut stream = Stream::new(&self.queue, &hold, &stopper);
         let process = async {
-            match self.warm.as_ref().filter(|_| may_wait(plugin)) {
-                Some(warm) => {
-                    let waiting = waiting(plugin, place);
-                    warm.run(&waiting, &invocation, &limits, stop, sender).await
+            // Several ways to run, each with all it needs: too much for a stack.
+            let run = Box::pin(async {
+                match self.warm.as_ref().filter(|_| may_wait(plugin)) {
+                    Some(warm) => {
+                        let waiting = waiting(plugin, place);
+                        warm.run(&waiting, &invocation, &limits, stop, sender).await
+                    }
+                    None => process::run(&invocation, &limits, stop, sender).await,
                 }
-                None => process::run(&invocation, &limits, stop, sender).await,
+            });
+            match &place.group {
+                Some(group) => cgroups::watched(group, limits.cpu_s, run).await,
+                None => run.await,
             }
         };
         let ended = stream.follow(process, &mut output, &self.shutdown).await;

@@ -207,7 +207,14 @@ async fn sandbox(
     presence: &Presence,
 ) -> std::io::Result<Sandbox> {
     let scratch = presence.scratch();
-    let mut sandbox = Sandbox::open(Path::new(SUPERVISOR), config, environment, &scratch).await?;
+    let mut sandbox = Sandbox::open(
+        Path::new(SUPERVISOR),
+        config,
+        environment,
+        &scratch,
+        presence.id(),
+    )
+    .await?;
     if sandbox.needs_open_scratch() {
         sandbox.move_scratch(presence.open_scratch()?);
     }

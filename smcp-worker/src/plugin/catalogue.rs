@@ -162,7 +162,14 @@ pub async fn check(
         .prefix("smcp-check-")
         .permissions(passable)
         .tempdir()?;
-    let sandbox = Sandbox::open(supervisor, config, environment, scratch.path()).await?;
+    let sandbox = Sandbox::open(
+        supervisor,
+        config,
+        environment,
+        scratch.path(),
+        &format!("p-{}", std::process::id()),
+    )
+    .await?;
     let scanner = Scanner::new(
         supervisor.to_owned(),
         environment.clone(),

@@ -13,6 +13,8 @@ use smcp_common::plugin::{Plugin, Problem};
 use smcp_common::sandbox::{Confinement, Destination, Network, Profile, Report, Start, Terms};
 use tempfile::TempDir;
 
+use super::cgroup::Cgroup;
+use super::cgroups::Cgroups;
 use super::facilities::{self, Found};
 use super::policy::{Namespaces, OWN_WRITABLE, PROXY_PORT, Policy, Reach, Rlimits, SCRATCH};
 use super::tree::processes_of;
@@ -32,6 +34,7 @@ const MIB: u64 = 1024 * 1024;
 /// Finds plugins their places.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
+    cgroups: Cgroups,
     facts: Facts,
     report: Report,
     config: Config,
@@ -61,6 +64,8 @@ pub(crate) struct Place {
     pub(crate) door: Option<Door>,
     /// The way out, where it has no network of its own.
     _proxy: Option<Proxy>,
+    /// Its cgroup, where it has one.
+    pub(crate) group: Option<Cgroup>,
     _scratch: Option<TempDir>,
     _user: Option<LentUser>,
 }
@@ -86,13 +91,16 @@ impl Sandbox {
         config: &Config,
         environment: &Environment,
         scratch: &Path,
+        worker: &str,
     ) -> io::Result<Self> {
+        let cgroups = Cgroups::find(worker.to_owned());
         let base = scratch.join("root");
         fs::create_dir_all(&base)?;
         let Found { facts, probed } =
-            facilities::find(supervisor, &base, config.sandbox.namespaces).await?;
+            facilities::find(supervisor, &base, config.sandbox.namespaces, &cgroups).await?;
         let report = doctor::judged(&facts, config.sandbox.require, &probed);
         Ok(Self {
+            cgroups,
             facts,
             report,
             config: config.clone(),
@@ -143,6 +151,15 @@ impl Sandbox {
         };
         let id = user.as_ref().map(LentUser::id);
         let mut policy = policy(&self.facts, &profile, id, &self.base);
+        let group = match &self.facts.cgroup {
+            Ok(_) => self.cgroups.create(&profile)?,
+            Err(_) => None,
+        };
+        policy.cgroup = group.as_ref().map(|group| group.path().to_owned());
+        if self.facts.cgroup.as_ref().is_ok_and(|cgroup| cgroup.pids) {
+            // The cgroup's limit is to be hit first: it tells.
+            policy.limits.processes = policy.limits.processes.map(|limit| limit + 8);
+        }
         policy.read.push(plugin.directory.clone().into());
         if let Some(interpreter) = &plugin.interpreter {
             policy.read.extend(homes(Path::new(interpreter)));
@@ -178,6 +195,7 @@ impl Sandbox {
             writable,
             door,
             _proxy: proxy,
+            group,
             _scratch: scratch,
             _user: user,
         })

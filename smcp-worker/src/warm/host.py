@@ -488,7 +488,10 @@ def finish(status, known):
             threading._shutdown()
         except BaseException:
             pass
-    atexit._run_exitfuncs()
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass  # it has printed the error; later versions raise none
     failed = flush_standard_streams()
     # Objects of the plugin may do something when they go, and files write what they still hold.
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):

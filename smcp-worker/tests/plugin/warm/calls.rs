@@ -182,7 +182,10 @@ import os
 import sys
 
 json.state = getattr(json, "state", 0) + 1
-parent = open(f"/proc/{os.getppid()}/environ").read()
+try:
+    parent = open(f"/proc/{os.getppid()}/environ").read()
+except PermissionError:
+    parent = ""
 memory = b""
 for line in open("/proc/self/maps"):
     area, flags, *_ = line.split()

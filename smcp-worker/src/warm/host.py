@@ -1,10 +1,10 @@
 """Waits in a plugin's sandbox with the plugin's imports done, and forks for each call.
 
-The fork waits for its call and runs the plugin's file, read anew, as `python cli.py` would. Nothing of a call is ever in
-this process's memory: only the fork reads the request. Modules are used here only where a plain start of Python has them or C has written them,
-so that the plugin finds in `sys.modules` what it has imported itself.
+The fork waits for its call and runs the plugin's file, read anew, as `python cli.py` would. Nothing of a call is ever
+in this process's memory: only the fork reads the request. Modules are used here only where a plain start of Python has
+them or C has written them (and ctypes), so that the plugin finds in `sys.modules` what it has imported itself.
 
-Messages are datagrams of fields that end with a zero byte; `control.rs` of the module says which there are.
+Messages are datagrams of fields that end with a zero byte; `control.rs` beside this file says which there are.
 """
 
 import _frozen_importlib_external as external
@@ -251,7 +251,8 @@ def prepare(entry, plugin, scratch):
         reasons.append(f"its imports register something to do at exit ({', '.join(sorted(strange))})")
     after = surroundings(places)
     reasons += [what for what in before if before[what] != after[what]]
-    hidden = sorted(name for name in {name.partition(".")[0] for name in set(sys.modules) - at_start} if is_local(name, plugin))
+    loaded = {name.partition(".")[0] for name in set(sys.modules) - at_start}
+    hidden = sorted(name for name in loaded if is_local(name, plugin))
     reasons += [f"its own module {name} hides another one" for name in hidden]
     if reasons:
         raise Refused(*reasons)
@@ -411,7 +412,7 @@ def ruleset(unconfined):
 
 
 def read_request(fd):
-    """The working directory, the arguments and the environment: strings, of which the second is the number of arguments."""
+    """The working directory, the arguments and the environment; the second string is the number of arguments."""
     size = os.fstat(fd).st_size
     data = b""
     while len(data) < size:

@@ -12,6 +12,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::PathBuf;
@@ -175,7 +176,7 @@ impl Warm {
                 .map(|timeout| timeout.saturating_sub(started_at.elapsed())),
             ..limits.clone()
         };
-        make(place.scratch.as_ref());
+        renew(place.scratch.as_ref());
         let ended = process::run(invocation, &left, stop, output).await;
         remove(place.scratch.as_ref());
         ended
@@ -251,7 +252,7 @@ impl Warm {
             Some(Known::Refused { .. } | Known::Resting { .. }) | None => 0,
         };
         self.make_room().await;
-        make(place.scratch.as_ref());
+        renew(place.scratch.as_ref());
         let mut interpreter =
             match Interpreter::start(place, invocation, same.clone(), self.bounds.idle) {
                 Ok(interpreter) => Box::new(interpreter),
@@ -412,28 +413,28 @@ fn fits(place: &Place, invocation: &Invocation) -> bool {
     !is_missing && !invocation.env.iter().any(is_new)
 }
 
-fn make(scratch: Option<&PathBuf>) {
+/// Makes an empty directory. One may be left of an interpreter that had no time to end.
+fn renew(scratch: Option<&PathBuf>) {
     let Some(scratch) = scratch else { return };
+    remove(Some(scratch));
     let made = DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(scratch);
     if let Err(error) = made {
         // Whoever needs it will say so.
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "no scratch directory"
-        );
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(error, "a scratch directory cannot be made");
     }
 }
 
 fn remove(scratch: Option<&PathBuf>) {
     let Some(scratch) = scratch else { return };
-    if let Err(error) = fs::remove_dir_all(scratch) {
-        tracing::debug!(
-            error = &error as &dyn std::error::Error,
-            "a scratch directory cannot be removed"
-        );
+    if let Err(error) = fs::remove_dir_all(scratch)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        let error: &dyn std::error::Error = &error;
+        tracing::warn!(error, "a scratch directory cannot be removed");
     }
 }
 

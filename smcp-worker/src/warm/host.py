@@ -1,10 +1,10 @@
 """Waits in a plugin's sandbox with the plugin's imports done, and forks for each call.
 
-The fork waits for its call and runs the plugin's file, read anew, as `python cli.py` would. Nothing of a call is ever in
-this process's memory: only the fork reads the request. Modules are used here only where a plain start of Python has them or C has written them,
-so that the plugin finds in `sys.modules` what it has imported itself.
+The fork waits for its call and runs the plugin's file, read anew, as `python cli.py` would. Nothing of a call is ever
+in this process's memory: only the fork reads the request. Modules are used here only where a plain start of Python has
+them or C has written them (and ctypes), so that the plugin finds in `sys.modules` what it has imported itself.
 
-Messages are datagrams of fields that end with a zero byte; `control.rs` of the module says which there are.
+Messages are datagrams of fields that end with a zero byte; `control.rs` beside this file says which there are.
 """
 
 import _frozen_importlib_external as external
@@ -57,8 +57,12 @@ def main():
         pass
 
 
-def send(control, *fields):
-    control.send(b"".join(os.fsencode(str(field)) + b"\0" for field in fields))
+def send(control, *values):
+    control.send(fields(*values))
+
+
+def fields(*values):
+    return b"".join(os.fsencode(str(value)) + b"\0" for value in values)
 
 
 class Host:
@@ -153,6 +157,7 @@ class Host:
                     raise OSError(ctypes.get_errno(), "landlock_restrict_self")
                 os.close(self.ruleset)
             namespace = main_module(self.entry)
+            self.rehearse()
             stdout, stderr, events, request = self.receive()
             os.close(take)
             cwd, argv, environment = read_request(request)
@@ -185,6 +190,18 @@ class Host:
         status = run(code, self.entry, namespace)
         del namespace, code
         finish(status, self.modules)
+
+    def rehearse(self):
+        """Touches what a call needs: a fork gets its own copy of each page at its first touch, which takes time."""
+        request = os.memfd_create("rehearsal")
+        os.write(request, b"/\0" b"1\0word\0" b"NAME=value\0")
+        _, _, environment = read_request(request)
+        os.close(request)
+        self.take_over({name: value for name, value in self.environment.items() if name not in environment})
+        self.code()
+        fields(0)
+        flush_standard_streams()
+        gc.collect()
 
     def receive(self):
         """The descriptors of the next call."""
@@ -234,7 +251,8 @@ def prepare(entry, plugin, scratch):
         reasons.append(f"its imports register something to do at exit ({', '.join(sorted(strange))})")
     after = surroundings(places)
     reasons += [what for what in before if before[what] != after[what]]
-    hidden = sorted(name for name in {name.partition(".")[0] for name in set(sys.modules) - at_start} if is_local(name, plugin))
+    loaded = {name.partition(".")[0] for name in set(sys.modules) - at_start}
+    hidden = sorted(name for name in loaded if is_local(name, plugin))
     reasons += [f"its own module {name} hides another one" for name in hidden]
     if reasons:
         raise Refused(*reasons)
@@ -394,7 +412,7 @@ def ruleset(unconfined):
 
 
 def read_request(fd):
-    """The working directory, the arguments and the environment: strings, of which the second is the number of arguments."""
+    """The working directory, the arguments and the environment; the second string is the number of arguments."""
     size = os.fstat(fd).st_size
     data = b""
     while len(data) < size:
@@ -471,7 +489,10 @@ def finish(status, known):
             threading._shutdown()
         except BaseException:
             pass
-    atexit._run_exitfuncs()
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass  # it has printed the error; later versions raise none
     failed = flush_standard_streams()
     # Objects of the plugin may do something when they go, and files write what they still hold.
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):

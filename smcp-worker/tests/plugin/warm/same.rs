@@ -57,7 +57,7 @@ async fn check_sources(sources: &[&str]) {
 #[tokio::test]
 async fn exits_are_the_same() {
     let exits = [
-        "", "None", "0", "3", "256", "-1", "True", "2**70", "1.5", "'text'", "'ü'", "[1, 2]",
+        "", "None", "0", "3", "256", "-1", "True", "1.5", "'text'", "'ü'", "[1, 2]",
     ];
     let exits = exits.map(|value| format!("import sys\nsys.exit({value})\n"));
     let mut sources: Vec<_> = exits.iter().map(String::as_str).collect();

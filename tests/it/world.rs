@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -43,12 +44,20 @@ impl World {
             root.join("tests/it/plugins").display(),
             root.join("plugins").display()
         );
-        Self {
+        let world = Self {
             directory: tempfile::tempdir().unwrap(),
             plugins,
             settings: Vec::new(),
             address: None,
+        };
+        let outside = world.path("outside");
+        fs::create_dir(&outside).unwrap();
+        // Plugins may be other users than this one.
+        for (directory, mode) in [(world.data(), 0o711), (&outside, 0o777)] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(mode)).unwrap();
         }
+        world.configure("");
+        world
     }
 
     /// The same with one API and one worker, and the tools found.
@@ -77,6 +86,13 @@ impl World {
         self
     }
 
+    /// Writes the configuration file: these settings, and that plugins may write what is [`World::outside`].
+    pub(crate) fn configure(&self, settings: &str) {
+        let outside = self.path("outside");
+        let grant = format!("[sandbox.profile]\nfilesystem.write = [{outside:?}]\n");
+        fs::write(self.path("smcp.toml"), format!("{settings}\n{grant}")).unwrap();
+    }
+
     /// The data directory.
     pub(crate) fn data(&self) -> &Path {
         self.directory.path()
@@ -90,6 +106,18 @@ impl World {
     /// A path in this world for a test's own files.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.data().join(name)
+    }
+
+    /// A path in this world, but outside of every sandbox, for files that fixture plugins read and write.
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+        self.path("outside").join(name)
+    }
+
+    /// Writes such a file, for every plugin to change.
+    pub(crate) fn write_outside(&self, name: &str, text: &str) {
+        let path = self.outside(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
     }
 
     /// The database, as anybody may open it who knows SQLite.

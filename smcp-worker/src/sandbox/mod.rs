@@ -4,6 +4,9 @@
 //! `smcp sandbox-exec`, and that small single-threaded process prepares the
 //! plugin's surroundings, starts it, and outlives its whole process tree.
 
+#[cfg(target_os = "linux")]
+pub mod cgroup;
+pub(crate) mod cgroups;
 pub(crate) mod control;
 pub mod exec;
 pub(crate) mod facilities;

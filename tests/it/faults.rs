@@ -51,10 +51,7 @@ async fn a_worker_that_was_stopped_for_too_long_changes_nothing() {
     );
     let second = naps.told("n", "start")[1].run.clone();
     let result = ended["result"]["text"].as_str().unwrap();
-    assert!(
-        result.contains(&format!("\"run\": {second:?}")),
-        "{result}"
-    );
+    assert!(result.contains(&format!("\"run\": {second:?}")), "{result}");
     assert_eq!(ends(&world.sql(), &job), 1);
     // It goes on working, now alone.
     current.terminate();

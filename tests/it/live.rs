@@ -159,7 +159,12 @@ async fn running_a_plugin_causes_no_scan() {
         assert!(text_of(&ran).contains("commands"), "{ran:?}");
     }
     assert_eq!(scans(), at_first + 1);
-    write_plugin(&world.path("more"), "prepared", "say", "one change, one scan");
+    write_plugin(
+        &world.path("more"),
+        "prepared",
+        "say",
+        "one change, one scan",
+    );
     fs::rename(world.path("more/prepared"), &prepared).unwrap();
     appears("two");
     assert_eq!(scans(), at_first + 2);

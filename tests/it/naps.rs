@@ -86,9 +86,7 @@ impl Naps {
         let mut intervals: Vec<_> = starts
             .into_iter()
             .filter_map(|start| {
-                let end = ends
-                    .iter()
-                    .find(|end| end.run == start.run)?;
+                let end = ends.iter().find(|end| end.run == start.run)?;
                 Some((start.monotonic, end.monotonic))
             })
             .collect();

@@ -1,8 +1,8 @@
 //! Processes, as the system sees them.
 
 use std::fs::{self, File, TryLockError};
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Whether a process runs. One that has ended and was not reaped does not.

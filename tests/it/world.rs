@@ -1,5 +1,6 @@
 //! An SMCP of a test's own.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -541,8 +542,8 @@ pub(crate) fn job_of(answer: &CallToolResult) -> String {
 }
 
 /// The same command, run by another one, which takes it as its last arguments.
-pub(crate) fn below(runner: &[&str], command: &Command) -> Command {
-    let mut outer = Command::new(runner[0]);
+pub(crate) fn below<R: AsRef<OsStr>>(runner: &[R], command: &Command) -> Command {
+    let mut outer = Command::new(&runner[0]);
     outer
         .args(&runner[1..])
         .arg(command.get_program())

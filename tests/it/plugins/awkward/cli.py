@@ -178,11 +178,15 @@ def echo_mcp(options):
 
 
 def take_lock(options):
-    """A lock that this process and those that it starts hold to the last; on a file that nobody knows yet."""
+    """A lock that this process and those that it starts hold to the last; on a file that nobody knows yet. What is in
+    the file is for those who are in the same sandbox, or in none.
+    """
     if "lockfile" not in options:
         return None
     draft = options["lockfile"] + ".part"
-    fcntl.flock(os.open(draft, os.O_WRONLY | os.O_CREAT, 0o666), fcntl.LOCK_EX)
+    lock = os.open(draft, os.O_WRONLY | os.O_CREAT, 0o666)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.write(lock, str(os.getpid()).encode())
     return draft
 
 

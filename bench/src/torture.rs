@@ -173,10 +173,11 @@ fn plugins(data: &Path) -> anyhow::Result<std::path::PathBuf> {
     ] {
         fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     }
-    fs::write(
-        data.join("smcp.toml"),
-        format!("[sandbox.profile]\nfilesystem.write = [{outside:?}]\n"),
-    )?;
+    let grant = format!(
+        "[sandbox.profile]\nfilesystem.write = ['{}']\n",
+        outside.display()
+    );
+    fs::write(data.join("smcp.toml"), grant)?;
     Ok(plugins)
 }
 

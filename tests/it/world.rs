@@ -87,11 +87,20 @@ impl World {
         self
     }
 
-    /// Writes the configuration file: these settings, and that plugins may write what is [`World::outside`].
+    /// Writes the configuration file: these settings, and that plugins may write what is [`World::outside`]. With the
+    /// variable `SMCP_TEST_NAMESPACES=off` the tests find out how plugins are confined without namespaces.
     pub(crate) fn configure(&self, settings: &str) {
+        let namespaces = std::env::var("SMCP_TEST_NAMESPACES");
+        let namespaces = namespaces.as_deref().unwrap_or("auto");
         let outside = self.path("outside");
-        let grant = format!("[sandbox.profile]\nfilesystem.write = [{outside:?}]\n");
-        fs::write(self.path("smcp.toml"), format!("{settings}\n{grant}")).unwrap();
+        let outside = outside.display();
+        let settings = format!(
+            "{settings}\n\
+             [sandbox]\n\
+             namespaces = '{namespaces}'\n\
+             profile.filesystem.write = ['{outside}']\n"
+        );
+        fs::write(self.path("smcp.toml"), settings).unwrap();
     }
 
     /// The data directory.

@@ -153,15 +153,31 @@ async fn torture(options: &Options, data: &Path) -> anyhow::Result<Blows> {
     })
 }
 
-/// A directory with the plugin whose tools are called.
+/// A directory with the plugin whose tools are called, and one beside it for its journal, which it is granted.
 fn plugins(data: &Path) -> anyhow::Result<std::path::PathBuf> {
     let plugins = data.join("plugins");
     let torture = plugins.join("torture");
     fs::create_dir_all(&torture)?;
     let program = torture.join("cli");
     fs::write(&program, include_str!("../plugins/torture/cli"))?;
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
-    File::create(data.join("journal"))?;
+    let outside = data.join("outside");
+    fs::create_dir_all(&outside)?;
+    let journal = outside.join("journal");
+    File::create(&journal)?;
+    // Plugins may be other users than this one.
+    for (path, mode) in [
+        (data, 0o711),
+        (&program, 0o755),
+        (&outside, 0o777),
+        (&journal, 0o666),
+    ] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
+    }
+    let grant = format!(
+        "[sandbox.profile]\nfilesystem.write = ['{}']\n",
+        outside.display()
+    );
+    fs::write(data.join("smcp.toml"), grant)?;
     Ok(plugins)
 }
 

@@ -1,5 +1,6 @@
 """The plugins of the integration tests do what their names promise, so that a failing test blames the server."""
 
+import fcntl
 import json
 import os
 import select
@@ -24,6 +25,15 @@ def run(plugin, *words, **options):
 
 def start(plugin, *words):
     return subprocess.Popen(command_line(plugin, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def is_locked(path):
+    with open(path, encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 class Discovery(unittest.TestCase):
@@ -74,15 +84,28 @@ class Sleepy(unittest.TestCase):
                 start("sleepy", "nap", "--seconds", "0.01", "--journal", journal, "--label", "a"),
                 start("sleepy2", "once-nap", "--seconds", "0.01", "--journal", journal),
             ]
-            for nap in naps:
-                nap.communicate(timeout=30)
+            runs = [json.loads(nap.communicate(timeout=30)[0])["run"] for nap in naps]
             lines = [json.loads(line) for line in journal.read_text(encoding="ascii").splitlines()]
-        for nap, plugin, label in zip(naps, ["sleepy", "sleepy2"], ["a", ""]):
-            mine = [line for line in lines if line["pid"] == nap.pid]
+            self.assertEqual([False, False], [is_locked(run) for run in runs])
+        for own, plugin, label in zip(runs, ["sleepy", "sleepy2"], ["a", ""]):
+            mine = [line for line in lines if line["run"] == own]
             self.assertEqual(["start", "end"], [line["event"] for line in mine])
             self.assertEqual({plugin}, {line["plugin"] for line in mine})
             self.assertEqual({label}, {line["label"] for line in mine})
             self.assertGreaterEqual(mine[1]["monotonic"] - mine[0]["monotonic"], 0.01)
+
+    def test_a_nap_holds_its_lock(self):
+        with tempfile.TemporaryDirectory() as directory:
+            gate, journal = (Path(directory) / name for name in ("gate", "journal"))
+            nap = start("sleepy", "nap", "--seconds", "30", "--gate", gate, "--journal", journal)
+            self.addCleanup(nap.communicate)
+            self.addCleanup(nap.kill)
+            while not (journal.exists() and (line := journal.read_text(encoding="ascii"))):
+                self.assertIsNone(nap.poll())
+            locked = is_locked(json.loads(line)["run"])
+            gate.touch()
+            nap.wait(30)
+        self.assertTrue(locked)
 
     def test_steps(self):
         reader, writer = os.pipe()
@@ -146,15 +169,18 @@ class Awkward(unittest.TestCase):
 
     def test_hang_outlives_sigterm(self):
         with tempfile.TemporaryDirectory() as directory:
-            pidfile = Path(directory) / "pid"
-            process = start("awkward", "hang", "--pidfile", pidfile)
+            lockfile = Path(directory) / "lock"
+            process = start("awkward", "hang", "--lockfile", lockfile)
             self.addCleanup(process.communicate)
             self.addCleanup(process.kill)
             self.assertEqual(b"hanging\n", process.stderr.readline())
             process.terminate()
             with self.assertRaises(subprocess.TimeoutExpired):
                 process.wait(0.2)
-            self.assertEqual(str(process.pid), pidfile.read_text(encoding="ascii"))
+            self.assertTrue(is_locked(lockfile))
+            process.kill()
+            process.wait(30)
+            self.assertFalse(is_locked(lockfile))
 
     def test_mute_lives_on(self):
         process = start("awkward", "mute")
@@ -167,12 +193,13 @@ class Awkward(unittest.TestCase):
     def test_daemon_leaves_session_and_holds_the_output_unless_quiet(self):
         for words, held in ([[], True], [["--quiet"], False]):
             with self.subTest(words=words), tempfile.TemporaryDirectory() as directory:
-                pidfile = Path(directory) / "pid"
-                process = start("awkward", "daemon", "--pidfile", pidfile, *words)
+                lockfile = Path(directory) / "lock"
+                process = start("awkward", "daemon", "--lockfile", lockfile, *words)
                 self.assertEqual(b'{"ok": true}\n', process.stdout.readline())
                 self.assertEqual(0, process.wait(30))
-                daemon = int(pidfile.read_text(encoding="ascii"))
+                daemon = int(lockfile.read_text(encoding="ascii"))
                 try:
+                    self.assertTrue(is_locked(lockfile))
                     self.assertNotEqual(os.getsid(0), os.getsid(daemon))
                     ended = select.select([process.stdout], [], [], 0.2 if held else 30)[0]
                     self.assertEqual(held, not ended)

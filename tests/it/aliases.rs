@@ -1,7 +1,5 @@
 //! Tools under the names that the operator gives them.
 
-use std::fs;
-
 use serde_json::json;
 
 use crate::world::{World, failure_of, job_of, text, text_of};
@@ -19,7 +17,7 @@ demo_text__slugify = "demo_math__coin_flip"
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tool_is_listed_under_its_aliases_and_called_under_any_name() {
     let world = World::new();
-    fs::write(world.path("smcp.toml"), ALIASES).unwrap();
+    world.configure(ALIASES);
     let (world, _roles) = world.started();
     let client = world.client().await;
 
@@ -77,7 +75,7 @@ async fn a_tool_is_listed_under_its_aliases_and_called_under_any_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_detached_by_an_alias_is_detached_under_every_name() {
     let world = World::new();
-    fs::write(world.path("smcp.toml"), ALIASES).unwrap();
+    world.configure(ALIASES);
     let (world, _roles) = world.started();
     let client = world.client().await;
     let request = json!({"action": "detach", "tool": "calc"});
@@ -112,7 +110,7 @@ fn an_alias_that_cannot_be_given_stops_the_start() {
             r#"error: aliases."say hello" must match ^[A-Za-z0-9_.-]{1,128}$"#,
         ),
     ] {
-        fs::write(world.path("smcp.toml"), format!("[aliases]\n{aliases}\n")).unwrap();
+        world.configure(&format!("[aliases]\n{aliases}\n"));
         let refused = world.smcp(&["api", "--port", "0"]);
         assert_eq!(refused.status.code(), Some(2));
         assert_eq!(text(&refused.stderr).trim_end(), expected);

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use crate::processes;
 use crate::world::{World, eventually, failure_of, job_of, text_of};
 
 /// Far more than a worker needs, and far less than what the plugin prints.
@@ -84,13 +85,13 @@ async fn a_plugin_that_takes_too_long_is_stopped() {
     let client = world.client().await;
 
     // It has closed its output and dies of SIGTERM.
-    let pidfile = world.path("mute.pid");
+    let lockfile = world.outside("mute");
     let begun = Instant::now();
     let mute = client
-        .call("awkward__mute", json!({"pidfile": pidfile}))
+        .call("awkward__mute", json!({"lockfile": lockfile}))
         .await;
     assert!(begun.elapsed() < GRACE, "{:?}", begun.elapsed());
-    assert!(!is_alive(&pidfile));
+    assert!(!is_alive(&lockfile));
     assert_eq!(
         failure_of(&mute),
         (
@@ -100,11 +101,11 @@ async fn a_plugin_that_takes_too_long_is_stopped() {
     );
 
     // It ignores SIGTERM, and is killed after the grace of 5 s.
-    let pidfile = world.path("hang.pid");
+    let lockfile = world.outside("hang");
     let hang = client
-        .call("awkward__hang", json!({"pidfile": pidfile}))
+        .call("awkward__hang", json!({"lockfile": lockfile}))
         .await;
-    assert!(!is_alive(&pidfile));
+    assert!(!is_alive(&lockfile));
     assert_eq!(
         failure_of(&hang),
         (
@@ -124,17 +125,17 @@ async fn a_daemon_ends_with_its_call() {
     let (world, _roles) = World::running();
     let client = world.client().await;
     for quiet in [false, true] {
-        let pidfile = world.path(&format!("daemon-{quiet}.pid"));
+        let lockfile = world.outside(&format!("daemon-{quiet}"));
         let begun = Instant::now();
         let answer = client
             .call(
                 "awkward__daemon",
-                json!({"pidfile": pidfile, "quiet": quiet}),
+                json!({"lockfile": lockfile, "quiet": quiet}),
             )
             .await;
         assert!(begun.elapsed() < GRACE, "{:?}", begun.elapsed());
         assert_eq!(text_of(&answer), "{\"ok\": true}");
-        assert!(!is_alive(&pidfile), "the daemon outlives its call");
+        assert!(!is_alive(&lockfile), "the daemon outlives its call");
     }
 }
 
@@ -250,12 +251,12 @@ async fn a_plugin_directory_that_does_not_exist_is_a_problem_and_no_end() {
     assert!(text_of(&echo).contains("found"));
 }
 
-/// Whether the process that wrote its id there is still there; it has written it by now, or will.
-fn is_alive(pidfile: &Path) -> bool {
-    let pid = eventually("the plugin has told its process id", || {
-        fs::read_to_string(pidfile).ok()
+/// Whether the process that has taken this lock, or anything that it has started, is still there.
+fn is_alive(lockfile: &Path) -> bool {
+    eventually("the plugin has taken its lock", || {
+        lockfile.exists().then_some(())
     });
-    Path::new("/proc").join(pid).exists()
+    processes::is_locked(lockfile)
 }
 
 fn peak_memory_kib(pid: u32) -> u64 {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -198,14 +199,35 @@ fn refused(output: &Output, code: i32, expected: &str) {
 /// Whether a test may have a disk of its own; says so where it may not, as it then tests nothing.
 #[expect(clippy::print_stderr, reason = "a test that cannot run must say why")]
 pub(crate) fn may_mount() -> bool {
-    let tried = Command::new("unshare").args(["-Urm", "true"]).output();
+    let runner = own_mounts("true");
+    let tried = Command::new(&runner[0])
+        .args(&runner[1..])
+        .arg("true")
+        .output();
     let why = match tried {
         Ok(tried) if tried.status.success() => return true,
         Ok(tried) => text(&tried.stderr),
         Err(error) => error.to_string(),
     };
-    eprintln!("not tested: no disk of one's own to fill, as `unshare -Urm` says: {why}");
+    eprintln!("not tested: no disk of one's own to fill, as `unshare` says: {why}");
     false
+}
+
+/// What runs a command, its last arguments, among mounts that only it sees and `mount` has made. It runs as the user who
+/// asks for it, and not as the root of a user namespace, who has no other user to run plugins as.
+fn own_mounts(mount: &str) -> Vec<String> {
+    let owner = fs::metadata("/proc/self").unwrap();
+    let (kind, then) = match (owner.uid(), owner.gid()) {
+        (0, _) => ("-m", "exec \"$@\"".to_owned()),
+        (user, group) => (
+            "-Urm",
+            format!("exec unshare -U --map-user={user} --map-group={group} -- \"$@\""),
+        ),
+    };
+    let script = format!("{mount} && {then}");
+    ["unshare", kind, "sh", "-c", &script, "sh"]
+        .map(ToOwned::to_owned)
+        .to_vec()
 }
 
 /// The disk of that process: from the outside it is seen through the process that has it.
@@ -228,8 +250,7 @@ pub(crate) fn up_on_a_small_disk(world: &mut World) -> Role {
         "--database",
         &database.display().to_string(),
     ]);
-    let mount = "mount -t tmpfs -o size=4m tmpfs disk && exec \"$@\"";
-    let mut command = below(&["unshare", "-Urm", "sh", "-c", mount, "sh"], &up);
+    let mut command = below(&own_mounts("mount -t tmpfs -o size=4m tmpfs disk"), &up);
     let log = File::options()
         .create(true)
         .append(true)

@@ -1,21 +1,19 @@
 //! Stopping jobs, wherever they stand, from any process.
 
-use std::fs;
-use std::path::Path;
-
 use serde_json::json;
 
+use crate::processes;
 use crate::world::{Client, World, eventually};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tree_that_ignores_the_request_is_gone_within_a_second() {
     let (mut world, _roles) = World::running();
     let client = world.client().await;
-    let pidfile = world.path("pids");
+    let lockfile = world.outside("lock");
     let id = client
-        .submit("awkward__stubborn", json!({ "pidfile": pidfile }))
+        .submit("awkward__stubborn", json!({ "lockfile": lockfile }))
         .await;
-    let pids = eventually("the plugin runs", || fs::read_to_string(&pidfile).ok());
+    eventually("the plugin runs", || lockfile.exists().then_some(()));
 
     // Another process than the one that recorded the job.
     let _second = world.second_api();
@@ -30,9 +28,7 @@ async fn a_tree_that_ignores_the_request_is_gone_within_a_second() {
     );
     let took_ms = job["finished_at"].as_i64().unwrap() - job["cancel"]["at"].as_i64().unwrap();
     assert!(took_ms < 1_000, "it took {took_ms} ms");
-    for pid in pids.split(' ') {
-        assert!(!Path::new("/proc").join(pid).exists(), "{pid} lives");
-    }
+    assert!(!processes::is_locked(&lockfile), "a part of it lives");
     world.assert_sound();
 }
 
@@ -41,7 +37,7 @@ async fn a_job_that_waits_for_its_next_attempt_is_cancelled() {
     let (world, _roles) = World::running();
     let client = world.client().await;
     let arguments =
-        json!({"count": world.path("count"), "times": 9, "say": "{\"retry_after\": 3600}"});
+        json!({"count": world.outside("count"), "times": 9, "say": "{\"retry_after\": 3600}"});
     let id = client.submit("flaky__plain", arguments).await;
     eventually("it waits", || {
         let job = world.smcp_json(&["jobs", "show", &id]);

@@ -14,7 +14,7 @@ mod orders;
 #[path = "../../bench/src/torture/random.rs"]
 mod random;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
@@ -39,9 +39,9 @@ fn nothing_is_lost_whoever_dies_when() {
     let plugins = world.path("plugins");
     fs::create_dir_all(plugins.join("torture")).unwrap();
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("bench/plugins/torture/cli");
-    // A copy: its journal is beside the directory of the plugins.
+    // A copy: its journal is found from where it is.
     fs::copy(program, plugins.join("torture/cli")).unwrap();
-    File::create(world.path("journal")).unwrap();
+    world.write_outside("journal", "");
     let mut world = world.with_plugins(plugins.display().to_string());
     let (mut random, journal) = (Random::new(SEED), Journal::in_directory(world.data()));
     let mut api = world.api();

@@ -21,7 +21,7 @@ async fn a_call_that_may_be_repeated_outlives_its_worker() {
     assert_eq!(answer.is_error, Some(false), "{answer:?}");
     let starts = naps.told("n", "start");
     assert_eq!(starts.len(), 2);
-    assert!(text_of(&answer).contains(&format!("\"pid\": {}", starts[1].pid)));
+    assert!(text_of(&answer).contains(&format!("\"run\": {:?}", starts[1].run)));
     let job = world
         .client()
         .await

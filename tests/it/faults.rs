@@ -35,7 +35,7 @@ async fn a_worker_that_was_stopped_for_too_long_changes_nothing() {
         (naps.told("n", "start").len() == 2).then_some(())
     });
 
-    signal(first.pid, "KILL");
+    signal(first.pid(), "KILL");
     signal(late.pid(), "CONT");
     world.wait_for_log("the result of an attempt was refused", 1);
     let during = client.json("jobs__get", json!({"id": job})).await;
@@ -49,9 +49,9 @@ async fn a_worker_that_was_stopped_for_too_long_changes_nothing() {
         (&ended["state"], outcomes(&ended)),
         (&json!("succeeded"), vec!["worker_lost", "succeeded"])
     );
-    let second = naps.told("n", "start")[1].pid;
+    let second = naps.told("n", "start")[1].run.clone();
     let result = ended["result"]["text"].as_str().unwrap();
-    assert!(result.contains(&format!("\"pid\": {second}")), "{result}");
+    assert!(result.contains(&format!("\"run\": {second:?}")), "{result}");
     assert_eq!(ends(&world.sql(), &job), 1);
     // It goes on working, now alone.
     current.terminate();

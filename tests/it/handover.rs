@@ -12,7 +12,7 @@ use crate::world::{Role, World, eventually};
 fn impatient() -> (World, [Role; 2]) {
     let world = World::new();
     let settings = "[calls]\ntask_after_s = 0.2\nwait_s = 0.3\n";
-    fs::write(world.path("smcp.toml"), settings).unwrap();
+    world.configure(settings);
     world.started()
 }
 
@@ -32,7 +32,7 @@ fn ended(world: &World) -> Value {
 async fn whoever_has_waited_long_enough_is_told_the_job() {
     let (world, _roles) = impatient();
     for transport in TRANSPORTS {
-        let gate = world.path(&format!("{transport:?}"));
+        let gate = world.outside(&format!("{transport:?}"));
         let nap = json!({"seconds": 60, "gate": gate});
         let mut session = Session::open(&world, transport).await;
         let answer = session.call("sleepy__nap", nap.clone()).await;
@@ -90,7 +90,7 @@ fn the_command_line_outlives_the_api() {
     let api = world.api();
     let _worker = world.worker();
     world.wait_for_tools();
-    let (gate, journal) = (world.path("gate"), world.path("journal"));
+    let (gate, journal) = (world.outside("gate"), world.outside("journal"));
     let arguments = [
         format!("gate={}", gate.display()),
         format!("journal={}", journal.display()),
@@ -111,7 +111,7 @@ fn the_command_line_outlives_the_api() {
 #[tokio::test]
 async fn a_long_call_becomes_a_task_for_a_client_that_knows_them() {
     let (world, _roles) = impatient();
-    let gate = world.path("gate");
+    let gate = world.outside("gate");
     let nap = json!({"name": "sleepy__nap", "arguments": {"seconds": 60, "gate": gate}});
     let call = |capabilities: &Value| {
         let params = nap.clone();
@@ -183,7 +183,7 @@ async fn a_long_call_becomes_a_task_for_a_client_that_knows_them() {
 #[tokio::test]
 async fn a_short_call_is_answered_at_once_although_its_client_knows_tasks() {
     let world = World::new();
-    fs::write(world.path("smcp.toml"), "[calls]\ntask_after_s = 60\n").unwrap();
+    world.configure("[calls]\ntask_after_s = 60\n");
     let (world, _roles) = world.started();
     let params = json!({"name": "sleepy__nap", "arguments": {"seconds": 0}});
     let call = modern(&world, "tools/call", Some("sleepy__nap"), params, &tasks());
@@ -196,9 +196,9 @@ async fn a_short_call_is_answered_at_once_although_its_client_knows_tasks() {
 async fn a_task_is_its_agents_alone() {
     let world = World::new().with("MCP_API_KEYS", "one");
     let settings = "[calls]\ntask_after_s = 0.05\n";
-    fs::write(world.path("smcp.toml"), settings).unwrap();
+    world.configure(settings);
     let (world, _roles) = world.started();
-    let gate = world.path("gate");
+    let gate = world.outside("gate");
     let params = json!({"name": "sleepy__nap", "arguments": {"seconds": 60, "gate": gate}});
     let call = modern(&world, "tools/call", Some("sleepy__nap"), params, &tasks());
     let created = send(call).await.json();
@@ -220,7 +220,7 @@ async fn a_caller_that_leaves_stops_only_what_wants_to_be_stopped() {
         ("sleepy__nap", "succeeded"),
         ("sleepy__held-nap", "cancelled"),
     ] {
-        let (gate, journal) = (world.path("gate"), world.path(tool));
+        let (gate, journal) = (world.outside("gate"), world.outside(tool));
         let arguments = json!({"seconds": 60, "gate": gate, "journal": journal});
         let params = json!({"name": tool, "arguments": arguments});
         let call = modern(&world, "tools/call", Some(tool), params, &json!({}));

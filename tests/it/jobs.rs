@@ -8,6 +8,7 @@ use rmcp::model::{CallToolRequestParams, RequestMetaObject};
 use serde_json::{Value, json};
 
 use crate::http::{Session, Transport};
+use crate::processes;
 use crate::world::{Client, World, failure_of, job_of};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -129,7 +130,7 @@ async fn the_same_key_gives_the_same_job() {
     let _roles = [world.api(), world.worker()];
     world.wait_for_tools();
     let client = world.client().await;
-    let journal = world.path("journal");
+    let journal = world.outside("journal");
     let nap = json!({"seconds": 0, "journal": journal, "label": "once"});
 
     // In _meta, where a call is repeated and waited for …
@@ -274,7 +275,7 @@ async fn higher_priorities_run_first_and_equal_ones_in_order() {
     let (world, [_api, worker]) = World::running();
     worker.kill();
     let client = world.client().await;
-    let journal = world.path("journal");
+    let journal = world.outside("journal");
     let mut last = Value::Null;
     for (label, plugin, priority) in [
         ("1", "sleepy", 0),
@@ -323,15 +324,15 @@ async fn a_cancelled_job_ends_and_says_who_and_why() {
         json!({"id": waiting, "state": "cancelled"})
     );
 
-    let pidfile = world.path("pid");
+    let lockfile = world.outside("lock");
     let running = client
         .json(
             "jobs__submit",
-            json!({"tool": "awkward__mute", "arguments": {"pidfile": pidfile}}),
+            json!({"tool": "awkward__mute", "arguments": {"lockfile": lockfile}}),
         )
         .await["id"]
         .clone();
-    let pid = crate::world::eventually("the plugin runs", || fs::read_to_string(&pidfile).ok());
+    crate::world::eventually("the plugin runs", || lockfile.exists().then_some(()));
     let told = client
         .json(
             "jobs__cancel",
@@ -344,7 +345,7 @@ async fn a_cancelled_job_ends_and_says_who_and_why() {
         (&job["state"], &job["done"]),
         (&json!("cancelled"), &json!(true))
     );
-    assert!(!Path::new("/proc").join(pid).exists());
+    assert!(!processes::is_locked(&lockfile));
     assert_eq!(
         (&job["cancel"]["by"], &job["cancel"]["reason"]),
         (&json!("local"), &json!("no longer needed"))

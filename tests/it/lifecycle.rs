@@ -58,7 +58,7 @@ async fn a_second_signal_stops_a_worker_at_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_cannot_finish_in_time_stops() {
     let world = World::new();
-    fs::write(world.path("smcp.toml"), "[workers]\ndrain_timeout_s = 1\n").unwrap();
+    world.configure("[workers]\ndrain_timeout_s = 1\n");
     stopped_at_once(world, |_, worker| worker.terminate()).await;
 }
 
@@ -70,7 +70,7 @@ async fn stopped_at_once(world: World, stop: impl Fn(&World, &Role)) {
     let plugin = naps.started("again");
     stop(&world, &worker);
     assert_eq!(worker.wait(), Some(0));
-    assert!(!processes::is_running(plugin.pid));
+    assert!(!plugin.is_running());
     assert!(world.workers().is_empty());
     assert!(world.worker_directories().is_empty());
     let (state, attempt, failures): (String, u32, u32) = world

@@ -35,7 +35,7 @@ async fn plugins_come_change_and_go_without_a_restart_and_sessions_are_told() {
     );
     assert_eq!(text_of(&client.call("one__say", json!({})).await), "first");
 
-    let described = || fs::read_to_string(world.path("described")).unwrap();
+    let described = || fs::read_to_string(world.outside("described")).unwrap();
     let before = described();
     write_plugin(&plugins, "one", "say", "changed");
     told.until(|tools| tools.iter().any(|tool| description(tool) == "changed"))
@@ -121,13 +121,13 @@ async fn running_a_plugin_causes_no_scan() {
     let (world, _roles) = without_plugins();
     let plugins = world.path("plugins");
     let client = world.client().await;
-    // It leaves behind what Python and others do, and is still at work when that would have been noticed.
+    // It cannot leave anything behind; what Python and others leave who run it by hand is written here. It is still at
+    // work when that would have been noticed.
     let says = "import os, sys, time, more\n\
-         print('{\"commands\": [{\"name\": \"run\"}]}')\n\
          here = os.path.dirname(os.path.abspath(__file__))\n\
-         os.makedirs(here + '/__pycache__', exist_ok=True)\n\
-         open(here + '/__pycache__/own.pyc', 'w').write(str(time.time()))\n\
-         open(here + '/.state', 'w').write(str(time.time()))\n\
+         try:\n    open(here + '/.state', 'w')\n    sys.exit('it can write to its own directory')\n\
+         except OSError:\n    pass\n\
+         print('{\"commands\": [{\"name\": \"run\"}]}')\n\
          time.sleep(0 if sys.argv[1] == '--describe' else 0.7)\n";
     let prepared = world.path("prepared");
     fs::create_dir(&prepared).unwrap();
@@ -150,13 +150,22 @@ async fn running_a_plugin_causes_no_scan() {
     let at_first = scans();
     appears("one");
     assert_eq!(scans(), at_first + 1);
-    for _ in 0..2 {
+    for run in ["first", "second"] {
+        fs::create_dir_all(plugins.join("one/__pycache__")).unwrap();
+        for left in ["one/__pycache__/own.pyc", "one/.state"] {
+            fs::write(plugins.join(left), run).unwrap();
+        }
         let ran = client.call("one__run", json!({})).await;
         assert!(text_of(&ran).contains("commands"), "{ran:?}");
     }
-    assert!(plugins.join("one/.state").exists());
     assert_eq!(scans(), at_first + 1);
-    write_plugin(&world.path(""), "prepared", "say", "one change, one scan");
+    write_plugin(
+        &world.path("more"),
+        "prepared",
+        "say",
+        "one change, one scan",
+    );
+    fs::rename(world.path("more/prepared"), &prepared).unwrap();
     appears("two");
     assert_eq!(scans(), at_first + 2);
 }
@@ -236,15 +245,15 @@ fn without_plugins() -> (World, [Role; 2]) {
     world.with_plugins(plugins.display().to_string()).started()
 }
 
-/// Writes a plugin whose only command answers `text`, which is its description, too. It notes beside `plugins` when
-/// it is described.
+/// Writes a plugin whose only command answers `text`, which is its description, too. It notes in `outside`, beside
+/// `plugins`, when it is described.
 pub(crate) fn write_plugin(plugins: &Path, name: &str, command: &str, text: &str) {
     let directory = plugins.join(name);
     fs::create_dir_all(&directory).unwrap();
     let commands = json!([{"name": command, "description": text, "effect": "read_only"}]);
-    let described = plugins.with_file_name("described");
+    let described = plugins.with_file_name("outside/described");
     let program = format!(
-        "#!/bin/sh\nif [ \"$1\" = --describe ]; then echo {name} >> '{}'; echo '{}'; else echo '{text}'; fi\n",
+        "#!/bin/sh\numask 0\nif [ \"$1\" = --describe ]; then echo {name} >> '{}'; echo '{}'; else echo '{text}'; fi\n",
         described.display(),
         json!({ "commands": commands }),
     );

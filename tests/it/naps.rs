@@ -25,8 +25,8 @@ pub(crate) struct Line {
     pub(crate) plugin: String,
     /// What the test called this nap.
     pub(crate) label: String,
-    /// The plugin's process.
-    pub(crate) pid: u32,
+    /// The file whose lock this run holds: no other run has the same.
+    pub(crate) run: PathBuf,
     /// Seconds of a clock that all processes share.
     pub(crate) monotonic: f64,
 }
@@ -35,8 +35,8 @@ impl Naps {
     /// The naps of a world; the gate is shut.
     pub(crate) fn of(world: &World) -> Self {
         Self {
-            journal: world.path("journal"),
-            gate: world.path("gate"),
+            journal: world.outside("journal"),
+            gate: world.outside("gate"),
         }
     }
 
@@ -86,9 +86,7 @@ impl Naps {
         let mut intervals: Vec<_> = starts
             .into_iter()
             .filter_map(|start| {
-                let end = ends
-                    .iter()
-                    .find(|end| end.pid == start.pid && end.label == start.label)?;
+                let end = ends.iter().find(|end| end.run == start.run)?;
                 Some((start.monotonic, end.monotonic))
             })
             .collect();
@@ -98,10 +96,20 @@ impl Naps {
 }
 
 impl Line {
+    /// Whether the process that wrote this, or anything that it has started, runs.
+    pub(crate) fn is_running(&self) -> bool {
+        processes::is_locked(&self.run)
+    }
+
+    /// The process that wrote this, by the number that it has outside of its sandbox.
+    pub(crate) fn pid(&self) -> u32 {
+        processes::locker_of(&self.run).expect("it runs")
+    }
+
     /// Waits until the process that wrote this has ended.
     pub(crate) fn wait_for_death(&self) {
         eventually("the plugin's process has ended", || {
-            (!processes::is_running(self.pid)).then_some(())
+            (!self.is_running()).then_some(())
         });
     }
 }

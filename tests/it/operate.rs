@@ -154,11 +154,7 @@ async fn a_caller_is_told_soon_what_keeps_its_job_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_is_handed_a_job_is_told_why_it_waits() {
     let world = World::new();
-    fs::write(
-        world.path("smcp.toml"),
-        "[calls]\nwait_with_progress_s = 0.2\n",
-    )
-    .unwrap();
+    world.configure("[calls]\nwait_with_progress_s = 0.2\n");
     let (world, [_api, worker]) = world.started();
     let client = world.client().await;
     said(

@@ -1,7 +1,8 @@
 //! Processes, as the system sees them.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 /// Whether a process runs. One that has ended and was not reaped does not.
@@ -25,8 +26,33 @@ pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     children
 }
 
-/// The running processes that have to do with a directory: they work in it, or their arguments or their environment
-/// name it.
+/// Whether anybody holds the lock on a file. A process in a sandbox has a number that says nothing out here; but a lock
+/// that it has taken stays, in whatever it has started as well, until all of them have ended.
+pub(crate) fn is_locked(file: &Path) -> bool {
+    match File::open(file).unwrap().try_lock() {
+        Ok(()) => false,
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(error)) => panic!("{}: {error}", file.display()),
+    }
+}
+
+/// The process that has taken the lock on a file, by its number out here; `None` where nobody has.
+pub(crate) fn locker_of(file: &Path) -> Option<u32> {
+    let inode = format!(":{}", fs::metadata(file).unwrap().ino());
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().find_map(|lock| {
+        // Its number in the list, kind, strictness, mode, process, file.
+        let [_, "FLOCK", _, "WRITE", pid, locked, ..] =
+            lock.split_whitespace().collect::<Vec<_>>()[..]
+        else {
+            return None;
+        };
+        pid.parse().ok().filter(|_| locked.ends_with(&inode))
+    })
+}
+
+/// The running processes that have to do with a directory: they work in it, their arguments or their environment name
+/// it, or it is a part of what they see as the file system.
 pub(crate) fn of(directory: &Path) -> Vec<u32> {
     let name = directory.as_os_str().as_bytes();
     let concerns = |pid: &u32| {
@@ -37,7 +63,7 @@ pub(crate) fn of(directory: &Path) -> Vec<u32> {
             fs::read(process.join(file))
                 .is_ok_and(|text| text.windows(name.len()).any(|part| part == name))
         };
-        works_there || names("cmdline") || names("environ")
+        works_there || names("cmdline") || names("environ") || names("mountinfo")
     };
     all().filter(concerns).collect()
 }

@@ -117,7 +117,7 @@ async fn a_connection_may_break_at_every_event_of_a_call() {
         .chain(cuts)
     {
         let name = format!("{cut:?}");
-        let journal = world.path(&name);
+        let journal = world.outside(&name);
         let proxy = Proxy::start(&target, cut);
         let arguments = json!({"count": 4, "seconds": 0.05, "journal": journal});
         let body = call("sleepy__steps", &arguments, &name);
@@ -152,7 +152,7 @@ async fn a_client_that_comes_back_notices_nothing() {
     let (world, _roles) = World::running();
     let target = world.url().replace("http://", "");
     for cut in [Cut::AfterEvents(1), Cut::AfterEvents(4), Cut::EveryEvent] {
-        let journal = world.path(&format!("{cut:?}"));
+        let journal = world.outside(&format!("{cut:?}"));
         let proxy = Proxy::start(&target, cut);
         let client = Client::at(&proxy.url()).await;
         let steps = json!({"count": 2, "seconds": 0.05, "journal": journal});
@@ -169,7 +169,7 @@ fn the_python_client_comes_back() {
     let (world, _roles) = World::running();
     let target = world.url().replace("http://", "");
     for cut in [Cut::AfterEvents(1), Cut::AfterEvents(4)] {
-        let journal = world.path(&format!("{cut:?}"));
+        let journal = world.outside(&format!("{cut:?}"));
         let proxy = Proxy::start(&target, cut);
         let arguments = json!({"count": 2, "seconds": 0.05, "journal": journal});
         let steps = json!([{"call": "sleepy__steps", "arguments": arguments, "progress": true}]);
@@ -187,7 +187,7 @@ async fn another_api_goes_on_where_one_was_killed() {
     let worker = world.worker();
     world.wait_for_tools();
     let session = Session::open(&world, Transport::StreamableHttp).await;
-    let (journal, gate) = (world.path("journal"), world.path("gate"));
+    let (journal, gate) = (world.outside("journal"), world.outside("gate"));
     let nap = json!({"seconds": 60, "gate": gate, "journal": journal});
     let body = call("sleepy__nap", &nap, "k");
     let mut heard = Heard::default();
@@ -243,7 +243,7 @@ async fn a_call_can_be_taken_back_from_another_api() {
     let _worker = world.worker();
     world.wait_for_tools();
     let session = Session::open(&world, Transport::StreamableHttp).await;
-    let journal = world.path("journal");
+    let journal = world.outside("journal");
     let nap = json!({"seconds": 60, "journal": journal});
     let body = call("sleepy__nap", &nap, "k");
     let response = session.request().body(body).send().await.unwrap();
@@ -269,7 +269,7 @@ async fn a_stopping_api_says_when_to_come_back() {
     let _worker = world.worker();
     world.wait_for_tools();
     let session = Session::open(&world, Transport::StreamableHttp).await;
-    let gate = world.path("gate");
+    let gate = world.outside("gate");
     let nap = json!({"seconds": 60, "gate": gate});
     let body = call("sleepy__nap", &nap, "k");
     let response = session.request().body(body).send().await.unwrap();
@@ -340,7 +340,7 @@ async fn a_session_is_one_agents_and_ends_for_good() {
     let world = World::new().with("MCP_API_KEYS", "one");
     let (world, _roles) = world.started();
     let session = Session::open(&world, Transport::StreamableHttp).await;
-    let journal = world.path("journal");
+    let journal = world.outside("journal");
     let nap = json!({"seconds": 60, "journal": journal});
     let body = call("sleepy__held-nap", &nap, "k");
     let mut response = session.request().body(body).send().await.unwrap();
@@ -382,14 +382,10 @@ async fn a_session_is_one_agents_and_ends_for_good() {
 #[tokio::test]
 async fn a_session_may_only_wait_for_so_many_answers() {
     let world = World::new();
-    fs::write(
-        world.path("smcp.toml"),
-        "[http]\nmax_streams_per_session = 1\nmax_sessions = 2\n",
-    )
-    .unwrap();
+    world.configure("[http]\nmax_streams_per_session = 1\nmax_sessions = 2\n");
     let (world, _roles) = world.started();
     let mut session = Session::open(&world, Transport::StreamableHttp).await;
-    let gate = world.path("gate");
+    let gate = world.outside("gate");
     let body = call("sleepy__nap", &json!({"seconds": 60, "gate": gate}), "k");
     let mut open = session.request().body(body).send().await.unwrap();
     assert!(open.chunk().await.unwrap().is_some(), "the receipt");
@@ -418,10 +414,10 @@ async fn a_session_may_only_wait_for_so_many_answers() {
 #[tokio::test]
 async fn a_quiet_call_is_kept_alive() {
     let world = World::new();
-    fs::write(world.path("smcp.toml"), "[calls]\nheartbeat_s = 0.05\n").unwrap();
+    world.configure("[calls]\nheartbeat_s = 0.05\n");
     let (world, _roles) = world.started();
     let session = Session::open(&world, Transport::StreamableHttp).await;
-    let gate = world.path("gate");
+    let gate = world.outside("gate");
     let body = call("sleepy__nap", &json!({"seconds": 60, "gate": gate}), "k");
     let mut response = session.request().body(body).send().await.unwrap();
     let mut heard = Heard::default();

@@ -13,11 +13,11 @@ fn flaky(world: &World, times: u32, exit: i32, say: &Value) -> Value {
     } else {
         say.to_string()
     };
-    json!({"count": world.path("count"), "times": times, "exit": exit, "say": say})
+    json!({"count": world.outside("count"), "times": times, "exit": exit, "say": say})
 }
 
 fn attempts(world: &World) -> Vec<String> {
-    let count = fs::read_to_string(world.path("count")).unwrap_or_default();
+    let count = fs::read_to_string(world.outside("count")).unwrap_or_default();
     count.lines().map(str::to_owned).collect()
 }
 
@@ -83,7 +83,7 @@ async fn what_declares_no_retry_is_tried_again_only_if_it_asks_for_that() {
             .await;
         assert_eq!(answer.is_error, Some(true));
         assert_eq!(attempts(&world).len(), expected, "exit {exit}, {say}");
-        fs::remove_file(world.path("count")).unwrap();
+        fs::remove_file(world.outside("count")).unwrap();
     }
 }
 
@@ -158,9 +158,9 @@ async fn a_callers_policy_takes_the_place_of_the_tools() {
         let job = client.ended(id.as_str().unwrap()).await;
         assert_eq!(outcomes(&job), ["failed", "failed"], "{tool}");
         assert_eq!(job["max_attempts"], 2);
-        fs::remove_file(world.path("count")).unwrap();
+        fs::remove_file(world.outside("count")).unwrap();
     }
-    let count = format!("count={}", world.path("count").display());
+    let count = format!("count={}", world.outside("count").display());
     let call = ["call", "flaky__plain", &count, "times=1", "--attempts", "2"];
     let answer = world.smcp(&call);
     assert!(answer.status.success(), "{answer:?}");

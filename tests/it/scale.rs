@@ -51,7 +51,7 @@ impl World {
 async fn as_many_workers_run_as_are_wanted() {
     // Whoever is told to stop rather than to drain would stop its job.
     let mut world = World::new();
-    fs::write(world.path("smcp.toml"), "[workers]\ndrain_timeout_s = 0\n").unwrap();
+    world.configure("[workers]\ndrain_timeout_s = 0\n");
     let (_up, _) = world.up(1);
     let naps = Naps::of(&world);
     let said = world.said(&["workers", "scale", "3", "--wait"]);

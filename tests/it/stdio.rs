@@ -287,7 +287,7 @@ async fn a_client_that_does_not_wait_loses_nothing() {
         });
         let code = if name == "-KILL" { None } else { Some(0) };
         assert_eq!(ended.await.unwrap(), code);
-        assert!(processes::is_running(nap.pid), "its job goes on");
+        assert!(nap.is_running(), "its job goes on");
         naps.open();
         eventually("its worker has ended", || {
             (!processes::is_running(worker)).then_some(())
@@ -298,7 +298,7 @@ async fn a_client_that_does_not_wait_loses_nothing() {
             .query_row(state, [id], |row| row.get(0))
             .unwrap();
         assert_eq!(state, "succeeded");
-        std::fs::remove_file(world.path("gate")).unwrap();
+        std::fs::remove_file(world.outside("gate")).unwrap();
     }
     world.assert_sound();
 }

@@ -29,7 +29,7 @@ fn a_healthy_deployment_succeeds() {
         journal(&world),
         ["deploy 2.0 1", "health 2.0", "health 2.0", "health 2.0"]
     );
-    assert_eq!(fs::read_to_string(world.path("shop")).unwrap(), "2.0");
+    assert_eq!(fs::read_to_string(world.outside("shop")).unwrap(), "2.0");
 
     let id = out
         .lines()
@@ -102,7 +102,7 @@ fn an_unhealthy_deployment_is_rolled_back_to_the_version_before() {
             "deploy 1.0 1"
         ]
     );
-    assert_eq!(fs::read_to_string(world.path("shop")).unwrap(), "1.0");
+    assert_eq!(fs::read_to_string(world.outside("shop")).unwrap(), "1.0");
     for line in [
         "state      failed",
         "why        step_failed: Step 'deploy' failed (verification_failed): 3 of at most 5 checks with shop__health failed, \
@@ -403,9 +403,9 @@ async fn a_result_without_what_is_referred_to_fails_the_step() {
 fn shop() -> (World, [Role; 2]) {
     let world = World::new();
     let settings = "[plugins]\npass_env = [\"SHOP_STATE\"]\n";
-    fs::write(world.path("smcp.toml"), settings).unwrap();
-    fs::write(world.path("shop"), "1.0").unwrap();
-    let state = world.path("shop").to_str().unwrap().to_owned();
+    world.configure(settings);
+    world.write_outside("shop", "1.0");
+    let state = world.outside("shop").to_str().unwrap().to_owned();
     world.with("SHOP_STATE", state).started()
 }
 
@@ -426,7 +426,7 @@ fn submit(world: &World, version: &str) -> (i32, String, String) {
 }
 
 fn journal(world: &World) -> Vec<String> {
-    let journal = fs::read_to_string(world.path("shop.journal")).unwrap_or_default();
+    let journal = fs::read_to_string(world.outside("shop.journal")).unwrap_or_default();
     journal.lines().map(ToOwned::to_owned).collect()
 }
 

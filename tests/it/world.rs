@@ -1,7 +1,9 @@
 //! An SMCP of a test's own.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -43,12 +45,20 @@ impl World {
             root.join("tests/it/plugins").display(),
             root.join("plugins").display()
         );
-        Self {
+        let world = Self {
             directory: tempfile::tempdir().unwrap(),
             plugins,
             settings: Vec::new(),
             address: None,
+        };
+        let outside = world.path("outside");
+        fs::create_dir(&outside).unwrap();
+        // Plugins may be other users than this one.
+        for (directory, mode) in [(world.data(), 0o711), (&outside, 0o777)] {
+            fs::set_permissions(directory, fs::Permissions::from_mode(mode)).unwrap();
         }
+        world.configure("");
+        world
     }
 
     /// The same with one API and one worker, and the tools found.
@@ -77,6 +87,22 @@ impl World {
         self
     }
 
+    /// Writes the configuration file: these settings, and that plugins may write what is [`World::outside`]. With the
+    /// variable `SMCP_TEST_NAMESPACES=off` the tests find out how plugins are confined without namespaces.
+    pub(crate) fn configure(&self, settings: &str) {
+        let namespaces = std::env::var("SMCP_TEST_NAMESPACES");
+        let namespaces = namespaces.as_deref().unwrap_or("auto");
+        let outside = self.path("outside");
+        let outside = outside.display();
+        let settings = format!(
+            "{settings}\n\
+             [sandbox]\n\
+             namespaces = '{namespaces}'\n\
+             profile.filesystem.write = ['{outside}']\n"
+        );
+        fs::write(self.path("smcp.toml"), settings).unwrap();
+    }
+
     /// The data directory.
     pub(crate) fn data(&self) -> &Path {
         self.directory.path()
@@ -90,6 +116,18 @@ impl World {
     /// A path in this world for a test's own files.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.data().join(name)
+    }
+
+    /// A path in this world, but outside of every sandbox, for files that fixture plugins read and write.
+    pub(crate) fn outside(&self, name: &str) -> PathBuf {
+        self.path("outside").join(name)
+    }
+
+    /// Writes such a file, for every plugin to change.
+    pub(crate) fn write_outside(&self, name: &str, text: &str) {
+        let path = self.outside(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
     }
 
     /// The database, as anybody may open it who knows SQLite.
@@ -513,8 +551,8 @@ pub(crate) fn job_of(answer: &CallToolResult) -> String {
 }
 
 /// The same command, run by another one, which takes it as its last arguments.
-pub(crate) fn below(runner: &[&str], command: &Command) -> Command {
-    let mut outer = Command::new(runner[0]);
+pub(crate) fn below<R: AsRef<OsStr>>(runner: &[R], command: &Command) -> Command {
+    let mut outer = Command::new(&runner[0]);
     outer
         .args(&runner[1..])
         .arg(command.get_program())

@@ -110,8 +110,8 @@ fn start(smcp: &Path, data: &Path, plugins: &Path, arguments: &[&str]) -> anyhow
     })
 }
 
-/// How many processes still have to do with a directory after some time: they work in it, or their arguments or
-/// environment name it.
+/// How many processes still have to do with a directory after some time: they work in it, their arguments or their
+/// environment name it, or it is a part of what they see as the file system.
 pub(super) async fn left_over(directory: &Path) -> anyhow::Result<usize> {
     for _ in 1..ASK {
         if processes_of(directory)? == 0 {
@@ -132,6 +132,7 @@ fn processes_of(directory: &Path) -> anyhow::Result<usize> {
         fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(directory))
             || names("cmdline")
             || names("environ")
+            || names("mountinfo")
     };
     let mut found = 0;
     for entry in fs::read_dir("/proc")? {

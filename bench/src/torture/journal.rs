@@ -23,7 +23,7 @@ pub(super) struct Line {
 
 impl Journal {
     pub(super) fn in_directory(data: &Path) -> Self {
-        Self(data.join("journal"))
+        Self(data.join("outside/journal"))
     }
 
     /// How many lines there are, without reading them.

@@ -169,6 +169,8 @@ impl First<'_> {
         sethostname(HOST_NAME).map_err(|error| failed("set the host name")(error.into()))?;
         let signals = sys::signal_descriptor().map_err(failed("wait for signals"))?;
         let Some(plugin) = sys::fork_into(UnshareFlags::empty()).map_err(busy)? else {
+            // They are blocked for the first process only; what it starts would inherit that.
+            sys::unblock_signals().map_err(busy)?;
             return become_plugin(self.order, pipes);
         };
         // Their ends are the plugin's.

@@ -146,6 +146,20 @@ pub(super) fn signal_descriptor() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// Lets every signal through, as a program expects it that this process becomes.
+///
+/// # Errors
+/// None that the kernel gives for these arguments.
+pub(super) fn unblock_signals() -> io::Result<()> {
+    let mut none = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigemptyset initialises the set before it is read, and a null pointer for the old mask is allowed.
+    let done = unsafe {
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut())
+    };
+    succeeded(done.into()).map(drop)
+}
+
 /// The size of a record read from [`signal_descriptor`]; its first four bytes are the number of the signal.
 pub(super) const SIGNAL_RECORD_BYTES: usize = size_of::<libc::signalfd_siginfo>();
 

@@ -2,9 +2,10 @@
 """Everything that a plugin should not do to the worker that runs it, one command each, and `argv` and `environment`,
 which show what the worker gave it.
 
-What lives on ends by itself after LIFETIME_S, so that a failing test leaves nothing behind for long.
+It shows that it lives by the lock on a file, as its process id says nothing outside of its sandbox. What lives on ends by itself after LIFETIME_S, so that a failing test leaves nothing behind for long.
 """
 
+import fcntl
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import time
 
 LIFETIME_S = 120
 
-PIDFILE = {"name": "pidfile", "type": "string", "description": "File that gets the process id"}
+LOCKFILE = {"name": "lockfile", "type": "string", "description": "File whose lock is held as long as a process lives"}
 
 ARGV = [
     {"name": "text", "type": "string", "description": "Any text"},
@@ -54,14 +55,14 @@ CONTRACT = {
         command("large", {"name": "bytes", "type": "integer", "required": True, "minimum": 0}),
         command("binary"),
         command("suicide", {"name": "signal", "type": "integer", "required": True}),
-        command("hang", PIDFILE),
-        command("mute", PIDFILE),
+        command("hang", LOCKFILE),
+        command("mute", LOCKFILE),
         command(
             "daemon",
-            PIDFILE | {"required": True},
+            LOCKFILE | {"required": True},
             {"name": "quiet", "type": "boolean", "action": "store_true", "description": "Let go of the output first"},
         ),
-        command("stubborn", PIDFILE | {"required": True}),
+        command("stubborn", LOCKFILE | {"required": True}),
         command("stderr-only"),
         command("json-error"),
         command("ok-error"),
@@ -101,7 +102,7 @@ def suicide(options):
 
 def hang(options):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    write_pid(options)
+    show(options, take_lock(options))
     print("hanging", file=sys.stderr, flush=True)
     time.sleep(LIFETIME_S)
 
@@ -110,7 +111,7 @@ def mute(options):
     print("the last words", flush=True)
     os.close(1)
     os.close(2)
-    write_pid(options)
+    show(options, take_lock(options))
     time.sleep(LIFETIME_S)
 
 
@@ -123,7 +124,7 @@ def daemon(options):
             if "quiet" in options:
                 os.close(1)
                 os.close(2)
-            write_pid(options)
+            show(options, take_lock(options))
             os.write(started, b".")
             os.close(started)
             time.sleep(LIFETIME_S)
@@ -133,13 +134,16 @@ def daemon(options):
 
 
 def stubborn(options):
-    """Ignore the request to stop, in two processes of which the second has left the session. Writes both ids."""
+    """Ignore the request to stop, in two processes of which the second has left the session. Both hold the lock."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = os.fork()
-    if child == 0:
+    ready, started = os.pipe()
+    lock = take_lock(options)
+    if os.fork() == 0:
         os.setsid()
+        os.write(started, b".")
         time.sleep(LIFETIME_S)
-    write_pid(options, os.getpid(), child)
+    os.read(ready, 1)
+    show(options, lock)
     time.sleep(LIFETIME_S)
 
 
@@ -173,17 +177,27 @@ def echo_mcp(options):
     echo_json(options)
 
 
-def write_pid(options, *pids):
-    """All at once, since the test may look at any moment."""
-    if "pidfile" not in options:
-        return
-    draft = options["pidfile"] + ".part"
-    with open(draft, "w", encoding="ascii") as file:
-        file.write(" ".join(map(str, pids or [os.getpid()])))
-    os.rename(draft, options["pidfile"])
+def take_lock(options):
+    """A lock that this process and those that it starts hold to the last; on a file that nobody knows yet. What is in
+    the file is for those who are in the same sandbox, or in none.
+    """
+    if "lockfile" not in options:
+        return None
+    draft = options["lockfile"] + ".part"
+    lock = os.open(draft, os.O_WRONLY | os.O_CREAT, 0o666)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    os.write(lock, str(os.getpid()).encode())
+    return draft
+
+
+def show(options, lock):
+    """From now on the test may look at any moment."""
+    if lock:
+        os.rename(lock, options["lockfile"])
 
 
 def main(words):
+    os.umask(0)  # the test may be another user
     if words == ["--describe"]:
         print(json.dumps(CONTRACT))
     elif words[0] == "argv":

@@ -42,6 +42,7 @@ def main():
     deploy.add_argument("--replicas", type=int, default=1)
     call = parser.parse_args()
 
+    os.umask(0)  # the next call may be another user
     path = os.environ["SHOP_STATE"]
     if call.command == "deploy":
         with open(path, "w", encoding="utf-8") as state:

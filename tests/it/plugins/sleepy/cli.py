@@ -1,14 +1,17 @@
 #!/usr/bin/env python3
-"""Naps that leave a journal, so that a test can tell which calls ran, how often, and whether two overlapped.
+"""Naps that leave a journal, so that a test can tell which calls ran, how often, and whether two overlapped. Beside it
+is a file for each run, whose lock the run holds: its process id says nothing outside of its sandbox.
 
 `sleepy2` is a link to this directory: the same program as another plugin.
 """
 
 import argparse
+import fcntl
 import json
 import os
 import sys
 import time
+import uuid
 
 PLUGIN = os.path.basename(os.path.dirname(os.path.abspath(__file__)))
 
@@ -43,14 +46,16 @@ def main():
     if sys.argv[1:] == ["--describe"]:
         print(json.dumps(CONTRACT))
         return
+    os.umask(0)  # the test may be another user, and so may be the next run
     call = parse()
-    record(call, "start")
+    run = lock(call)
+    record(call, run, "start")
     if call.command == "steps":
         steps(call)
     else:
         nap(call)
-    record(call, "end")
-    print(json.dumps({"ok": True, "plugin": PLUGIN, "command": call.command, "label": call.label, "pid": os.getpid()}))
+    record(call, run, "end")
+    print(json.dumps({"ok": True, "plugin": PLUGIN, "command": call.command, "label": call.label, "run": run}))
 
 
 def parse():
@@ -86,7 +91,16 @@ def steps(call):
         print(f"step {step} of {call.count} is done", file=sys.stderr, flush=True)
 
 
-def record(call, event):
+def lock(call):
+    """A file of this run alone, which it holds the lock of to its end."""
+    if not call.journal:
+        return None
+    path = f"{call.journal}.{uuid.uuid4()}"
+    fcntl.flock(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), fcntl.LOCK_EX)
+    return path
+
+
+def record(call, run, event):
     """Append one line, whole and on disk, before going on. The monotonic clock is the same for all processes."""
     if not call.journal:
         return
@@ -95,10 +109,10 @@ def record(call, event):
         "plugin": PLUGIN,
         "command": call.command,
         "label": call.label,
-        "pid": os.getpid(),
+        "run": run,
         "monotonic": time.monotonic(),
     }
-    journal = os.open(call.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    journal = os.open(call.journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
     os.write(journal, json.dumps(line).encode() + b"\n")
     os.fsync(journal)
     os.close(journal)

@@ -31,7 +31,7 @@ class Discovery(unittest.TestCase):
         for plugin, commands in {
             "sleepy": 4,
             "sleepy2": 4,
-            "awkward": 17,
+            "awkward": 16,
             "content": 11,
             "flaky": 2,
             "shellcli": 2,

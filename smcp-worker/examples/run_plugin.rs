@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         env: Vec::new(),
         cwd: PathBuf::from("/"),
         policy,
+        door: None,
         bait: None,
     };
     match work(&invocation) {

@@ -5,6 +5,7 @@ mod limit;
 mod stream;
 mod verdict;
 
+use std::any::Any;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +13,9 @@ use std::time::Duration;
 
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::plugin::{Plugin, Tool};
+use smcp_common::plugin::{Plugin, Tool, Warm as Wish};
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
-use smcp_common::sandbox::Profile;
+use smcp_common::sandbox::{Confinement, Profile};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -22,7 +23,9 @@ use self::stream::Stream;
 use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
 use crate::plugin::process::{self, Invocation, Limits, StopReason};
+use crate::sandbox::cgroups;
 use crate::sandbox::placing::{Place, PlacingError, Sandbox};
+use crate::warm::{self, Warm};
 use crate::work::{Ending, Run, persist};
 
 const KIB: u64 = 1024;
@@ -38,6 +41,8 @@ pub(crate) struct Runner {
     pub(crate) leases: LeaseKeeper,
     pub(crate) shutdown: Shutdown,
     pub(crate) catalogue: Mutex<Option<Arc<Catalogue>>>,
+    /// Interpreters that wait for calls; `None` where the operator wants none.
+    pub(crate) warm: Option<Warm>,
 }
 
 impl Run for Runner {
@@ -86,8 +91,7 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let asks = plugin.sandbox.clone().unwrap_or_default();
-        let place = match self.sandbox.place(plugin, &asks) {
+        let place = match self.place(plugin) {
             Ok(place) => place,
             Err(PlacingError::Unavailable(message)) => {
                 return refused(code::SANDBOX_UNAVAILABLE, message);
@@ -101,12 +105,26 @@ impl Runner {
         self.run_process(job, plugin, argv, &place).await
     }
 
+    /// The place of an interpreter that waits for calls of `plugin`, else a new one.
+    fn place(&self, plugin: &Plugin) -> Result<Arc<Place>, PlacingError> {
+        let asks = plugin.sandbox.clone().unwrap_or_default();
+        let profile = self.sandbox.profile(plugin, &asks)?;
+        let waiting = self.warm.as_ref().and_then(|warm| {
+            let kept = warm.kept(&plugin.name, &plugin.digest)?;
+            kept.downcast::<Place>().ok()
+        });
+        match waiting.filter(|place| place.profile == profile) {
+            Some(place) => Ok(place),
+            None => Ok(Arc::new(self.sandbox.place(plugin, profile)?)),
+        }
+    }
+
     async fn run_process(
         &self,
         job: &Claimed,
         plugin: &Plugin,
         argv: Vec<String>,
-        place: &Place,
+        place: &Arc<Place>,
     ) -> Ending {
         let hold = Hold {
             job: job.id.clone(),
@@ -125,7 +143,22 @@ impl Runner {
         let invocation = self.invocation(job, plugin, argv, place);
         let (sender, mut output) = mpsc::channel(64);
         let mut stream = Stream::new(&self.queue, &hold, &stopper);
-        let process = process::run(&invocation, &limits, stop, sender);
+        let process = async {
+            // Several ways to run, each with all it needs: too much for a stack.
+            let run = Box::pin(async {
+                match self.warm.as_ref().filter(|_| may_wait(plugin)) {
+                    Some(warm) => {
+                        let waiting = waiting(plugin, place);
+                        warm.run(&waiting, &invocation, &limits, stop, sender).await
+                    }
+                    None => process::run(&invocation, &limits, stop, sender).await,
+                }
+            });
+            match &place.group {
+                Some(group) => cgroups::watched(group, limits.cpu_s, run).await,
+                None => run.await,
+            }
+        };
         let ended = stream.follow(process, &mut output, &self.shutdown).await;
         match ended {
             Ok(ended) => {
@@ -133,7 +166,10 @@ impl Runner {
                 Ending {
                     outcome,
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
-                    confinement: ended.started.then(|| place.confinement.clone()),
+                    confinement: ended.started.then(|| Confinement {
+                        start: ended.start,
+                        ..place.confinement.clone()
+                    }),
                     output: stream.rest(),
                 }
             }
@@ -172,6 +208,7 @@ impl Runner {
             env,
             cwd: place.cwd.clone(),
             policy: Some(place.policy.clone()),
+            door: place.door.clone(),
             bait: None,
         }
     }
@@ -197,6 +234,26 @@ impl Runner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
         Ok(read)
+    }
+}
+
+/// Whether an interpreter may wait for calls of `plugin`: it is written in Python, and does not say otherwise.
+fn may_wait(plugin: &Plugin) -> bool {
+    let asked = plugin.runtime.as_ref().map(|runtime| runtime.warm);
+    plugin.interpreter.is_some() && asked != Some(Wish::Off)
+}
+
+/// How an interpreter waits in that place.
+fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
+    warm::Place {
+        plugin: plugin.name.clone(),
+        digest: plugin.digest.clone(),
+        fingerprint: String::new(),
+        env: place.env.clone(),
+        scratch: None,
+        emptied: place.writable.clone(),
+        unconfined: place.policy.landlock.is_none(),
+        keep: Some(Arc::clone(place) as Arc<dyn Any + Send + Sync>),
     }
 }
 

@@ -17,6 +17,7 @@ use std::time::Instant;
 use smcp_common::config::Config;
 use smcp_common::sandbox::{Finding, Report, Require, SelfTest, State};
 
+use crate::sandbox::cgroups::Cgroups;
 use crate::sandbox::facilities::{Found, find};
 use crate::sandbox::probes::Probed;
 
@@ -28,7 +29,13 @@ use crate::sandbox::probes::Probed;
 pub async fn examine(config: &Config, supervisor: &Path) -> std::io::Result<Report> {
     let started = Instant::now();
     let base = tempfile::Builder::new().prefix("smcp-doctor-").tempdir()?;
-    let Found { facts, probed } = find(supervisor, base.path(), config.sandbox.namespaces).await?;
+    let Found { facts, probed } = find(
+        supervisor,
+        base.path(),
+        config.sandbox.namespaces,
+        &Cgroups::find(format!("doctor-{}", std::process::id())),
+    )
+    .await?;
     let mut report = judged(&facts, config.sandbox.require, &probed);
     if let Some(self_test) = &mut report.self_test {
         self_test.duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);

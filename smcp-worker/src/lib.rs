@@ -13,19 +13,12 @@ mod duties;
 mod lease;
 pub mod plugin;
 pub mod presence;
-#[cfg_attr(
-    not(test),
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the sandbox, which hands it its listener, is made beside it"
-    )
-)]
 mod proxy;
 pub mod sandbox;
 mod scan;
 mod thread;
 mod upkeep;
+pub mod warm;
 pub mod work;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +34,7 @@ use self::lease::LeaseKeeper;
 use self::plugin::catalogue::Scanner;
 use self::presence::{Presence, settle_the_dead};
 use self::sandbox::placing::Sandbox;
+use self::warm::Warm;
 
 /// The running program itself: an upgrade on disk cannot mix two versions.
 const SUPERVISOR: &str = "/proc/self/exe";
@@ -173,8 +167,13 @@ pub async fn run(
         leases,
         shutdown: shutdown.clone(),
         catalogue: Mutex::default(),
+        warm: config.plugins.warm.then(Warm::default),
     };
-    work::run(queue.clone(), worker.clone(), Arc::new(runner), shutdown).await;
+    let runner = Arc::new(runner);
+    work::run(queue.clone(), worker.clone(), Arc::clone(&runner), shutdown).await;
+    if let Some(warm) = &runner.warm {
+        warm.close().await;
+    }
     scans.abort();
     match queue.release_all(&worker).await {
         Ok(jobs) => {
@@ -208,16 +207,22 @@ async fn sandbox(
     presence: &Presence,
 ) -> std::io::Result<Sandbox> {
     let scratch = presence.scratch();
-    let mut sandbox = Sandbox::open(Path::new(SUPERVISOR), config, environment, &scratch).await?;
+    let mut sandbox = Sandbox::open(
+        Path::new(SUPERVISOR),
+        config,
+        environment,
+        &scratch,
+        presence.id(),
+    )
+    .await?;
     if sandbox.needs_open_scratch() {
         sandbox.move_scratch(presence.open_scratch()?);
     }
     let report = sandbox.report();
-    match &report.refusal {
-        Some(refusal) => {
-            tracing::error!(sandbox.tier = %report.tier, "no plugin is run: {refusal}")
-        }
-        None => tracing::info!(sandbox.tier = %report.tier, "plugins are confined"),
+    if let Some(refusal) = &report.refusal {
+        tracing::error!(sandbox.tier = %report.tier, "no plugin is run: {refusal}");
+    } else {
+        tracing::info!(sandbox.tier = %report.tier, "plugins are confined");
     }
     Ok(sandbox)
 }

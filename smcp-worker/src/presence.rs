@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use smcp_common::queue::{LEASE, Queue, QueueError, WorkerInfo};
 use uuid::Uuid;
 
+#[cfg(target_os = "linux")]
+use crate::sandbox::cgroup::Delegation;
+
 /// A link in a worker's directory to a scratch directory elsewhere.
 const OUTSIDE: &str = "outside";
 
@@ -116,6 +119,10 @@ pub(crate) async fn settle_the_dead(queue: &Queue, siblings: &Path) -> Result<()
                 jobs,
                 "a worker has died; its jobs are settled"
             );
+        }
+        #[cfg(target_os = "linux")]
+        if let Ok(delegation) = Delegation::find() {
+            delegation.sweep(|worker| worker == id);
         }
         // It may also have died before it was known, or its plugin may have been too busy to let the directory go.
         remove(&directory);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::naps::Naps;
-use crate::world::{Client, World, text_of};
+use crate::world::{Client, World, eventually, text_of};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_may_be_repeated_outlives_its_worker() {
@@ -145,19 +145,21 @@ async fn everything_dies_and_every_job_is_accounted_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_kills_its_workers_is_given_up() {
+async fn a_job_whose_workers_die_is_given_up() {
     let (world, [_api, mut worker]) = World::running();
-    let client = world.client().await;
-    let poison = client.submit("awkward__kill-worker", json!({})).await;
-    for _ in 0..3 {
-        assert_eq!(worker.wait(), None, "a signal has no exit code");
+    let (client, naps) = (world.client().await, Naps::of(&world));
+    let poison = client.submit("sleepy__nap", naps.until_open("p")).await;
+    for attempt in 1..=3 {
+        eventually("the next attempt has begun", || {
+            (naps.told("p", "start").len() == attempt).then_some(())
+        });
+        worker.kill();
         worker = world.worker();
     }
     let job = client.ended(&poison).await;
     assert_eq!(job["state"], "failed");
     assert_eq!(job["error"]["code"], "worker_lost");
     assert_eq!(outcomes(&job), ["worker_lost"; 3]);
-    let naps = Naps::of(&world);
     assert_eq!(
         client
             .call("sleepy__nap", naps.lasting(0.0, "n"))

@@ -133,6 +133,7 @@ mod tests {
         Ended {
             exit,
             started: true,
+            start: smcp_common::sandbox::Start::Cold,
             stdout_bytes: 0,
             stdout_truncated: false,
             stderr_tail: stderr.into(),

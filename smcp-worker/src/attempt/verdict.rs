@@ -172,6 +172,8 @@ const fn signal_name(signal: i32) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use smcp_common::sandbox::Start;
+
     use super::*;
     use crate::plugin::process::Hits;
 
@@ -179,6 +181,7 @@ mod tests {
         let ended = Ended {
             exit,
             started: true,
+            start: Start::Cold,
             stdout_bytes: stdout.len() as u64,
             stdout_truncated: false,
             stderr_tail: stderr.into(),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use smcp_common::config::{Config, Environment};
 use smcp_common::plugin::{Plugin, Problem};
-use smcp_common::sandbox::Terms;
+use smcp_common::sandbox::{Network, Profile, Terms};
 
 use super::describe::{describe, start};
 use super::digest::digest;
@@ -109,7 +109,8 @@ impl Scanner {
             return plugin;
         }
         // What it asks for is not known before it has said so: nothing but to be run at all.
-        match self.sandbox.place(&plugin, &Terms::default()) {
+        let profile = self.sandbox.profile(&plugin, &Terms::default());
+        match profile.and_then(|profile| self.sandbox.place(&plugin, closed(profile))) {
             Ok(place) => {
                 let start = start(&plugin, path, &self.supervisor, &place);
                 describe(&mut plugin, &start).await;
@@ -161,7 +162,14 @@ pub async fn check(
         .prefix("smcp-check-")
         .permissions(passable)
         .tempdir()?;
-    let sandbox = Sandbox::open(supervisor, config, environment, scratch.path()).await?;
+    let sandbox = Sandbox::open(
+        supervisor,
+        config,
+        environment,
+        scratch.path(),
+        &format!("p-{}", std::process::id()),
+    )
+    .await?;
     let scanner = Scanner::new(
         supervisor.to_owned(),
         environment.clone(),
@@ -170,6 +178,14 @@ pub async fn check(
     let path = std::path::absolute(directory)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(scanner.plugin(name.into_owned(), &path, &[]).await)
+}
+
+/// A plugin that only says what it offers has nobody to reach.
+fn closed(profile: Profile) -> Profile {
+    Profile {
+        network: Network::None,
+        ..profile
+    }
 }
 
 /// The sub-directories that may be plugins, by name.

@@ -124,6 +124,7 @@ pub(super) fn start(
         env: place.env.clone(),
         cwd: place.cwd.clone(),
         policy: Some(place.policy.clone()),
+        door: None,
         bait: None,
     }
 }

@@ -137,6 +137,7 @@ impl Interpreters {
             // Nowhere special: version managers read a version from the working directory.
             cwd: PathBuf::from("/"),
             policy: None,
+            door: None,
             bait: None,
         };
         let path = real(answer(&invocation).await?);

@@ -11,6 +11,6 @@ mod lines;
 mod output;
 pub mod process;
 mod python;
-mod supervision;
+pub(crate) mod supervision;
 #[cfg(target_os = "linux")]
 pub(crate) mod territory;

@@ -3,23 +3,26 @@
 //! Beside the supervisor this is the only place where processes start. It knows nothing
 //! of jobs, tools or policies.
 
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use smcp_common::sandbox::Confinement;
+use smcp_common::sandbox::{Confinement, Destination, Start};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{Pipe, read_events, read_stderr, read_stdout};
 use super::supervision::{Supervision, Verdict};
-use crate::sandbox::control::{Pipes, RunOrder, send_pipes};
+use crate::proxy::{Proxy, Token};
+use crate::sandbox::control::{Pipes, RunOrder, receive_descriptor, send_pipes};
 
 pub use crate::sandbox::control::{Mechanism, RefusalKind};
 pub use crate::sandbox::policy::Policy;
@@ -45,12 +48,33 @@ pub async fn run(
     stop: impl Future<Output = StopReason>,
     output: mpsc::Sender<Output>,
 ) -> Result<Ended, ProcessError> {
+    run_with(invocation, None, limits, stop, output).await
+}
+
+/// As [`run`], for a program that inherits `control`, whose number is in its environment.
+pub(crate) async fn run_with(
+    invocation: &Invocation,
+    control: Option<OwnedFd>,
+    limits: &Limits,
+    stop: impl Future<Output = StopReason>,
+    output: mpsc::Sender<Output>,
+) -> Result<Ended, ProcessError> {
     let started_at = Instant::now();
-    let over = CancellationToken::new();
-    let (supervisor, socket, pipes) = start_supervisor(invocation)?;
-    let stdout = Pipe::new(pipes.stdout, over.clone()).map_err(ProcessError::Setup)?;
-    let stderr = Pipe::new(pipes.stderr, over.clone()).map_err(ProcessError::Setup)?;
-    let events = Pipe::new(pipes.events, over.clone()).map_err(ProcessError::Setup)?;
+    let (ours, theirs) = pipes().map_err(ProcessError::Setup)?;
+    let (listener, theirs_listener) = match &invocation.door {
+        Some(door) => {
+            let (ours, theirs) = UnixStream::pair().map_err(ProcessError::Setup)?;
+            (Some((ours, door)), Some(theirs.into()))
+        }
+        None => (None, None),
+    };
+    let extra = Extra {
+        control: control.as_ref(),
+        listener: theirs_listener.as_ref(),
+    };
+    let (supervisor, socket) = start_supervisor(invocation, &theirs, &extra)?;
+    // As long as one of them is open here, its end is not seen.
+    drop((theirs, control, theirs_listener));
     let mut supervision = Supervision::new(supervisor, socket).map_err(ProcessError::Setup)?;
     let order = RunOrder {
         program: invocation.program.clone().into_os_string(),
@@ -60,21 +84,97 @@ pub async fn run(
         policy: invocation.policy.clone(),
         bait: invocation.bait.clone(),
     };
+    let follow = supervision.follow(&order, limits, stop);
+    let run = read(ours, limits, &output, started_at, follow);
+    tokio::select! {
+        ended = run => ended,
+        never = serve(listener) => match never {},
+    }
+}
+
+/// Serves the proxy of a run as long as that takes.
+async fn serve(listener: Option<(UnixStream, &Door)>) -> Infallible {
+    let Some((socket, door)) = listener else {
+        return std::future::pending().await;
+    };
+    let proxy = async {
+        socket.set_nonblocking(true)?;
+        let socket = tokio::net::UnixStream::from_std(socket)?;
+        socket.readable().await?;
+        let listener = TcpListener::from(receive_descriptor(&socket)?);
+        Proxy::serve(listener, door.allow.clone(), door.token.clone())
+    };
+    let served = proxy.await;
+    if let Err(error) = &served {
+        tracing::warn!(
+            error = error as &dyn std::error::Error,
+            "the plugin has no way out"
+        );
+    }
+    std::future::pending().await
+}
+
+/// Descriptors that few runs need.
+struct Extra<'a> {
+    control: Option<&'a OwnedFd>,
+    listener: Option<&'a OwnedFd>,
+}
+
+/// Both ends of the pipes of one run: those to read here, and the plugin's.
+pub(crate) fn pipes() -> io::Result<(Pipes<OwnedFd>, Pipes<OwnedFd>)> {
+    let (stdout, plugin_stdout) = io::pipe()?;
+    let (stderr, plugin_stderr) = io::pipe()?;
+    let (events, plugin_events) = io::pipe()?;
+    let ends = |stdout, stderr, events| Pipes {
+        stdout,
+        stderr,
+        events,
+        control: None,
+        listener: None,
+    };
+    let ours = ends(stdout.into(), stderr.into(), events.into());
+    let theirs = ends(
+        plugin_stdout.into(),
+        plugin_stderr.into(),
+        plugin_events.into(),
+    );
+    Ok((ours, theirs))
+}
+
+/// Reads what a plugin writes until `follow` knows how its process tree has ended.
+///
+/// # Errors
+/// Those of `follow`, and [`ProcessError::Setup`].
+pub(crate) async fn read<E: From<ProcessError>>(
+    ends: Pipes<OwnedFd>,
+    limits: &Limits,
+    output: &mpsc::Sender<Output>,
+    started_at: Instant,
+    follow: impl Future<Output = Result<Verdict, E>>,
+) -> Result<Ended, E> {
+    let over = CancellationToken::new();
+    let pipe = |end| Pipe::new(end, over.clone()).map_err(ProcessError::Setup);
+    let (stdout, stderr, events) = (pipe(ends.stdout)?, pipe(ends.stderr)?, pipe(ends.events)?);
     let follow = async {
-        let verdict = supervision.follow(&order, limits, stop).await;
+        let verdict = follow.await;
         over.cancel();
         verdict
     };
     let (verdict, stdout_bytes, stderr, events) = tokio::join!(
         follow,
-        read_stdout(stdout, limits, &output),
-        read_stderr(stderr, limits, &output),
-        read_events(events, limits, &output),
+        read_stdout(stdout, limits, output),
+        read_stderr(stderr, limits, output),
+        read_events(events, limits, output),
     );
-    let Verdict { exit, started } = verdict?;
+    let Verdict {
+        exit,
+        started,
+        start,
+    } = verdict?;
     Ok(Ended {
         exit,
         started,
+        start,
         stdout_bytes,
         stdout_truncated: stdout_bytes > limits.stdout_max_bytes,
         stderr_tail: stderr.tail,
@@ -129,9 +229,20 @@ pub struct Invocation {
     pub cwd: PathBuf,
     /// What it may do; `None` for what the operator trusts: it is started as it is.
     pub policy: Option<Policy>,
+    /// The way out of its network namespace, where it has one.
+    pub door: Option<Door>,
     /// What to try to get at under that policy, instead of running the program: its standard output tells what came
     /// of it.
     pub bait: Option<Bait>,
+}
+
+/// What the proxy lets through whose listener a plugin's supervisor makes.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Where it listens.
+    pub(crate) port: u16,
+    pub(crate) allow: Vec<Destination>,
+    pub(crate) token: Token,
 }
 
 impl fmt::Debug for Invocation {
@@ -208,6 +319,8 @@ pub struct Ended {
     pub exit: Exit,
     /// Whether the program was started.
     pub started: bool,
+    /// How it was started.
+    pub start: Start,
     /// All that it printed to stdout, passed on or not.
     pub stdout_bytes: u64,
     /// Whether that was more than the limit.
@@ -307,23 +420,22 @@ impl ProcessError {
     }
 }
 
-/// Starts a supervisor, and answers it with this side's ends of its socket and pipes.
+/// Starts a supervisor, and answers it with this side's end of its socket.
 ///
 /// Its environment is empty, since any process of this user could read it.
 #[expect(clippy::disallowed_methods, reason = "this is what starts supervisors")]
 fn start_supervisor(
     invocation: &Invocation,
-) -> Result<(Child, UnixStream, Pipes<OwnedFd>), ProcessError> {
+    pipes: &Pipes<OwnedFd>,
+    extra: &Extra<'_>,
+) -> Result<(Child, UnixStream), ProcessError> {
     let (socket, theirs) = UnixStream::pair().map_err(ProcessError::Setup)?;
-    let (stdout, plugin_stdout) = io::pipe().map_err(ProcessError::Setup)?;
-    let (stderr, plugin_stderr) = io::pipe().map_err(ProcessError::Setup)?;
-    let (events, plugin_events) = io::pipe().map_err(ProcessError::Setup)?;
     let pipes = Pipes {
-        stdout: plugin_stdout.as_fd(),
-        stderr: plugin_stderr.as_fd(),
-        events: plugin_events.as_fd(),
-        control: None,
-        listener: None,
+        stdout: pipes.stdout.as_fd(),
+        stderr: pipes.stderr.as_fd(),
+        events: pipes.events.as_fd(),
+        control: extra.control.map(AsFd::as_fd),
+        listener: extra.listener.map(AsFd::as_fd),
     };
     send_pipes(&socket, &pipes).map_err(ProcessError::Setup)?;
     let child = Command::new(&invocation.supervisor)
@@ -337,12 +449,5 @@ fn start_supervisor(
             path: invocation.supervisor.clone(),
             source,
         })?;
-    let pipes = Pipes {
-        stdout: stdout.into(),
-        stderr: stderr.into(),
-        events: events.into(),
-        control: None,
-        listener: None,
-    };
-    Ok((child, socket, pipes))
+    Ok((child, socket))
 }

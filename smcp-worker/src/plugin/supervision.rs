@@ -6,6 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use rustix::process::Pid;
+use smcp_common::sandbox::Start;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::UnixStream;
 use tokio::process::Child;
@@ -31,11 +32,12 @@ pub(super) struct Supervision {
     ordered: bool,
 }
 
-/// What a supervisor reported.
+/// How a run has ended.
 #[derive(Debug)]
-pub(super) struct Verdict {
-    pub(super) exit: Exit,
-    pub(super) started: bool,
+pub(crate) struct Verdict {
+    pub(crate) exit: Exit,
+    pub(crate) started: bool,
+    pub(crate) start: Start,
 }
 
 impl Supervision {
@@ -96,7 +98,7 @@ impl Supervision {
                             tracing::Span::current().record("plugin.pid", pid);
                         }
                         Report::Refused { kind, mechanism, reason } => {
-                            return Ok(Verdict { exit: Exit::Refused { kind, mechanism, reason }, started: false });
+                            return Ok(Verdict { exit: Exit::Refused { kind, mechanism, reason }, started: false, start: Start::Cold });
                         }
                         Report::Exited { status, stopped, survivors } => {
                             if survivors > 0 {
@@ -107,7 +109,7 @@ impl Supervision {
                                 (_, ExitStatus::Code(code)) => Exit::Code(code),
                                 (_, ExitStatus::Signal(signal)) => Exit::Signal(signal),
                             };
-                            return Ok(Verdict { exit, started: true });
+                            return Ok(Verdict { exit, started: true, start: Start::Cold });
                         }
                     }
                     continue;

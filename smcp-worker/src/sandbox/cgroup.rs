@@ -289,7 +289,8 @@ fn is_foreign(pid: u32) -> bool {
 fn is_ours(base: &Path) -> bool {
     let ours = |path: PathBuf| {
         let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        name == HOME || name.starts_with(PREFIX)
+        // systemd makes the second one, for commands such as `ExecReload=`.
+        [HOME, ".control"].contains(&name) || name.starts_with(PREFIX)
     };
     base.join("cgroup.procs").exists() && children(base).into_iter().all(ours)
 }

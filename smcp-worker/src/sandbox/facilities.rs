@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::process::geteuid;
 use smcp_common::sandbox::Profile;
 
+use super::cgroups::Cgroups;
 use super::placing::policy;
 use super::probes::{Bait, Probed};
 use super::sys;
@@ -37,16 +38,26 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// When not even the means to find out are there: files, sockets, processes.
-pub(crate) async fn find(supervisor: &Path, base: &Path, namespaces: bool) -> io::Result<Found> {
+pub(crate) async fn find(
+    supervisor: &Path,
+    base: &Path,
+    namespaces: bool,
+    cgroups: &Cgroups,
+) -> io::Result<Found> {
     let trap = Trap::set(base)?;
-    let mut facts = hopes(namespaces);
+    let mut facts = hopes(namespaces, cgroups);
     for _ in 0..MAX_TRIES {
         let user = match facts.user {
             User::Pool => Some(LentUser::take()?),
             User::Own | User::Root(_) => None,
         };
         let id = user.as_ref().map(LentUser::id);
-        let policy = policy(&facts, &Profile::default(), id, base);
+        let group = match &facts.cgroup {
+            Ok(_) => cgroups.create(&Profile::default())?,
+            Err(_) => None,
+        };
+        let mut policy = policy(&facts, &Profile::default(), id, base);
+        policy.cgroup = group.as_ref().map(|group| group.path().to_owned());
         let invocation = Invocation {
             supervisor: supervisor.to_owned(),
             program: PathBuf::new(),
@@ -54,6 +65,7 @@ pub(crate) async fn find(supervisor: &Path, base: &Path, namespaces: bool) -> io
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             policy: Some(policy),
+            door: None,
             bait: Some(trap.bait.clone()),
         };
         let limits = Limits {
@@ -83,7 +95,7 @@ pub(crate) async fn find(supervisor: &Path, base: &Path, namespaces: bool) -> io
 }
 
 /// What one would hope for, but for what is known not to be there.
-fn hopes(namespaces: bool) -> Facts {
+fn hopes(namespaces: bool, cgroups: &Cgroups) -> Facts {
     let is_root = geteuid().is_root();
     let namespaces = if !namespaces {
         Err(Lack::with_fix(
@@ -103,7 +115,7 @@ fn hopes(namespaces: bool) -> Facts {
         namespaces,
         landlock,
         seccomp: Ok(()),
-        cgroup: Err(Lack::new("not looked for")),
+        cgroup: cgroups.fact(),
         platform: Platform::here(),
     }
 }

@@ -8,7 +8,7 @@ use landlock::{
     RulesetError, Scope,
 };
 
-use super::policy::{DEVICES, Policy, RESOLVER, Reach, SYSTEM};
+use super::policy::{DEVICES, OWN_WRITABLE, Policy, RESOLVER, Reach, SYSTEM};
 
 /// What may be read of `/proc` where it is the host's: nothing of other processes.
 const HOST_PROC: [&str; 9] = [
@@ -24,8 +24,6 @@ const HOST_PROC: [&str; 9] = [
 ];
 /// What may be read besides where there is no root of its own to hold a version for the plugin.
 const HOST_ETC: [&str; 2] = ["/etc/passwd", "/etc/group"];
-/// What the plugin's own root has for it to write to.
-const OWN_WRITABLE: [&str; 2] = ["/tmp", "/dev/shm"];
 
 /// Why the rules are not in force.
 #[derive(Debug, thiserror::Error)]

@@ -194,7 +194,7 @@ fn become_plugin(order: &RunOrder, pipes: Pipes<OwnedFd>) -> Result<(), Refusal>
         .open("/dev/null")
         .map_err(busy)?;
     // A group of its own, for a stop to reach what it starts as well.
-    setpgid(None, None).map_err(|error| busy(error.into()))?;
+    setpgid(None, None).map_err(busy)?;
     die_with_parent()?;
     if let Some(policy) = &order.policy {
         confine(policy)?;
@@ -207,7 +207,7 @@ fn become_plugin(order: &RunOrder, pipes: Pipes<OwnedFd>) -> Result<(), Refusal>
     let control = pipes.control.as_ref().map(|fd| fd.as_raw_fd().to_string());
     let inherited = [Some(&pipes.events), pipes.control.as_ref()];
     for fd in inherited.into_iter().flatten() {
-        fcntl_setfd(fd, FdFlags::empty()).map_err(|error| busy(error.into()))?;
+        fcntl_setfd(fd, FdFlags::empty()).map_err(busy)?;
     }
     let error = Command::new(&order.program)
         .args(&order.args)
@@ -252,7 +252,7 @@ fn confine(policy: &Policy) -> Result<(), Refusal> {
 
 /// Whatever becomes of the supervisor, nothing of the plugin stays.
 fn die_with_parent() -> Result<(), Refusal> {
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|error| busy(error.into()))
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(busy)
 }
 
 fn join_cgroup(policy: &Policy) -> Result<(), Refusal> {
@@ -278,7 +278,8 @@ fn unavailable(mechanism: Mechanism, what: &str, error: &dyn Display) -> Refusal
 }
 
 /// Processes or descriptors are short.
-fn busy(error: io::Error) -> Refusal {
+fn busy(error: impl Into<io::Error>) -> Refusal {
+    let error = error.into();
     Refusal {
         kind: RefusalKind::Temporary,
         mechanism: None,

@@ -6,6 +6,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod cgroup;
+pub(crate) mod cgroups;
 pub(crate) mod control;
 pub mod exec;
 pub(crate) mod facilities;

@@ -3,22 +3,27 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use rustix::process::getuid;
 use smcp_common::config::{Config, Environment};
 use smcp_common::plugin::{Plugin, Problem};
-use smcp_common::sandbox::{Confinement, Network, Profile, Report, Start, Terms};
+use smcp_common::sandbox::{Confinement, Destination, Network, Profile, Report, Start, Terms};
 use tempfile::TempDir;
 
+use super::cgroup::Cgroup;
+use super::cgroups::Cgroups;
 use super::facilities::{self, Found};
-use super::policy::{Namespaces, PROXY_PORT, Policy, Reach, Rlimits, SCRATCH};
+use super::policy::{Namespaces, OWN_WRITABLE, PROXY_PORT, Policy, Reach, Rlimits, SCRATCH};
 use super::tree::processes_of;
 use super::users::LentUser;
 use crate::doctor::{self, Facts, Namespaces as Kind, User};
 use crate::plugin::environment::environment;
 use crate::plugin::interpreter::homes;
+use crate::plugin::process::Door;
+use crate::proxy::{self, Proxy, Token};
 
 /// Directories that a plugin with a root of its own finds its own at.
 const TAKEN: [&str; 4] = ["/dev/shm", "/etc", "/proc", "/tmp"];
@@ -29,6 +34,7 @@ const MIB: u64 = 1024 * 1024;
 /// Finds plugins their places.
 #[derive(Debug)]
 pub(crate) struct Sandbox {
+    cgroups: Cgroups,
     facts: Facts,
     report: Report,
     config: Config,
@@ -52,6 +58,14 @@ pub(crate) struct Place {
     pub(crate) env: Vec<(OsString, OsString)>,
     /// Its home, working directory and place for temporary files.
     pub(crate) cwd: PathBuf,
+    /// Directories that are its own to write to, of which nothing is left after a call.
+    pub(crate) writable: Vec<PathBuf>,
+    /// The way out, where its listener is made within its network namespace.
+    pub(crate) door: Option<Door>,
+    /// The way out, where it has no network of its own.
+    _proxy: Option<Proxy>,
+    /// Its cgroup, where it has one.
+    pub(crate) group: Option<Cgroup>,
     _scratch: Option<TempDir>,
     _user: Option<LentUser>,
 }
@@ -77,13 +91,16 @@ impl Sandbox {
         config: &Config,
         environment: &Environment,
         scratch: &Path,
+        worker: &str,
     ) -> io::Result<Self> {
+        let cgroups = Cgroups::find(worker.to_owned());
         let base = scratch.join("root");
         fs::create_dir_all(&base)?;
         let Found { facts, probed } =
-            facilities::find(supervisor, &base, config.sandbox.namespaces).await?;
+            facilities::find(supervisor, &base, config.sandbox.namespaces, &cgroups).await?;
         let report = doctor::judged(&facts, config.sandbox.require, &probed);
         Ok(Self {
+            cgroups,
             facts,
             report,
             config: config.clone(),
@@ -109,14 +126,22 @@ impl Sandbox {
         self.facts.user == User::Pool && self.facts.namespaces.is_err()
     }
 
-    /// A place for a run of `plugin`, whose manifest asks for `asks`.
+    /// What `plugin` may do, whose manifest asks for `asks`.
     ///
     /// # Errors
-    /// [`PlacingError`]
-    pub(crate) fn place(&self, plugin: &Plugin, asks: &Terms) -> Result<Place, PlacingError> {
+    /// [`PlacingError::Unavailable`] where the operator's grants cannot be used for it.
+    pub(crate) fn profile(&self, plugin: &Plugin, asks: &Terms) -> Result<Profile, PlacingError> {
         let grants = self.config.sandbox.grants(&plugin.name);
         let (profile, _) = asks.within(&grants);
         self.check_paths(&profile, &grants)?;
+        Ok(profile)
+    }
+
+    /// A place for runs of `plugin` under `profile`, one at a time.
+    ///
+    /// # Errors
+    /// [`PlacingError`]
+    pub(crate) fn place(&self, plugin: &Plugin, profile: Profile) -> Result<Place, PlacingError> {
         if let Some(refusal) = doctor::refusal(&self.report, &profile) {
             return Err(PlacingError::Unavailable(refusal));
         }
@@ -126,29 +151,51 @@ impl Sandbox {
         };
         let id = user.as_ref().map(LentUser::id);
         let mut policy = policy(&self.facts, &profile, id, &self.base);
+        let group = match &self.facts.cgroup {
+            Ok(_) => self.cgroups.create(&profile)?,
+            Err(_) => None,
+        };
+        policy.cgroup = group.as_ref().map(|group| group.path().to_owned());
+        if self.facts.cgroup.as_ref().is_ok_and(|cgroup| cgroup.pids) {
+            // The cgroup's limit is to be hit first: it tells.
+            policy.limits.processes = policy.limits.processes.map(|limit| limit + 8);
+        }
         policy.read.push(plugin.directory.clone().into());
         if let Some(interpreter) = &plugin.interpreter {
             policy.read.extend(homes(Path::new(interpreter)));
             // An interpreter uses what it reserves, unlike runtimes that reserve tens of gigabytes.
             policy.limits.address_bytes = policy.limits.data_bytes;
         }
-        let (scratch, cwd) = if policy.namespaces.is_some() {
-            (None, PathBuf::from(SCRATCH))
+        let (scratch, cwd, writable) = if policy.namespaces.is_some() {
+            let writable = OWN_WRITABLE.map(PathBuf::from);
+            (None, PathBuf::from(SCRATCH), writable.to_vec())
         } else {
             let scratch = self.scratch(id)?;
             let path = scratch.path().to_owned();
             policy.write.push(path.clone());
-            (Some(scratch), path)
+            (Some(scratch), path.clone(), vec![path])
         };
         let mut env = environment(self.environment.variables(), &profile.env);
         env.push(("HOME".into(), cwd.clone().into()));
         env.push(("TMPDIR".into(), cwd.clone().into()));
+        let (door, proxy) = match &profile.network {
+            Network::Proxy(allow) => {
+                let (door, proxy) = door(&mut policy, allow)?;
+                env.extend(proxy::environment(door.port, &door.token));
+                (policy.has_own_network().then_some(door), proxy)
+            }
+            Network::None | Network::LoopbackPorts(_) | Network::Full => (None, None),
+        };
         Ok(Place {
             confinement: self.confinement(&policy, &profile),
             policy,
             profile,
             env,
             cwd,
+            writable,
+            door,
+            _proxy: proxy,
+            group,
             _scratch: scratch,
             _user: user,
         })
@@ -282,4 +329,21 @@ pub(super) fn policy(facts: &Facts, profile: &Profile, user: Option<u32>, base: 
         },
         cgroup: None,
     }
+}
+
+/// The way out to `allow`. Without a network namespace its listener is one of this machine, as long as the place is.
+fn door(policy: &mut Policy, allow: &[Destination]) -> io::Result<(Door, Option<Proxy>)> {
+    let mut door = Door {
+        port: PROXY_PORT,
+        allow: allow.to_vec(),
+        token: Token::random(),
+    };
+    if policy.has_own_network() {
+        return Ok((door, None));
+    }
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    door.port = listener.local_addr()?.port();
+    policy.network = Reach::Proxy(door.port);
+    let proxy = Proxy::serve(listener, door.allow.clone(), door.token.clone())?;
+    Ok((door, Some(proxy)))
 }

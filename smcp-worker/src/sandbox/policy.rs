@@ -74,6 +74,8 @@ pub struct Rlimits {
 
 /// Where a plugin with namespaces finds its scratch directory: its home, and its working directory.
 pub(crate) const SCRATCH: &str = "/tmp/job";
+/// What its own root has for a plugin to write to.
+pub(super) const OWN_WRITABLE: [&str; 2] = ["/tmp", "/dev/shm"];
 /// The port of the proxy within a network namespace, where nobody else can have it.
 pub(crate) const PROXY_PORT: u16 = 3128;
 

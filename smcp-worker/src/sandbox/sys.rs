@@ -99,6 +99,8 @@ pub(super) fn restrict_mount(
 /// # Errors
 /// What the kernel says.
 pub(super) fn raise_loopback() -> io::Result<()> {
+    /// `IFF_UP`, in the type of the field.
+    const UP: i16 = 1;
     let socket = rustix::net::socket(
         rustix::net::AddressFamily::INET,
         rustix::net::SocketType::DGRAM,
@@ -109,7 +111,7 @@ pub(super) fn raise_loopback() -> io::Result<()> {
     for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
         *to = from.cast_signed();
     }
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as i16;
+    request.ifr_ifru.ifru_flags = UP;
     // SAFETY: SIOCSIFFLAGS reads a structure of this type, which outlives the call.
     let done = unsafe {
         libc::ioctl(

@@ -199,7 +199,7 @@ fn namespaces(denied: &mut Rules) -> Result<(), BackendError> {
 
 /// A terminal, were there one, must not be made to type.
 fn terminals(denied: &mut Rules) -> Result<(), BackendError> {
-    for request in [libc::TIOCSTI as u64, libc::TIOCLINUX as u64] {
+    for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         denied.when(libc::SYS_ioctl, &[argument(1, SeccompCmpOp::Eq, request)?])?;
     }
     Ok(())
@@ -254,9 +254,10 @@ fn sockets(denied: &mut Rules, network: &Reach) -> Result<(), BackendError> {
 /// Denies the calls of the x32 interface, which a filter by number takes for unknown ones.
 fn no_x32() -> BpfProgram {
     const X32_BIT: u32 = 0x4000_0000;
-    const LOAD_WORD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
-    const JUMP_IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
-    const ANSWER: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
+    // Of linux/bpf_common.h: BPF_LD | BPF_W | BPF_ABS, BPF_JMP | BPF_JGE | BPF_K, and BPF_RET | BPF_K.
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_IF_AT_LEAST: u16 = 0x35;
+    const ANSWER: u16 = 0x06;
     let step = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     vec![
         // The number of the call is the first word of what a filter sees.

@@ -9,4 +9,5 @@
 mod interpreter;
 mod output;
 mod process;
+mod warm;
 mod world;

@@ -6,8 +6,12 @@ use std::future;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use serde_json::Value;
-use smcp_worker::plugin::process::{Ended, Exit, Invocation, Limits, Output, StopReason, run};
+use smcp_worker::plugin::process::{
+    Ended, Exit, Invocation, Limits, Output, ProcessError, StopReason, run,
+};
 use tokio::sync::{mpsc, oneshot};
 
 /// The `PATH` of every test: system directories, as in a service.
@@ -68,6 +72,7 @@ pub(crate) fn invocation<A: Into<OsString>>(
         env: vec![("PATH".into(), PATH.into())],
         cwd: PathBuf::from("/"),
         policy: None,
+        door: None,
         bait: None,
     }
 }
@@ -90,7 +95,8 @@ pub(crate) fn within(timeout: Duration) -> Limits {
 
 /// Runs to the end.
 pub(crate) async fn run_all(invocation: &Invocation, limits: &Limits) -> Ran {
-    run_collected(invocation, limits, None).await
+    let start = |stop, sender| run(invocation, limits, stop, sender);
+    collect(start, None).await.unwrap()
 }
 
 /// Runs to the first output, and is stopped then.
@@ -99,24 +105,28 @@ pub(crate) async fn run_until_it_writes(
     limits: &Limits,
     reason: StopReason,
 ) -> Ran {
-    run_collected(invocation, limits, Some(reason)).await
+    let start = |stop, sender| run(invocation, limits, stop, sender);
+    collect(start, Some(reason)).await.unwrap()
 }
 
-async fn run_collected(
-    invocation: &Invocation,
-    limits: &Limits,
+/// Runs what `start` starts, and stops it at its first output where there is a reason to.
+pub(crate) async fn collect<F>(
+    start: impl FnOnce(BoxFuture<'static, StopReason>, mpsc::Sender<Output>) -> F,
     stop_at_output: Option<StopReason>,
-) -> Ran {
+) -> Result<Ran, ProcessError>
+where
+    F: Future<Output = Result<Ended, ProcessError>>,
+{
     let (sender, mut receiver) = mpsc::channel(4);
     let (wrote, first_output) = oneshot::channel();
-    let stop = async {
+    let stop = async move {
         first_output.await.ok();
         match stop_at_output {
             Some(reason) => reason,
             None => future::pending().await,
         }
     };
-    let collect = async {
+    let listen = async {
         let mut wrote = Some(wrote);
         let (mut stdout, mut logs, mut events) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(output) = receiver.recv().await {
@@ -131,16 +141,17 @@ async fn run_collected(
         }
         (stdout, logs, events)
     };
-    let both = async { tokio::join!(run(invocation, limits, stop, sender), collect) };
+    let started = start(stop.boxed(), sender);
+    let both = async { tokio::join!(started, listen) };
     let (ended, (stdout, logs, events)) = tokio::time::timeout(PATIENCE, both)
         .await
         .expect("the run ends");
-    Ran {
-        ended: ended.unwrap(),
+    Ok(Ran {
+        ended: ended?,
         stdout,
         logs,
         events,
-    }
+    })
 }
 
 /// Waits until the process has gone, as a zombie or altogether.

@@ -54,7 +54,6 @@ CONTRACT = {
         command("large", {"name": "bytes", "type": "integer", "required": True, "minimum": 0}),
         command("binary"),
         command("suicide", {"name": "signal", "type": "integer", "required": True}),
-        command("kill-worker"),
         command("hang", PIDFILE),
         command("mute", PIDFILE),
         command(
@@ -97,14 +96,6 @@ def suicide(options):
     if number != signal.SIGKILL:  # whose action cannot be set; Python ignores or catches some of the others
         signal.signal(number, signal.SIG_DFL)
     os.kill(os.getpid(), number)
-    time.sleep(LIFETIME_S)
-
-
-def kill_worker(_):
-    """The parent of this process is its supervisor, and the parent of that the worker."""
-    with open(f"/proc/{os.getppid()}/stat", encoding="ascii") as stat:
-        worker = stat.read().rpartition(")")[2].split()[1]
-    os.kill(int(worker), signal.SIGKILL)
     time.sleep(LIFETIME_S)
 
 

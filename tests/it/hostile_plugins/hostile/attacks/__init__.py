@@ -10,6 +10,7 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 NUMBERS = {
     "add_key": (248, 217),
     "bpf": (321, 280),
+    "capget": (125, 90),
     "chroot": (161, 51),
     "clone": (56, 220),
     "clone3": (435, 435),

@@ -14,7 +14,8 @@ SECRET = b"hostile-secret"
 
 
 def targets(plan):
-    return {**plan["pids"], "parent": os.getppid()}
+    """By name; where it is asked for, also the parent."""
+    return {who: os.getppid() if pid is None else pid for who, pid in plan["pids"].items()}
 
 
 def snoop(plan):

@@ -10,6 +10,7 @@ from . import LIBC, attempt, syscall
 
 NEWUSER, NEWNS = 0x10000000, 0x00020000
 SIGCHLD = 17
+GET_NO_NEW_PRIVS, GET_SECCOMP = 39, 21
 BLOCK_DEVICE = 0o60600
 X32_BIT = 0x40000000
 X32_GETPID = X32_BIT | 39
@@ -52,13 +53,16 @@ def forked(call, *arguments):
 
 def privileges(plan):
     """Become somebody else."""
-    with open("/proc/self/status") as status:
-        fields = dict(line.strip("\n").split(":\t", 1) for line in status if ":\t" in line)
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    capabilities = (ctypes.c_uint32 * 6)()
+    syscall("capget", header, capabilities)
     achieved = {
         "uid": os.getresuid(),
         "gid": os.getresgid(),
         "groups": os.getgroups(),
-        "status": {name: fields[name] for name in ("CapInh", "CapPrm", "CapEff", "CapAmb", "NoNewPrivs", "Seccomp")},
+        "capabilities": list(capabilities),
+        "no_new_privs": LIBC.prctl(GET_NO_NEW_PRIVS, 0, 0, 0, 0),
+        "seccomp": LIBC.prctl(GET_SECCOMP, 0, 0, 0, 0),
         "attempts": {
             "setuid": attempt(os.setuid, 0),
             "setresuid": attempt(os.setresuid, 0, 0, 0),

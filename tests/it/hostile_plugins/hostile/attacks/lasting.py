@@ -110,7 +110,8 @@ def stay(plan):
 def prepare(plan):
     kinds = {"daemon": daemon, "stopped": stopped, "chain": chain}
     for kind in plan["leave"]:
-        kinds[kind]()
+        # What was left before may leave no room for more.
+        attempt(kinds[kind])
     open(plan["lock"] + ".ready", "w").close()
 
 

@@ -12,6 +12,7 @@ mod idle;
 mod latency;
 mod machine;
 mod report;
+mod sandbox;
 mod scratch;
 mod series;
 mod server;
@@ -55,6 +56,8 @@ enum Bench {
     Idle(idle::Options),
     /// Call tools over HTTP+SSE
     Calls(calls::Options),
+    /// Run a plugin with and without its sandbox, cold and warm
+    Sandbox(sandbox::Options),
     /// Many sessions with a call each: what they cost, and whether anything gets lost
     Sessions(sessions::Options),
     /// Kill processes while jobs run, and count what became of these
@@ -81,6 +84,7 @@ fn main() -> anyhow::Result<()> {
         Bench::History(options) => history::run(options, &scratch, &report),
         Bench::Idle(options) => idle::run(options, &scratch, &report),
         Bench::Calls(options) => calls::run(options, &scratch, &report),
+        Bench::Sandbox(options) => sandbox::run_all(options, &scratch, &report),
         Bench::Sessions(options) => sessions::run(options, &scratch, &report),
         Bench::Torture(_) | Bench::Worker(_) => Ok(()),
     }

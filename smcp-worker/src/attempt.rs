@@ -15,7 +15,7 @@ use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::plugin::{Plugin, Tool, Warm as Wish};
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
-use smcp_common::sandbox::{Confinement, Profile};
+use smcp_common::sandbox::{Confinement, Profile, Start};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
@@ -168,6 +168,7 @@ impl Runner {
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
                     confinement: ended.started.then(|| Confinement {
                         start: ended.start,
+                        cold_because: self.why_cold(plugin).filter(|_| ended.start == Start::Cold),
                         ..place.confinement.clone()
                     }),
                     output: stream.rest(),
@@ -211,6 +212,11 @@ impl Runner {
             door: place.door.clone(),
             bait: None,
         }
+    }
+
+    /// Why no interpreter waits for calls of `plugin`, where one might.
+    fn why_cold(&self, plugin: &Plugin) -> Option<String> {
+        self.warm.as_ref()?.reasons().remove(&plugin.name)
     }
 
     /// The catalogue, read again only when it has changed.

@@ -22,6 +22,7 @@ mod cancel;
 mod chaos;
 mod cli;
 mod clients;
+mod code;
 mod confinement;
 mod content;
 mod crash;

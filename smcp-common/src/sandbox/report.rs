@@ -129,6 +129,9 @@ pub struct Confinement {
     pub partial: Vec<Key>,
     /// How its process came to be.
     pub start: Start,
+    /// Why it was not forked from a waiting interpreter, where it might have been.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cold_because: Option<String>,
 }
 
 /// How a process came to be.

@@ -48,7 +48,7 @@ pub(crate) async fn find(
     let mut facts = hopes(namespaces, cgroups);
     for _ in 0..MAX_TRIES {
         let user = match facts.user {
-            User::Pool => Some(LentUser::take()?),
+            User::Pool => Some(LentUser::take("")?),
             User::Own | User::Root(_) => None,
         };
         let id = user.as_ref().map(LentUser::id);

@@ -146,7 +146,7 @@ impl Sandbox {
             return Err(PlacingError::Unavailable(refusal));
         }
         let user = match self.facts.user {
-            User::Pool => Some(LentUser::take()?),
+            User::Pool => Some(LentUser::take(&plugin.name)?),
             User::Own | User::Root(_) => None,
         };
         let id = user.as_ref().map(LentUser::id);
@@ -285,6 +285,7 @@ impl Sandbox {
             by,
             partial: doctor::missing(&self.report, profile),
             start: Start::Cold,
+            cold_because: None,
         }
     }
 }

@@ -22,7 +22,7 @@ import sys
 # Of linux/landlock.h, linux/prctl.h and linux/socket.h; the same on every architecture.
 LANDLOCK_CREATE_RULESET, LANDLOCK_ADD_RULE, LANDLOCK_RESTRICT_SELF = 444, 445, 446
 FS_REFER, FS_MAKE_CHAR, SCOPE_SIGNAL = 1 << 13, 1 << 6, 1 << 1
-PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 36, 38
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS = 1, 36, 38
 SOL_SOCKET, SCM_RIGHTS = 1, 1
 DESCRIPTORS = 4
 
@@ -87,10 +87,11 @@ class Host:
         """One call; answers whether there may be another one."""
         self.code()
         taken, take = os.pipe()
+        host = os.getpid()
         pid = os.fork()
         if not pid:
             os.close(taken)
-            self.call(take)
+            self.call(host, take)
         os.close(take)
         stopped = self.watch(pid, taken)
         if stopped is None:
@@ -147,9 +148,13 @@ class Host:
             return None
         return self.cached[1]
 
-    def call(self, take):
+    def call(self, host, take):
         """What the fork does: it waits for a call and runs it. It never returns."""
         try:
+            # It must not take a call that nobody will report the end of.
+            libc.prctl(PR_SET_PDEATHSIG, _signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != host:
+                os._exit(1)
             os.setpgid(0, 0)
             if self.ruleset is not None:
                 libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

@@ -247,8 +247,12 @@ fn confined(confinement: &Confinement, style: Style) -> String {
         by,
         partial,
         start,
+        cold_because,
     } = confinement;
     let mut text = format!("{tier} ({}), {}", tier.number(), start.as_str());
+    if let Some(reason) = cold_because {
+        text.push_str(&format!(" ({})", one_line(reason)));
+    }
     if !by.is_empty() {
         text.push_str(&format!(": {}", one_line(&by.join("; "))));
     }

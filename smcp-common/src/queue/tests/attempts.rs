@@ -411,6 +411,7 @@ async fn what_held_an_attempt_is_kept_with_it(world: World) {
         by: vec!["mount namespace".into(), "seccomp".into()],
         partial: vec![Key::Memory],
         start: Start::Warm,
+        cold_because: None,
     };
     let refused = world.claim_as_hold("w").await;
     let again = Outcome::Snoozed { after_ms: 0 };

@@ -9,7 +9,7 @@ mod claims;
 mod files;
 mod isolation;
 mod kernel;
-
+mod languages;
 mod lasting;
 mod load;
 mod network;

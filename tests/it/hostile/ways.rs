@@ -358,8 +358,11 @@ impl Arena {
 
     /// Calls a command of a plugin.
     pub(super) fn call(&self, plugin: &str, command: &str, plan: Value) -> CallToolResult {
-        let arguments: Map<String, Value> =
-            serde_json::from_value(json!({ "plan": plan })).unwrap();
+        self.call_with(plugin, command, json!({ "plan": plan }))
+    }
+
+    fn call_with(&self, plugin: &str, command: &str, arguments: Value) -> CallToolResult {
+        let arguments: Map<String, Value> = serde_json::from_value(arguments).unwrap();
         let request =
             CallToolRequestParams::new(format!("{plugin}__{command}")).with_arguments(arguments);
         let client = self.client.as_ref().unwrap();
@@ -370,7 +373,12 @@ impl Arena {
 
     /// What an attack says that it has achieved.
     pub(super) fn attack(&self, plugin: &str, command: &str, plan: Value) -> Value {
-        let answer = self.call(plugin, command, plan);
+        self.attack_with(plugin, command, json!({ "plan": plan }))
+    }
+
+    /// The same of one with other arguments than a plan.
+    pub(super) fn attack_with(&self, plugin: &str, command: &str, arguments: Value) -> Value {
+        let answer = self.call_with(plugin, command, arguments);
         let said = text_of(&answer);
         assert_eq!(
             answer.is_error,

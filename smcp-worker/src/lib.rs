@@ -2,7 +2,7 @@
 //!
 //! It listens on no port and decides no policy; both are the API's. In the order of a job's way through it:
 //! [`work`] claims (④), `attempt` runs one attempt (⑤), [`plugin::process`] its process tree (⑥) below the
-//! supervisor of [`sandbox`], and `work` commits the end (⑦).
+//! supervisor of [`mod@sandbox`], and `work` commits the end (⑦).
 
 mod attempt;
 #[cfg(target_os = "linux")]

@@ -78,24 +78,6 @@ pub struct Platform {
 }
 
 impl Facts {
-    /// What holds of a run that no facility of the system confines.
-    pub fn without_facilities() -> Self {
-        let lack = || Lack::new("it is not used");
-        let user = if rustix::process::geteuid().is_root() {
-            User::Root(Lack::new("it has no users of its own to become"))
-        } else {
-            User::Own
-        };
-        Self {
-            user,
-            namespaces: Err(lack()),
-            landlock: Err(lack()),
-            seccomp: Err(lack()),
-            cgroup: Err(lack()),
-            platform: Platform::here(),
-        }
-    }
-
     /// The ABI of Landlock, where there is one; 0 is below each.
     pub(super) fn abi(&self) -> u32 {
         *self.landlock.as_ref().unwrap_or(&0)

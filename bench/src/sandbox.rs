@@ -136,7 +136,7 @@ impl Subject {
         let called = Box::pin(async {
             match warm {
                 Some(warm) => {
-                    warm.run(&self.place(invocation), invocation, &limits, stop, sender)
+                    warm.run(&Self::place(invocation), invocation, &limits, stop, sender)
                         .await
                 }
                 None => run(invocation, &limits, stop, sender).await,
@@ -176,7 +176,7 @@ impl Subject {
         }
     }
 
-    fn place(&self, invocation: &Invocation) -> Place {
+    fn place(invocation: &Invocation) -> Place {
         let is_confined = invocation.policy.is_some();
         let emptied = if is_confined {
             vec!["/tmp".into(), "/dev/shm".into()]

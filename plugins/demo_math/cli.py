@@ -5,6 +5,7 @@ The commands and their parameters are declared once, in CONTRACT, which serves `
 the command line. argparse would take a value such as `-2+3` for an option, and costs 2 ms at each start.
 """
 
+import ast
 import json
 import operator
 import sys
@@ -104,8 +105,6 @@ COMMANDS = {"calculate": calculate, "format_bytes": format_bytes, "coin_flip": c
 
 def evaluate(expression):
     """The value of an arithmetic expression. No names and no calls: only the nodes listed here are ever computed."""
-    import ast
-
     binary = {
         ast.Add: operator.add,
         ast.Sub: operator.sub,

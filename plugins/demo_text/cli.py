@@ -5,8 +5,10 @@ The commands and their parameters are declared once, in CONTRACT, which serves `
 the command line. argparse would take a text such as `--loud` for an option, and costs 2 ms at each start.
 """
 
+import hashlib
 import json
 import sys
+import unicodedata
 
 READ_ONLY = {"annotations": {"readOnlyHint": True, "idempotentHint": True}, "effect": "read_only"}
 
@@ -67,8 +69,6 @@ def word_count(text):
 
 
 def slugify(title):
-    import unicodedata
-
     # Decomposed, an accented letter is its base letter and a mark; the mark goes, the letter stays.
     letters = (mark for mark in unicodedata.normalize("NFKD", title) if not unicodedata.combining(mark))
     kept = "".join(letter if letter.isascii() and letter.isalnum() else " " for letter in letters)
@@ -76,8 +76,6 @@ def slugify(title):
 
 
 def hash_preview(text):
-    import hashlib
-
     # An argument that is not UTF-8 arrives with its bytes escaped; the hash is of the bytes that were given.
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
     return {"sha256_preview": digest[:16], "algorithm": "sha256"}

@@ -29,6 +29,7 @@ mod crash;
 mod faults;
 mod governor;
 mod handover;
+mod hostile;
 mod http;
 mod jobs;
 mod lanes;

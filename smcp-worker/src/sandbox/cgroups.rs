@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::num::NonZero;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -16,6 +17,12 @@ use crate::plugin::process::Ended;
 const MIB: u64 = 1024 * 1024;
 /// Between two looks at a limit that is nearly used up.
 const LEAST: Duration = Duration::from_millis(100);
+
+/// To find them out means to read a few files.
+static PROCESSORS: LazyLock<u32> = LazyLock::new(|| {
+    let processors = available_parallelism().map_or(1, NonZero::get);
+    u32::try_from(processors).unwrap_or(u32::MAX)
+});
 
 /// Makes cgroups for runs, where that is possible.
 #[derive(Debug)]
@@ -80,7 +87,7 @@ pub(crate) async fn watched<E>(
     let limit = cpu_s.map_or(Duration::MAX, |limit| used + Duration::from_secs(limit));
     let mut ended = tokio::select! {
         ended = run => ended?,
-        never = watch(group, limit) => match never {},
+        never = watch(group, limit, used) => match never {},
     };
     let after = group.hits();
     ended.hit.memory |= after.memory && !before.memory;
@@ -90,16 +97,14 @@ pub(crate) async fn watched<E>(
 }
 
 /// Kills what is in `group` once it has used `limit` of processor time. Does not end.
-async fn watch(group: &Cgroup, limit: Duration) -> Infallible {
+async fn watch(group: &Cgroup, limit: Duration, mut used: Duration) -> Infallible {
     loop {
-        let used = group.cpu_usage().unwrap_or_default();
-        let left = limit.saturating_sub(used);
-        if left.is_zero() {
+        // All processors together cannot use it up sooner.
+        let soonest = limit.saturating_sub(used) / *PROCESSORS;
+        tokio::time::sleep(soonest.max(LEAST)).await;
+        used = group.cpu_usage().unwrap_or_default();
+        if used >= limit {
             group.kill().ok();
         }
-        // All processors together cannot use it up sooner.
-        let processors = available_parallelism().map_or(1, NonZero::get);
-        let soonest = left / u32::try_from(processors).unwrap_or(u32::MAX);
-        tokio::time::sleep(soonest.max(LEAST)).await;
     }
 }

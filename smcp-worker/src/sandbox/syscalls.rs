@@ -47,10 +47,16 @@ fn programs(policy: &Policy) -> Result<Vec<BpfProgram>, SyscallsError> {
     for call in DENIED {
         denied.always(*call);
     }
-    if policy.namespaces.is_none() && policy.user.is_none() {
-        // Landlock does not cover these, and the files of the worker's user are the plugin's to change.
-        for call in METADATA {
+    if policy.namespaces.is_none() {
+        for call in ATTRIBUTES.iter().chain(SEGMENTS) {
             denied.always(*call);
+        }
+        if policy.user.is_none() {
+            // Landlock does not cover these, and the files of the worker's user are the plugin's to change.
+            for call in METADATA {
+                denied.always(*call);
+            }
+            manners_of_others(&mut denied)?;
         }
     }
     namespaces(&mut denied)?;
@@ -144,14 +150,8 @@ const UNKNOWN: &[c_long] = &[
     libc::SYS_io_uring_register,
 ];
 
-/// What changes a file without opening it.
-const METADATA: &[c_long] = &[
-    libc::SYS_fchmod,
-    libc::SYS_fchmodat,
-    SYS_FCHMODAT2,
-    libc::SYS_fchown,
-    libc::SYS_fchownat,
-    libc::SYS_utimensat,
+/// What changes a file without opening it, where everybody may write to it.
+const ATTRIBUTES: &[c_long] = &[
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
     libc::SYS_fsetxattr,
@@ -160,6 +160,24 @@ const METADATA: &[c_long] = &[
     libc::SYS_fremovexattr,
     SYS_SETXATTRAT,
     SYS_REMOVEXATTRAT,
+];
+
+/// What makes memory and queues that belong to no process: without an IPC namespace they outlive the plugin.
+const SEGMENTS: &[c_long] = &[
+    libc::SYS_shmget,
+    libc::SYS_semget,
+    libc::SYS_msgget,
+    libc::SYS_mq_open,
+];
+
+/// What changes a file without opening it, where it is the user's own.
+const METADATA: &[c_long] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    SYS_FCHMODAT2,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_utimensat,
     #[cfg(target_arch = "x86_64")]
     libc::SYS_chmod,
     #[cfg(target_arch = "x86_64")]
@@ -180,6 +198,9 @@ const SYS_FCHMODAT2: c_long = 452;
 const SYS_SETXATTRAT: c_long = 463;
 const SYS_REMOVEXATTRAT: c_long = 466;
 
+/// That `ioprio_set` is about a process, which the C library's headers do not name.
+const IOPRIO_WHO_PROCESS: u64 = 1;
+
 /// `clone` may make processes and threads, but no namespaces.
 fn namespaces(denied: &mut Rules) -> Result<(), BackendError> {
     let flags = [
@@ -193,6 +214,31 @@ fn namespaces(denied: &mut Rules) -> Result<(), BackendError> {
     ];
     for flag in flags {
         denied.when(libc::SYS_clone, &[has(0, flag)?])?;
+    }
+    Ok(())
+}
+
+/// Limits and priorities of the user's other processes, the worker among them: one limit is enough to end it. A
+/// process may still set its own, for which 0 stands.
+fn manners_of_others(denied: &mut Rules) -> Result<(), BackendError> {
+    for call in [
+        libc::SYS_prlimit64,
+        libc::SYS_sched_setaffinity,
+        libc::SYS_sched_setattr,
+        libc::SYS_sched_setparam,
+        libc::SYS_sched_setscheduler,
+    ] {
+        denied.when(call, &[argument(0, SeccompCmpOp::Ne, 0)?])?;
+    }
+    for (call, process) in [
+        (
+            libc::SYS_setpriority,
+            number(libc::PRIO_PROCESS.cast_signed()),
+        ),
+        (libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS),
+    ] {
+        denied.when(call, &[argument(0, SeccompCmpOp::Ne, process)?])?;
+        denied.when(call, &[argument(1, SeccompCmpOp::Ne, 0)?])?;
     }
     Ok(())
 }

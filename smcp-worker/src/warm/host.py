@@ -566,7 +566,9 @@ def leaves_children():
 
 
 def is_removable(entry, device):
-    return entry.stat(follow_symlinks=False).st_dev == device
+    """Whether it can be of a call: not mounted, nor made by somebody else, as what a mount lies in may be."""
+    stat = entry.stat(follow_symlinks=False)
+    return stat.st_dev == device and stat.st_uid == os.getuid()
 
 
 def emptied(path, device=None):

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::AsRawFd as _;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
@@ -154,7 +155,9 @@ impl Trap {
         std::fs::write(&file, "bait")?;
         open(&file, 0o666)?;
         let socket = directory.path().join("socket");
-        let by_path = UnixListener::bind(&socket)?;
+        // By its directory's descriptor, as the path of a socket may be a hundred bytes long and no longer.
+        let held = std::fs::File::open(directory.path())?;
+        let by_path = UnixListener::bind(format!("/proc/self/fd/{}/socket", held.as_raw_fd()))?;
         open(&socket, 0o777)?;
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let name = format!("smcp-bait-{}", uuid::Uuid::new_v4().simple());

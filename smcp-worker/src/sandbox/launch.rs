@@ -10,7 +10,6 @@ use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -211,7 +210,8 @@ fn become_plugin(order: &RunOrder, pipes: Pipes<OwnedFd>) -> Result<(), Refusal>
     for fd in inherited.into_iter().flatten() {
         fcntl_setfd(fd, FdFlags::empty()).map_err(busy)?;
     }
-    let error = Command::new(&order.program)
+    let mut command = Command::new(&order.program);
+    command
         .args(&order.args)
         .env_clear()
         .envs(order.env.iter().map(|(name, value)| (name, value)))
@@ -220,8 +220,8 @@ fn become_plugin(order: &RunOrder, pipes: Pipes<OwnedFd>) -> Result<(), Refusal>
         .current_dir(&order.cwd)
         .stdin(null)
         .stdout(pipes.stdout)
-        .stderr(pipes.stderr)
-        .exec();
+        .stderr(pipes.stderr);
+    let error = sys::become_program(&mut command);
     Err(Refusal::of_start(order, &error))
 }
 

@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, Uid, geteuid, test_kill_process};
@@ -85,7 +85,7 @@ fn all(bait: &Bait) -> Vec<Probed> {
     note(
         Key::NetworkNone,
         "connect to a Unix socket by its path",
-        UnixStream::connect(&bait.socket).is_err(),
+        connect(&bait.socket).is_err(),
     );
     let name = SocketAddr::from_abstract_name(&bait.name);
     note(
@@ -144,3 +144,12 @@ const CALLS: &[(&str, libc::c_long, libc::c_long)] = &[
     ("mount", libc::SYS_mount, 0),
     ("change the root directory", libc::SYS_chroot, 0),
 ];
+
+/// Connects to a socket from its directory, as its path may be too long for one.
+fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let (Some(directory), Some(name)) = (socket.parent(), socket.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    rustix::process::chdir(directory)?;
+    UnixStream::connect(name)
+}

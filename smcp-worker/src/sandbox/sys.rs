@@ -4,10 +4,15 @@
 
 #![expect(unsafe_code, reason = "each block says why it is sound")]
 
-use std::ffi::{c_int, c_long};
+use std::ffi::{CString, c_char, c_int, c_long};
 use std::io;
+use std::iter;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+use std::ptr;
 
 use rustix::process::Pid;
 use rustix::thread::UnshareFlags;
@@ -28,6 +33,38 @@ pub(super) fn fork_into(flags: UnshareFlags) -> io::Result<Option<Pid>> {
         return Err(io::Error::last_os_error());
     }
     Ok(c_int::try_from(pid).ok().and_then(Pid::from_raw))
+}
+
+/// Makes this process the program of `command`, whose environment is what was given to it; answers only where that
+/// fails.
+///
+/// [`Command::exec`] by itself has execvp(3) do it, which gives a file that is no program to a shell.
+pub(super) fn become_program(command: &mut Command) -> io::Error {
+    let words = iter::once(command.get_program()).chain(command.get_args());
+    let words = words.map(|word| CString::new(word.as_bytes()));
+    let variables = command
+        .get_envs()
+        .filter_map(|(name, value)| Some([name.as_bytes(), b"=", value?.as_bytes()].concat()))
+        .map(CString::new);
+    let (words, variables) = match (words.collect(), variables.collect()) {
+        (Ok(words), Ok(variables)) => (words, variables),
+        (Err(error), _) | (_, Err(error)) => return io::Error::from(error),
+    };
+    let pointers = |strings: &[CString]| -> Vec<*const c_char> {
+        let pointers = strings.iter().map(|string| string.as_ptr());
+        pointers.chain([ptr::null()]).collect()
+    };
+    let start = move || {
+        let (words, variables): (&Vec<CString>, &Vec<CString>) = (&words, &variables);
+        let program = words.first().map_or(ptr::null(), |word| word.as_ptr());
+        let (argv, envp) = (pointers(words), pointers(variables));
+        // SAFETY: both lists end with a null pointer, before which all point at strings that outlive the call.
+        unsafe { libc::execve(program, argv.as_ptr(), envp.as_ptr()) };
+        Err(io::Error::last_os_error())
+    };
+    // SAFETY: nothing is forked: the closure runs in this process, where it may do whatever it likes.
+    unsafe { command.pre_exec(start) };
+    command.exec()
 }
 
 /// Lets no descriptor above 2 survive the next start of a program, whoever left it to this process.

@@ -436,7 +436,20 @@ impl Drop for Arena {
             let _reaped_already = role.wait();
         }
         if std::thread::panicking() {
-            return eprintln!("--- log ({}) ---\n{}", self.way, self.log());
+            eprintln!("--- log ({}) ---\n{}", self.way, self.log());
+            // Whatever the row has shown to live, the machine must not keep.
+            let user = self.user.as_ref().map(|user| user.id);
+            let is_ours = |pid: &u32| {
+                let owner = fs::metadata(format!("/proc/{pid}")).map(|process| process.uid());
+                user.is_some() && owner.ok() == user
+            };
+            let left = processes::of(self.directory.path());
+            for pid in left.into_iter().chain(processes::all().filter(is_ours)) {
+                let _gone_already = Command::new("kill")
+                    .args(["-KILL", &pid.to_string()])
+                    .status();
+            }
+            return;
         }
         eventually("every process of this arena has ended", || {
             processes::of(self.directory.path())

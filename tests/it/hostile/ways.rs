@@ -417,6 +417,13 @@ impl Arena {
         self.runtime.block_on(request)
     }
 
+    /// What is kept of what a job has printed.
+    pub(super) fn output(&self, id: &str) -> Value {
+        let client = self.client.as_ref().unwrap();
+        let request = client.json("jobs__output", json!({"id": id, "limit": 16}));
+        self.runtime.block_on(request)
+    }
+
     /// Has the plugins looked at again.
     pub(super) fn reload(&self) {
         let port = self.address();

@@ -5,6 +5,7 @@
 //! key that it is about: what is `enforced` has held, and what is not is open exactly where the doctor says so.
 //! The attacks themselves are in `hostile_plugins/hostile/attacks/`. What cannot be run on this machine says why.
 
+mod calls;
 mod claims;
 mod files;
 mod isolation;

@@ -68,7 +68,8 @@ pub(crate) fn of(directory: &Path) -> Vec<u32> {
     all().filter(concerns).collect()
 }
 
-fn all() -> impl Iterator<Item = u32> {
+/// Every process there is.
+pub(crate) fn all() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").unwrap();
     entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
 }

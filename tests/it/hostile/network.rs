@@ -14,6 +14,10 @@ const SETTING: Setting = Setting {
             "hostile_ports",
             "network = { mode = \"loopback-ports\", allow = [PORT] }",
         ),
+        (
+            "hostile_proxy",
+            "network = { mode = \"proxy\", allow = [\"127.0.0.1:PORT\"] }",
+        ),
         ("hostile_full", "network.mode = \"full\""),
     ],
     warm: "auto",
@@ -21,7 +25,7 @@ const SETTING: Setting = Setting {
     port: 0,
 };
 
-four_ways!(rows_9_to_11, super::rows);
+four_ways!(rows_9_to_12, super::rows);
 
 fn rows(way: Way) {
     let (listed, other) = (Port::open(), Port::open());
@@ -40,6 +44,7 @@ fn rows(way: Way) {
     });
     row_9_nobody_is_reached(&arena, &plan, [&listed, &other]);
     row_10_one_port_is_reached(&arena, &plan, &listed, &other);
+    row_12_the_proxy_is_asked(&arena, &plan, &listed, &other);
     let full = arena.attack("hostile_full", "reach", plan);
     assert_eq!(full["ports"]["other"]["tcp"], "done", "{way}: {full}");
     assert_eq!(other.arrived().1, 1, "{way}: {full}");
@@ -96,6 +101,45 @@ fn row_10_one_port_is_reached(arena: &Arena, plan: &Value, listed: &Port, other:
         let seen = &some["ports"]["listed"][way];
         arena.assert_refused("network_ports", &format!("10 listed by {way}"), seen);
     }
+}
+
+fn row_12_the_proxy_is_asked(arena: &Arena, plan: &Value, listed: &Port, other: &Port) {
+    let (listed_port, port) = (listed.number, other.number);
+    let allowed = format!("127.0.0.1:{listed_port}");
+    let denied = [
+        format!("127.0.0.1:{port}"),
+        format!("localhost:{port}"),
+        format!("[::1]:{listed_port}"),
+        format!("[::ffff:127.0.0.1]:{port}"),
+        format!("0.0.0.0:{listed_port}"),
+        format!("2130706433:{port}"),
+        "169.254.169.254:80".to_owned(),
+        "example.com:443".to_owned(),
+    ];
+    let destinations: Vec<_> = denied.iter().chain([&allowed]).collect();
+    let tunnel = json!({"destinations": destinations, "port": listed_port});
+    let key = "network_proxy";
+    let asked = arena.attack("hostile_proxy", "tunnel", tunnel);
+    assert_eq!(asked["answers"][&allowed], "200", "{}: {asked}", arena.way);
+    assert_eq!(listed.arrived(), (1, 0), "{}: {asked}", arena.way);
+    for destination in &denied {
+        let seen = &asked["answers"][destination];
+        arena.assert_held(key, &format!("12 {destination}"), seen != "200", seen);
+    }
+    let stranger = &asked["without a key"];
+    arena.assert_held(key, "12 without a key", stranger == "407", stranger);
+    arena.assert_refused(key, "12 past it", &asked["past it"]);
+    let reached = arena.attack("hostile_proxy", "reach", plan.clone());
+    for part in ["ports", "unix", "kinds"] {
+        arena.assert_all_refused(key, &format!("12 {part}"), &reached[part]);
+    }
+    let arrived = (listed.arrived(), other.arrived());
+    arena.assert_held(
+        key,
+        "12 arrived",
+        arrived == ((0, 0), (0, 0)),
+        &json!(arrived),
+    );
 }
 
 fn row_11_unix_sockets_are_not(arena: &Arena, full: &Value, sockets: &Sockets) {

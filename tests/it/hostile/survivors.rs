@@ -1,12 +1,14 @@
 //! Whether anything of an attack lives: each of its processes holds a lock, which the kernel frees with the last one.
 
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::peers::kill;
 use super::ways::{Arena, SOON};
+use crate::processes;
 use crate::world::eventually;
 
 /// The lock of one attack.
@@ -54,6 +56,17 @@ impl Lock {
             Ok(()) => false,
             Err(TryLockError::WouldBlock) => true,
             Err(TryLockError::Error(error)) => panic!("{error}"),
+        }
+    }
+
+    /// Kills those that do.
+    pub(super) fn kill_holders(&self) {
+        for pid in processes::all() {
+            let open = fs::read_dir(format!("/proc/{pid}/fd"));
+            let mut open = open.into_iter().flatten().flatten();
+            if open.any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to == self.path)) {
+                kill(pid);
+            }
         }
     }
 

@@ -9,14 +9,14 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use rmcp::model::{CallToolRequestParams, CallToolResult};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::processes;
-use crate::world::{Client, below, eventually, job_of, text, text_of};
+use crate::world::{Client, below, eventually, text};
 
 /// An interpreter that every user can reach, unlike one in somebody's home.
 const PYTHON: &str = "/usr/bin/python3";
@@ -58,8 +58,8 @@ pub(super) struct Arena {
     pub(super) doctor: Value,
     directory: TempDir,
     user: Option<User>,
-    runtime: Runtime,
-    client: Option<Client>,
+    pub(super) runtime: Runtime,
+    pub(super) client: Option<Client>,
     roles: Vec<Child>,
 }
 
@@ -74,14 +74,12 @@ impl Way {
     /// Runs a row, or says why it cannot be run.
     #[expect(clippy::print_stderr, reason = "what is left out is said")]
     pub(super) fn run(self, row: impl FnOnce(Self)) {
-        match self.obstacle() {
-            Some(why) => eprintln!("SKIPPED {self}: {why}"),
-            None => {
-                let begun = std::time::Instant::now();
-                row(self);
-                eprintln!("{self}: {} ms", begun.elapsed().as_millis());
-            }
+        if let Some(why) = self.obstacle() {
+            return eprintln!("SKIPPED {self}: {why}");
         }
+        let begun = Instant::now();
+        row(self);
+        eprintln!("{self}: {} ms", begun.elapsed().as_millis());
     }
 
     pub(super) fn has_namespaces(self) -> bool {
@@ -210,10 +208,11 @@ impl Arena {
             setting.warm
         );
         for (name, lines) in setting.plugins {
-            let (granted, readable) = (self.path("granted"), self.path("readable"));
+            let paths = ["granted", "readable"].map(|name| json!([self.path(name)]));
+            let [granted, readable] = paths;
             let lines = lines.replace("PORT", &setting.port.to_string());
             text.push_str(&format!(
-                "[sandbox.plugins.{name}]\nfilesystem.write = [{granted:?}]\nfilesystem.read = [{readable:?}]\n{lines}\n"
+                "[sandbox.plugins.{name}]\nfilesystem.write = {granted}\nfilesystem.read = {readable}\n{lines}\n"
             ));
         }
         text
@@ -356,67 +355,6 @@ impl Arena {
         worker.wait().unwrap();
     }
 
-    /// Calls a command of a plugin.
-    pub(super) fn call(&self, plugin: &str, command: &str, plan: Value) -> CallToolResult {
-        self.call_with(plugin, command, json!({ "plan": plan }))
-    }
-
-    fn call_with(&self, plugin: &str, command: &str, arguments: Value) -> CallToolResult {
-        let arguments: Map<String, Value> = serde_json::from_value(arguments).unwrap();
-        let request =
-            CallToolRequestParams::new(format!("{plugin}__{command}")).with_arguments(arguments);
-        let client = self.client.as_ref().unwrap();
-        self.runtime
-            .block_on(client.0.call_tool(request))
-            .unwrap_or_else(|error| panic!("{}: {plugin} {command}: {error}", self.way))
-    }
-
-    /// What an attack says that it has achieved.
-    pub(super) fn attack(&self, plugin: &str, command: &str, plan: Value) -> Value {
-        self.attack_with(plugin, command, json!({ "plan": plan }))
-    }
-
-    /// The same of one with other arguments than a plan.
-    pub(super) fn attack_with(&self, plugin: &str, command: &str, arguments: Value) -> Value {
-        let answer = self.call_with(plugin, command, arguments);
-        let said = text_of(&answer);
-        assert_eq!(
-            answer.is_error,
-            Some(false),
-            "{}: {command}: {said}",
-            self.way
-        );
-        serde_json::from_str(&said)
-            .unwrap_or_else(|_| panic!("{}: {command} printed {said:?}", self.way))
-    }
-
-    /// The job of an attack that is not to succeed, when it has ended.
-    pub(super) fn failing(&self, plugin: &str, command: &str, plan: Value) -> Value {
-        let answer = self.call(plugin, command, plan);
-        self.job(&job_of(&answer))
-    }
-
-    /// Submits an attack, and answers its job.
-    pub(super) fn submit(&self, plugin: &str, command: &str, plan: Value) -> String {
-        let arguments = json!({ "plan": plan });
-        let client = self.client.as_ref().unwrap();
-        self.runtime
-            .block_on(client.submit(&format!("{plugin}__{command}"), arguments))
-    }
-
-    /// Waits for the end of a job.
-    pub(super) fn ended(&self, job: &str) -> Value {
-        let client = self.client.as_ref().unwrap();
-        self.runtime.block_on(client.ended(job))
-    }
-
-    /// A job as it is.
-    pub(super) fn job(&self, id: &str) -> Value {
-        let client = self.client.as_ref().unwrap();
-        let request = client.json("jobs__get", json!({ "id": id }));
-        self.runtime.block_on(request)
-    }
-
     /// Has the plugins looked at again.
     pub(super) fn reload(&self) {
         let port = self.address();
@@ -436,7 +374,20 @@ impl Drop for Arena {
             let _reaped_already = role.wait();
         }
         if std::thread::panicking() {
-            return eprintln!("--- log ({}) ---\n{}", self.way, self.log());
+            eprintln!("--- log ({}) ---\n{}", self.way, self.log());
+            // Whatever the row has shown to live, the machine must not keep.
+            let user = self.user.as_ref().map(|user| user.id);
+            let is_ours = |pid: &u32| {
+                let owner = fs::metadata(format!("/proc/{pid}")).map(|process| process.uid());
+                user.is_some() && owner.ok() == user
+            };
+            let left = processes::of(self.directory.path());
+            for pid in left.into_iter().chain(processes::all().filter(is_ours)) {
+                let _gone_already = Command::new("kill")
+                    .args(["-KILL", &pid.to_string()])
+                    .status();
+            }
+            return;
         }
         eventually("every process of this arena has ended", || {
             processes::of(self.directory.path())
@@ -458,7 +409,7 @@ impl User {
 }
 
 /// How long the end of something that is killed may take.
-pub(super) const SOON: std::time::Duration = std::time::Duration::from_secs(1);
+pub(super) const SOON: Duration = Duration::from_secs(1);
 
 /// Whether this process is root.
 pub(super) fn is_root() -> bool {

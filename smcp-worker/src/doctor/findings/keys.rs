@@ -298,12 +298,12 @@ fn tree_kill(facts: &Facts) -> Finding {
     }
     let is_out_of_reach =
         facts.user == User::Pool || (facts.user == User::Own && facts.abi() >= ABI_SCOPES);
-    if is_out_of_reach {
-        enforced(sweep)
+    let why = if is_out_of_reach {
+        "what has left the plugin's session lives on where its supervisor is killed from outside"
     } else {
-        let why = "a plugin can kill its supervisor, and what it has started then lives on";
-        lacking(State::Partial, sweep, why, fix)
-    }
+        "a plugin can kill its supervisor, and what it has started then lives on"
+    };
+    lacking(State::Partial, sweep, why, fix)
 }
 
 fn enforced(by: impl IntoIterator<Item = String>) -> Finding {

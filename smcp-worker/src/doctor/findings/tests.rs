@@ -127,12 +127,12 @@ fn every_combination_comes_to_its_tier_and_its_states() {
             LimitsOnly,
             "EEPPPPEPEEAE",
         ),
-        ("container", container(7), Restricted, "PPEPEPPPPEEE"),
+        ("container", container(7), Restricted, "PPEPEPPPPEEP"),
         (
             "container of root",
             pool(container(7)),
             Restricted,
-            "PPEPEPEPPEEE",
+            "PPEPEPEPPEEP",
         ),
         (
             "container on Linux 6.1",
@@ -144,7 +144,7 @@ fn every_combination_comes_to_its_tier_and_its_states() {
             "container of root on Linux 6.1",
             pool(container(2)),
             Restricted,
-            "PPEAAPEPPEEE",
+            "PPEAAPEPPEEP",
         ),
         (
             "seccomp alone",
@@ -156,10 +156,10 @@ fn every_combination_comes_to_its_tier_and_its_states() {
             "Landlock alone",
             no_seccomp(container(7)),
             LimitsOnly,
-            "PPPAPPPPPEAE",
+            "PPPAPPPPPEAP",
         ),
         ("nothing", bare(), LimitsOnly, "APAAAPPPAEAP"),
-        ("nothing of root", pool(bare()), LimitsOnly, "APAAAPEPPEAE"),
+        ("nothing of root", pool(bare()), LimitsOnly, "APAAAPEPPEAP"),
         ("root", root(shell()), LimitsOnly, "EEEEEPAPEAEE"),
         ("another system", foreign, LimitsOnly, "APAAAPPPAPAP"),
     ];

@@ -93,7 +93,8 @@ def tunnel(plan):
     credentials, _, address = proxy.removeprefix("http://").rstrip("/").rpartition("@")
     host, _, port = address.rpartition(":")
     answers = {to: ask((host, int(port)), credentials, to) for to in plan["destinations"]}
-    return {"proxy": proxy, "answers": answers, "past it": attempt(connect, socket.AF_INET, ("127.0.0.1", plan["port"]))}
+    stranger = ask((host, int(port)), "", plan["destinations"][-1])
+    return {"answers": answers, "without a key": stranger, "past it": attempt(connect, socket.AF_INET, ("127.0.0.1", plan["port"]))}
 
 
 def ask(proxy, credentials, to):

@@ -144,7 +144,13 @@ mod tests {
             (
                 without_namespaces(7),
                 unlimited,
-                vec![Key::Filesystem, Key::Disk, Key::Processes, Key::Isolation],
+                vec![
+                    Key::Filesystem,
+                    Key::Disk,
+                    Key::Processes,
+                    Key::Isolation,
+                    Key::TreeKill,
+                ],
             ),
             (
                 without_namespaces(7),
@@ -157,6 +163,7 @@ mod tests {
                     Key::Processes,
                     Key::Cpu,
                     Key::Isolation,
+                    Key::TreeKill,
                 ],
             ),
         ];

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The lint `unsafe_code` is denied everywhere; only this file may lift it.
+/// Unsafe code is denied by a lint everywhere; only this file may lift it.
 const UNSAFE: &str = "smcp-worker/src/sandbox/sys.rs";
 
 #[test]

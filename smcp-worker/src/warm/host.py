@@ -79,7 +79,8 @@ class Host:
         os.chdir("/")
         sys.path_importer_cache.pop(plugin, None)
         self.code()
-        self.modules = set(sys.modules)
+        self.modules = dict.fromkeys(sys.modules)
+        libc.fflush(None)  # found once: a fork need not look for it
         gc.collect()
         gc.freeze()
 
@@ -499,24 +500,29 @@ def finish(status, known):
     except BaseException:
         pass  # it has printed the error; later versions raise none
     failed = flush_standard_streams()
-    # Objects of the plugin may do something when they go, and files write what they still hold.
+    # Objects of the plugin may do something when they go, and files write what they still hold. What is in cycles goes
+    # in another order after this, which lets files of the modules write before they are closed.
+    if gc.isenabled():
+        gc.collect()
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         sys.__dict__.pop(name, None)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     own = []
-    for name in [*sys.modules]:
-        if name not in known or name == "__main__":
-            module = sys.modules.pop(name)
-            if type(module) is type(sys):
-                own.append(_weakref.ref(module))
+    for name in added(known):
+        module = sys.modules.pop(name, None)
+        if type(module) is type(sys):
+            own.append(_weakref.ref(module))
     module = None
     gc.collect()
+    is_left = False
     for reference in reversed(own):
         module = reference()
         if module is not None:
             clear(module.__dict__)
+            is_left = True
     module = None
-    gc.collect()
+    if is_left:
+        gc.collect()
     for thing in gc.get_objects():
         if type(thing).__module__ == "_io" and hasattr(thing, "write"):
             try:
@@ -529,6 +535,21 @@ def finish(status, known):
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         os.kill(os.getpid(), _signal.SIGINT)
     os._exit(120 if failed else status)
+
+
+def added(known):
+    """The names of the plugin's modules. It looks at the others only where these do not come after all of them, as where
+    the plugin has taken some out of `sys.modules` and put them back."""
+    names, name = [], None
+    walk, tail = reversed(sys.modules), reversed(known)
+    for name in walk:
+        if name in known:
+            break
+        names.append(name)
+    is_last = name == next(tail) and next(walk, None) == next(tail)
+    if is_last and len(sys.modules) - len(names) == len(known):
+        return ["__main__", *reversed(names)]
+    return [name for name in sys.modules if name not in known or name == "__main__"]
 
 
 def clear(namespace):

@@ -15,6 +15,7 @@ import atexit
 import builtins
 import ctypes
 import gc
+import marshal
 import os
 import select
 import sys
@@ -142,9 +143,7 @@ class Host:
                 key = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
                 if self.cached[0] != key:
                     self.cached = None, None
-                    source = file.readall()
-                    code, said = silently(lambda: compile(source, self.entry, "exec", dont_inherit=True))
-                    self.cached = key, None if said else code
+                    self.cached = key, aside(lambda: compiled(file.readall(), self.entry))
         except Exception:
             return None
         return self.cached[1]
@@ -226,14 +225,46 @@ class Host:
                 os.environb[name] = value
 
 
+def aside(do):
+    """What `do` answers in a process of its own: memory that this one has used once costs each fork time."""
+    theirs, ours = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            with open(ours, "wb") as file:
+                marshal.dump(do(), file)
+        finally:
+            os._exit(0)
+    os.close(ours)
+    try:
+        with open(theirs, "rb") as file:
+            return marshal.load(file)
+    finally:
+        os.waitpid(pid, 0)
+
+
+def compiled(source, entry):
+    """A plugin's file, compiled; None where compiling says something."""
+    code, said = silently(lambda: compile(source, entry, "exec", dont_inherit=True))
+    return None if said else code
+
+
+def wanted_by(source, entry):
+    """The imports of a plugin's file, or why it has none."""
+    try:
+        tree, _ = silently(lambda: compile(source, entry, "exec", 0x400, dont_inherit=True))  # PyCF_ONLY_AST
+        return imports(tree), None
+    except (SyntaxError, ValueError) as error:
+        return [], str(error)
+
+
 def prepare(entry, plugin, scratch):
     """Does the plugin's imports, as far as a fork can inherit what they do. Raises Refused."""
     with open(entry, "rb", 0) as file:
         source = file.readall()
-    try:
-        (tree, _) = silently(lambda: compile(source, entry, "exec", 0x400, dont_inherit=True))  # PyCF_ONLY_AST
-    except (SyntaxError, ValueError) as error:
-        raise Refused(f"its file cannot be compiled: {error}") from None
+    wanted, error = aside(lambda: wanted_by(source, entry))
+    if error is not None:
+        raise Refused(f"its file cannot be compiled: {error}")
     at_start = set(sys.modules)
     places = [os.getcwd(), *scratch]
     before = surroundings(places)
@@ -246,7 +277,7 @@ def prepare(entry, plugin, scratch):
 
     atexit.register = note
     try:
-        _, said = silently(lambda: load(imports(tree), plugin))
+        _, said = silently(lambda: load(wanted, plugin))
     finally:
         atexit.register = register
     reasons = []

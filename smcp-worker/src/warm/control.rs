@@ -2,6 +2,7 @@
 //!
 //! | to the interpreter | |
 //! |---|---|
+//! | its program | before all others, and without a zero byte |
 //! | `call` | with four descriptors: standard output, standard error, events, and the request |
 //! | `stop` | SIGTERM to the process group of the call that runs |
 //!
@@ -98,6 +99,14 @@ impl Link {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         parse(&self.buffer[..length]).ok_or_else(|| io::ErrorKind::InvalidData.into())
+    }
+
+    /// Gives it its program, which must be the first message.
+    ///
+    /// # Errors
+    /// When it is gone, or the program is longer than a message may be.
+    pub(super) fn begin(&self, program: &str) -> io::Result<()> {
+        self.send(program.as_bytes(), &[])
     }
 
     /// Has it run a call.

@@ -15,6 +15,7 @@ import atexit
 import builtins
 import ctypes
 import gc
+import marshal
 import os
 import select
 import sys
@@ -79,7 +80,8 @@ class Host:
         os.chdir("/")
         sys.path_importer_cache.pop(plugin, None)
         self.code()
-        self.modules = set(sys.modules)
+        self.modules = dict.fromkeys(sys.modules)
+        libc.fflush(None)  # found once: a fork need not look for it
         gc.collect()
         gc.freeze()
 
@@ -141,9 +143,7 @@ class Host:
                 key = stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
                 if self.cached[0] != key:
                     self.cached = None, None
-                    source = file.readall()
-                    code, said = silently(lambda: compile(source, self.entry, "exec", dont_inherit=True))
-                    self.cached = key, None if said else code
+                    self.cached = key, aside(lambda: compiled(file.readall(), self.entry))
         except Exception:
             return None
         return self.cached[1]
@@ -225,14 +225,46 @@ class Host:
                 os.environb[name] = value
 
 
+def aside(do):
+    """What `do` answers in a process of its own: memory that this one has used once costs each fork time."""
+    theirs, ours = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            with open(ours, "wb") as file:
+                marshal.dump(do(), file)
+        finally:
+            os._exit(0)
+    os.close(ours)
+    try:
+        with open(theirs, "rb") as file:
+            return marshal.load(file)
+    finally:
+        os.waitpid(pid, 0)
+
+
+def compiled(source, entry):
+    """A plugin's file, compiled; None where compiling says something."""
+    code, said = silently(lambda: compile(source, entry, "exec", dont_inherit=True))
+    return None if said else code
+
+
+def wanted_by(source, entry):
+    """The imports of a plugin's file, or why it has none."""
+    try:
+        tree, _ = silently(lambda: compile(source, entry, "exec", 0x400, dont_inherit=True))  # PyCF_ONLY_AST
+        return imports(tree), None
+    except (SyntaxError, ValueError) as error:
+        return [], str(error)
+
+
 def prepare(entry, plugin, scratch):
     """Does the plugin's imports, as far as a fork can inherit what they do. Raises Refused."""
     with open(entry, "rb", 0) as file:
         source = file.readall()
-    try:
-        (tree, _) = silently(lambda: compile(source, entry, "exec", 0x400, dont_inherit=True))  # PyCF_ONLY_AST
-    except (SyntaxError, ValueError) as error:
-        raise Refused(f"its file cannot be compiled: {error}") from None
+    wanted, error = aside(lambda: wanted_by(source, entry))
+    if error is not None:
+        raise Refused(f"its file cannot be compiled: {error}")
     at_start = set(sys.modules)
     places = [os.getcwd(), *scratch]
     before = surroundings(places)
@@ -245,7 +277,7 @@ def prepare(entry, plugin, scratch):
 
     atexit.register = note
     try:
-        _, said = silently(lambda: load(imports(tree), plugin))
+        _, said = silently(lambda: load(wanted, plugin))
     finally:
         atexit.register = register
     reasons = []
@@ -499,24 +531,29 @@ def finish(status, known):
     except BaseException:
         pass  # it has printed the error; later versions raise none
     failed = flush_standard_streams()
-    # Objects of the plugin may do something when they go, and files write what they still hold.
+    # Objects of the plugin may do something when they go, and files write what they still hold. What is in cycles goes
+    # in another order after this, which lets files of the modules write before they are closed.
+    if gc.isenabled():
+        gc.collect()
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         sys.__dict__.pop(name, None)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     own = []
-    for name in [*sys.modules]:
-        if name not in known or name == "__main__":
-            module = sys.modules.pop(name)
-            if type(module) is type(sys):
-                own.append(_weakref.ref(module))
+    for name in added(known):
+        module = sys.modules.pop(name, None)
+        if type(module) is type(sys):
+            own.append(_weakref.ref(module))
     module = None
     gc.collect()
+    is_left = False
     for reference in reversed(own):
         module = reference()
         if module is not None:
             clear(module.__dict__)
+            is_left = True
     module = None
-    gc.collect()
+    if is_left:
+        gc.collect()
     for thing in gc.get_objects():
         if type(thing).__module__ == "_io" and hasattr(thing, "write"):
             try:
@@ -529,6 +566,21 @@ def finish(status, known):
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         os.kill(os.getpid(), _signal.SIGINT)
     os._exit(120 if failed else status)
+
+
+def added(known):
+    """The names of the plugin's modules. It looks at the others only where these do not come after all of them, as where
+    the plugin has taken some out of `sys.modules` and put them back."""
+    names, name = [], None
+    walk, tail = reversed(sys.modules), reversed(known)
+    for name in walk:
+        if name in known:
+            break
+        names.append(name)
+    is_last = name == next(tail) and next(walk, None) == next(tail)
+    if is_last and len(sys.modules) - len(names) == len(known):
+        return ["__main__", *reversed(names)]
+    return [name for name in sys.modules if name not in known or name == "__main__"]
 
 
 def clear(namespace):

@@ -24,8 +24,10 @@ use crate::plugin::process::{
 use crate::plugin::supervision::Verdict;
 use crate::sandbox::control::Pipes;
 
-/// The program of a waiting interpreter. It is an argument of `python -c`, as a file would have to be readable in every
-/// sandbox, and would be in front of `sys.path`.
+/// What a waiting interpreter begins with. It is an argument of `python -c`, as a file would have to be readable in
+/// every sandbox, and would be in front of `sys.path`.
+const START: &str = include_str!("start.py");
+/// Its program, which [`START`] reads.
 const HOST: &str = include_str!("host.py");
 
 /// How long imports may take. A plugin whose own take longer is started anew for each call.
@@ -95,7 +97,8 @@ impl Interpreter {
     ) -> io::Result<Self> {
         let program = Signature::of([invocation.program.clone()]);
         let (link, theirs) = Link::new()?;
-        let mut args = vec![OsString::from("-c"), HOST.into()];
+        link.begin(HOST)?;
+        let mut args = vec![OsString::from("-c"), START.into()];
         args.extend(invocation.args.first().cloned());
         args.extend(place.emptied.iter().map(Into::into));
         let mut host = invocation.clone();

@@ -1,5 +1,8 @@
 //! `kill -9` during a call: nothing is lost, and what must not happen twice does not.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use serde_json::{Value, json};
 
 use crate::naps::Naps;
@@ -72,6 +75,50 @@ async fn a_call_that_must_not_be_repeated_ends_with_its_worker() {
     );
     assert_eq!(naps.told("n", "start").len(), 1);
     world.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_leaves_no_cgroup_behind() {
+    let (world, [_api, worker]) = World::running();
+    let (client, naps) = (world.client().await, Naps::of(&world));
+    let listed = client.json("workers__list", json!({})).await;
+    let id = listed["workers"][0]["id"].as_str().unwrap().to_owned();
+    let arguments = naps.until_open("n");
+    let _call = tokio::spawn(async move { client.call("sleepy__once-nap", arguments).await });
+    let first = naps.started("n");
+    let mechanisms = &listed["workers"][0]["sandbox"]["keys"]["cpu"]["by"];
+    if mechanisms.to_string().contains("cgroup") {
+        assert!(!cgroups(&id).is_empty(), "it has none while it runs one");
+    }
+    worker.kill();
+    first.wait_for_death();
+    eventually("its cgroups are gone", || {
+        cgroups(&id).is_empty().then_some(())
+    });
+}
+
+/// The cgroups of that worker.
+fn cgroups(worker: &str) -> Vec<PathBuf> {
+    let prefix = format!("smcp-{worker}-");
+    let is_of_worker = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default();
+        name.to_string_lossy().starts_with(&prefix)
+    };
+    let directories = |directory: &Path| {
+        let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+        let paths = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.is_dir());
+        paths.collect::<Vec<_>>()
+    };
+    let mut found = Vec::new();
+    let mut level = vec![PathBuf::from("/sys/fs/cgroup")];
+    // As deep as systemd and containers nest them.
+    for _ in 0..6 {
+        level = level.iter().flat_map(|above| directories(above)).collect();
+        found.extend(level.iter().filter(|path| is_of_worker(path)).cloned());
+    }
+    found
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@
 //! thread, and nothing else may run in it, since a thread is all that a process can
 //! confine before it starts another.
 
+use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
@@ -52,6 +53,10 @@ fn supervise() -> io::Result<ExitCode> {
     let Some(order) = worker.receive::<RunOrder>()? else {
         return Ok(ExitCode::SUCCESS);
     };
+    let cgroup = order
+        .policy
+        .as_ref()
+        .and_then(|policy| policy.cgroup.clone());
     let report = match launch(&order, pipes) {
         Ok(Side::Child(code)) => return Ok(code),
         Ok(Side::Supervisor(plugin)) => {
@@ -68,8 +73,12 @@ fn supervise() -> io::Result<ExitCode> {
             reason,
         },
     };
-    // A worker that is gone wants no report.
-    worker.send(&report).ok();
+    if worker.send(&report).is_err()
+        && let Some(cgroup) = cgroup
+    {
+        // The worker is gone, who has made it and would have removed it. It is empty now.
+        fs::remove_dir(cgroup).ok();
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -22,13 +22,11 @@ use tracing::Instrument;
 use self::stream::Stream;
 use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
-use crate::plugin::process::{self, Invocation, Limits, StopReason};
+use crate::plugin::process::{self, Limits, StopReason};
 use crate::sandbox::cgroups;
 use crate::sandbox::placing::{Place, PlacingError, Sandbox};
 use crate::warm::{self, Warm};
 use crate::work::{Ending, Run, persist};
-
-const KIB: u64 = 1024;
 
 /// Runs attempts.
 #[derive(Debug)]
@@ -110,10 +108,10 @@ impl Runner {
         let asks = plugin.sandbox.clone().unwrap_or_default();
         let profile = self.sandbox.profile(plugin, &asks)?;
         let waiting = self.warm.as_ref().and_then(|warm| {
-            let kept = warm.kept(&plugin.name, &plugin.digest)?;
+            let kept = warm.kept(&plugin.name, &plugin.digest, &fingerprint(&profile))?;
             kept.downcast::<Place>().ok()
         });
-        match waiting.filter(|place| place.profile == profile) {
+        match waiting {
             Some(place) => Ok(place),
             None => Ok(Arc::new(self.sandbox.place(plugin, profile)?)),
         }
@@ -140,7 +138,14 @@ impl Runner {
             }
         };
         let limits = limits(&place.profile, job.timeout);
-        let invocation = self.invocation(job, plugin, argv, place);
+        let mut invocation = place.start(plugin, &self.supervisor);
+        invocation.args.extend(argv.into_iter().map(OsString::from));
+        let of_call = [
+            ("SMCP_JOB_ID", OsString::from(job.id.as_str())),
+            ("SMCP_ATTEMPT", job.attempt.to_string().into()),
+        ];
+        let of_call = of_call.map(|(name, value)| (name.into(), value));
+        invocation.env.extend(of_call);
         let (sender, mut output) = mpsc::channel(64);
         let mut stream = Stream::new(&self.queue, &hold, &stopper);
         let process = async {
@@ -168,7 +173,7 @@ impl Runner {
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
                     confinement: ended.started.then(|| Confinement {
                         start: ended.start,
-                        cold_because: self.why_cold(plugin).filter(|_| ended.start == Start::Cold),
+                        cold_because: self.why_cold(plugin, ended.start),
                         ..place.confinement.clone()
                     }),
                     output: stream.rest(),
@@ -183,40 +188,12 @@ impl Runner {
         }
     }
 
-    fn invocation(
-        &self,
-        job: &Claimed,
-        plugin: &Plugin,
-        argv: Vec<String>,
-        place: &Place,
-    ) -> Invocation {
-        let entry = Path::new(&plugin.directory).join(&plugin.entry);
-        let argv = argv.into_iter().map(OsString::from);
-        let (program, args) = match &plugin.interpreter {
-            Some(interpreter) => (
-                interpreter.into(),
-                std::iter::once(entry.into()).chain(argv).collect(),
-            ),
-            None => (entry, argv.collect()),
-        };
-        let mut env = place.env.clone();
-        env.push(("SMCP_JOB_ID".into(), job.id.as_str().into()));
-        env.push(("SMCP_ATTEMPT".into(), job.attempt.to_string().into()));
-        Invocation {
-            supervisor: self.supervisor.clone(),
-            program,
-            args,
-            env,
-            cwd: place.cwd.clone(),
-            policy: Some(place.policy.clone()),
-            door: place.door.clone(),
-            bait: None,
-        }
-    }
-
     /// Why no interpreter waits for calls of `plugin`, where one might.
-    fn why_cold(&self, plugin: &Plugin) -> Option<String> {
-        self.warm.as_ref()?.reasons().remove(&plugin.name)
+    fn why_cold(&self, plugin: &Plugin, start: Start) -> Option<String> {
+        match start {
+            Start::Cold => self.warm.as_ref()?.reason(&plugin.name),
+            Start::Warm => None,
+        }
     }
 
     /// The catalogue, read again only when it has changed.
@@ -249,12 +226,18 @@ fn may_wait(plugin: &Plugin) -> bool {
     plugin.interpreter.is_some() && asked != Some(Wish::Off)
 }
 
+/// A text that is the same for the same profile alone.
+fn fingerprint(profile: &Profile) -> String {
+    // It has nothing that could not be written.
+    serde_json::to_string(profile).unwrap_or_default()
+}
+
 /// How an interpreter waits in that place.
 fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
     warm::Place {
         plugin: plugin.name.clone(),
         digest: plugin.digest.clone(),
-        fingerprint: String::new(),
+        fingerprint: fingerprint(&place.profile),
         env: place.env.clone(),
         scratch: None,
         emptied: place.writable.clone(),
@@ -265,25 +248,15 @@ fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
 
 /// What a run may take and print by its profile; `timeout` is what its tool and its caller allow.
 fn limits(profile: &Profile, timeout: Option<Duration>) -> Limits {
-    let some = |limit: u64| (limit > 0).then_some(limit);
-    let smcp_common::sandbox::Limits {
-        memory_mb,
-        processes,
-        cpu_s,
-        wall_s,
-        stdout_kb,
-        stderr_kb,
-        file_mb: _,
-        open_files: _,
-    } = profile.limits;
-    let wall = some(wall_s).map(Duration::from_secs);
+    let limits = &profile.limits;
+    let wall = (limits.wall_s > 0).then(|| Duration::from_secs(limits.wall_s));
     Limits {
         timeout: timeout.into_iter().chain(wall).min(),
-        stdout_max_bytes: stdout_kb * KIB,
-        stderr_tail_bytes: usize::try_from(stderr_kb * KIB).unwrap_or(usize::MAX),
-        memory_mb: some(memory_mb),
-        processes: some(processes),
-        cpu_s: some(cpu_s),
+        stdout_max_bytes: limits.stdout_bytes(),
+        stderr_tail_bytes: usize::try_from(limits.stderr_bytes()).unwrap_or(usize::MAX),
+        memory_mb: limits.memory_bytes().map(|_| limits.memory_mb),
+        processes: Some(limits.processes),
+        cpu_s: limits.cpu_s(),
         ..Limits::default()
     }
 }

@@ -5,6 +5,7 @@
 //! passes then, it does not see: a server that is listed can be told to act for one that is not.
 
 mod address;
+pub(crate) mod door;
 mod policy;
 mod refused;
 mod request;

@@ -2,7 +2,7 @@
 //!
 //! Each stands in its plugin's sandbox with the plugin's imports done (`host.py`), and forks for each call; the fork
 //! runs the plugin's file anew. Where that could differ from a start of its own, the plugin is run by
-//! [`process::run`], and [`Warm::reasons`] tells why.
+//! [`process::run`], and [`Warm::reason`] tells why.
 
 mod control;
 mod interpreter;
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::interpreter::{Broken, Interpreter, Readiness};
 use crate::plugin::process::{
-    self, Ended, Exit, Hits, Invocation, Limits, Output, ProcessError, StopReason,
+    self, Ended, Exit, Invocation, Limits, Output, ProcessError, StopReason,
 };
 
 /// So much of arguments and environment the kernel hands to any program; what is more gets its refusal from there.
@@ -39,7 +39,6 @@ const REST: Duration = Duration::from_secs(60);
 /// Calls in a row that left processes behind, after which a plugin is always started anew: to start an interpreter for
 /// a single call costs more than it saves.
 const MAX_SPOILED: u32 = 3;
-const NEVER: Duration = Duration::from_hours(24 * 365);
 
 /// The interpreters of one worker.
 #[derive(Debug)]
@@ -87,7 +86,7 @@ enum Known {
     Waiting(Box<Interpreter>),
     /// It is not to be kept waiting, for this place and interpreter.
     Refused {
-        same: Sameness,
+        origin: Origin,
         reason: String,
     },
     /// Its start failed by chance.
@@ -102,10 +101,17 @@ enum Known {
 /// What an interpreter is made from: where something differs, it is another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Sameness {
+    origin: Origin,
+    /// Each place has its own: the names of its directories are in it.
+    env: Vec<(OsString, OsString)>,
+}
+
+/// What decides whether an interpreter can wait.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Origin {
     digest: String,
     fingerprint: String,
     program: PathBuf,
-    env: Vec<(OsString, OsString)>,
 }
 
 impl Default for Bounds {
@@ -141,7 +147,7 @@ impl Warm {
         output: mpsc::Sender<Output>,
     ) -> Result<Ended, ProcessError> {
         let started_at = Instant::now();
-        let deadline = started_at + limits.timeout.unwrap_or(NEVER).min(NEVER);
+        let deadline = limits.deadline(started_at);
         let mut stop = pin!(stop);
         if fits(place, invocation) {
             match self
@@ -169,6 +175,9 @@ impl Warm {
                 Found::Ended(exit) => return Ok(unstarted(exit, started_at)),
                 Found::Nothing => {}
             }
+        } else {
+            // What this call leaves in their common place would be there for the next one.
+            self.clear(place).await;
         }
         let left = Limits {
             timeout: limits
@@ -182,29 +191,30 @@ impl Warm {
         ended
     }
 
-    /// What the sandbox has in which an interpreter waits for calls of that plugin; `None` where none does.
-    pub fn kept(&self, plugin: &str, digest: &str) -> Option<Arc<dyn Any + Send + Sync>> {
+    /// What the sandbox has in which an interpreter of that origin waits for calls of that plugin; `None` where none
+    /// does.
+    pub fn kept(
+        &self,
+        plugin: &str,
+        digest: &str,
+        fingerprint: &str,
+    ) -> Option<Arc<dyn Any + Send + Sync>> {
         match self.plugins().get(plugin)? {
-            Known::Waiting(interpreter) if interpreter.same.digest == digest => {
-                interpreter.keep.clone()
+            Known::Waiting(interpreter) => {
+                let origin = &interpreter.same.origin;
+                let is_same = origin.digest == digest && origin.fingerprint == fingerprint;
+                interpreter.keep.clone().filter(|_| is_same)
             }
-            Known::Waiting(_)
-            | Known::Refused { .. }
-            | Known::Resting { .. }
-            | Known::Spoiled(_) => None,
+            Known::Refused { .. } | Known::Resting { .. } | Known::Spoiled(_) => None,
         }
     }
 
-    /// Why plugins are started anew for each call, by their names.
-    pub fn reasons(&self) -> BTreeMap<String, String> {
-        let plugins = self.plugins();
-        let reasons = plugins.iter().filter_map(|(name, known)| match known {
-            Known::Refused { reason, .. } | Known::Resting { reason, .. } => {
-                Some((name.clone(), reason.clone()))
-            }
+    /// Why that plugin is started anew for each call; `None` where it is not.
+    pub fn reason(&self, plugin: &str) -> Option<String> {
+        match self.plugins().get(plugin)? {
+            Known::Refused { reason, .. } | Known::Resting { reason, .. } => Some(reason.clone()),
             Known::Waiting(_) | Known::Spoiled(_) => None,
-        });
-        reasons.collect()
+        }
     }
 
     /// Ends all interpreters, and answers when nothing is left of them.
@@ -223,9 +233,11 @@ impl Warm {
         deadline: Instant,
     ) -> Found {
         let same = Sameness {
-            digest: place.digest.clone(),
-            fingerprint: place.fingerprint.clone(),
-            program: invocation.program.clone(),
+            origin: Origin {
+                digest: place.digest.clone(),
+                fingerprint: place.fingerprint.clone(),
+                program: invocation.program.clone(),
+            },
             env: place.env.clone(),
         };
         let spoiled = match self.take(place) {
@@ -238,8 +250,8 @@ impl Warm {
                 interpreter.end().await;
                 spoiled
             }
-            Some(Known::Refused { same: then, reason }) if then == same => {
-                let refused = Known::Refused { same: then, reason };
+            Some(Known::Refused { origin, reason }) if origin == same.origin => {
+                let refused = Known::Refused { origin, reason };
                 self.plugins().insert(place.plugin.clone(), refused);
                 return Found::Nothing;
             }
@@ -277,7 +289,7 @@ impl Warm {
             Readiness::Ready => Found::Ready(interpreter),
             Readiness::Refused(reason) => {
                 interpreter.end().await;
-                self.refuse(place, same, reason);
+                self.refuse(place, same.origin, reason);
                 Found::Nothing
             }
             Readiness::Failed(reason) => {
@@ -285,6 +297,17 @@ impl Warm {
                 self.rest(place, reason);
                 Found::Nothing
             }
+        }
+    }
+
+    /// Ends the interpreter that waits for calls of that plugin, where one does.
+    async fn clear(&self, place: &Place) {
+        match self.take(place) {
+            Some(Known::Waiting(interpreter)) => interpreter.end().await,
+            Some(known @ (Known::Refused { .. } | Known::Resting { .. } | Known::Spoiled(_))) => {
+                self.plugins().insert(place.plugin.clone(), known);
+            }
+            None => {}
         }
     }
 
@@ -300,11 +323,11 @@ impl Warm {
         };
         let spoiled = interpreter.spoiled;
         let known = if interpreter.is_over() {
-            let same = interpreter.same.clone();
+            let origin = interpreter.same.origin.clone();
             interpreter.end().await;
             if spoiled >= MAX_SPOILED {
                 let reason = "its calls leave processes behind".to_owned();
-                return self.refuse(place, same, reason);
+                return self.refuse(place, origin, reason);
             }
             Known::Spoiled(spoiled)
         } else {
@@ -340,13 +363,13 @@ impl Warm {
         }
     }
 
-    fn refuse(&self, place: &Place, same: Sameness, reason: String) {
+    fn refuse(&self, place: &Place, origin: Origin, reason: String) {
         tracing::info!(
             plugin.name = place.plugin,
             reason,
             "the plugin is started anew for each call"
         );
-        let refused = Known::Refused { same, reason };
+        let refused = Known::Refused { origin, reason };
         self.plugins().insert(place.plugin.clone(), refused);
     }
 
@@ -440,17 +463,7 @@ fn remove(scratch: Option<&PathBuf>) {
 
 fn unstarted(exit: Exit, started_at: Instant) -> Ended {
     Ended {
-        exit,
         started: false,
-        start: Start::Warm,
-        stdout_bytes: 0,
-        stdout_truncated: false,
-        stderr_tail: Vec::new(),
-        log_lines_dropped: 0,
-        events_dropped: 0,
-        cpu: None,
-        hit: Hits::default(),
-        confinement: None,
-        duration: started_at.elapsed(),
+        ..Ended::silent(exit, Start::Warm, started_at.elapsed())
     }
 }

@@ -75,6 +75,43 @@ pub struct Limits {
 #[error("'{0}' is no destination: it must be a host and a port, such as api.example.com:443")]
 pub struct DestinationError(String);
 
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+
+impl Profile {
+    /// The size of the scratch directory.
+    pub fn scratch_bytes(&self) -> u64 {
+        self.scratch_mb * MIB
+    }
+}
+
+impl Limits {
+    /// The memory; `None` without a limit.
+    pub fn memory_bytes(&self) -> Option<u64> {
+        (self.memory_mb > 0).then_some(self.memory_mb * MIB)
+    }
+
+    /// The processor time, in seconds; `None` without a limit.
+    pub fn cpu_s(&self) -> Option<u64> {
+        (self.cpu_s > 0).then_some(self.cpu_s)
+    }
+
+    /// The size of one file.
+    pub fn file_bytes(&self) -> u64 {
+        self.file_mb * MIB
+    }
+
+    /// The standard output that is kept.
+    pub fn stdout_bytes(&self) -> u64 {
+        self.stdout_kb * KIB
+    }
+
+    /// The standard error that is kept.
+    pub fn stderr_bytes(&self) -> u64 {
+        self.stderr_kb * KIB
+    }
+}
+
 impl Default for Profile {
     fn default() -> Self {
         Self {

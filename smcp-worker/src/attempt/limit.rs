@@ -126,23 +126,15 @@ fn with_last_words(message: String, said: Option<&str>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use smcp_common::sandbox::Start;
+
     use super::*;
     use crate::plugin::process::{Hits, StopReason};
 
     fn ended(exit: Exit, stderr: &str) -> Ended {
         Ended {
-            exit,
-            started: true,
-            start: smcp_common::sandbox::Start::Cold,
-            stdout_bytes: 0,
-            stdout_truncated: false,
             stderr_tail: stderr.into(),
-            log_lines_dropped: 0,
-            events_dropped: 0,
-            duration: Duration::from_secs(1),
-            cpu: None,
-            hit: Hits::default(),
-            confinement: None,
+            ..Ended::silent(exit, Start::Cold, Duration::from_secs(1))
         }
     }
 

@@ -175,22 +175,12 @@ mod tests {
     use smcp_common::sandbox::Start;
 
     use super::*;
-    use crate::plugin::process::Hits;
 
     fn come_to(exit: Exit, stdout: &str, stderr: &str) -> Outcome {
         let ended = Ended {
-            exit,
-            started: true,
-            start: Start::Cold,
             stdout_bytes: stdout.len() as u64,
-            stdout_truncated: false,
             stderr_tail: stderr.into(),
-            log_lines_dropped: 0,
-            events_dropped: 0,
-            duration: Duration::from_secs(1),
-            cpu: None,
-            hit: Hits::default(),
-            confinement: None,
+            ..Ended::silent(exit, Start::Cold, Duration::from_secs(1))
         };
         let limits = Limits {
             timeout: Some(Duration::from_secs(1)),

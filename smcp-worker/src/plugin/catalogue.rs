@@ -12,7 +12,7 @@ use smcp_common::config::{Config, Environment};
 use smcp_common::plugin::{Plugin, Problem};
 use smcp_common::sandbox::{Network, Profile, Terms};
 
-use super::describe::{describe, start};
+use super::describe::describe;
 use super::digest::digest;
 use super::interpreter::Interpreters;
 use crate::sandbox::placing::Sandbox;
@@ -112,7 +112,7 @@ impl Scanner {
         let profile = self.sandbox.profile(&plugin, &Terms::default());
         match profile.and_then(|profile| self.sandbox.place(&plugin, closed(profile))) {
             Ok(place) => {
-                let start = start(&plugin, path, &self.supervisor, &place);
+                let start = place.start(&plugin, &self.supervisor);
                 describe(&mut plugin, &start).await;
                 plugin.withheld = self.sandbox.withheld(&plugin);
             }

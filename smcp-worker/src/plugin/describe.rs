@@ -1,14 +1,12 @@
 //! Asking a plugin what it offers: its `--describe` document, or else the commands in its `--help`.
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
 use smcp_common::plugin::{Manifest, Plugin, Problem, help};
 
 use super::process::{Exit, Invocation, Limits, capture};
-use crate::sandbox::placing::Place;
 
 /// How long a plugin may take to say what it offers.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -103,28 +101,4 @@ fn last_line(stderr: &[u8]) -> Option<String> {
         .map(str::trim)
         .find(|line| !line.is_empty())?;
     Some(line.chars().take(200).collect())
-}
-
-/// How a plugin in `directory` is started in that place, but for its arguments.
-pub(super) fn start(
-    plugin: &Plugin,
-    directory: &Path,
-    supervisor: &Path,
-    place: &Place,
-) -> Invocation {
-    let entry = directory.join(&plugin.entry);
-    let (program, args) = match &plugin.interpreter {
-        Some(interpreter) => (interpreter.into(), vec![entry.into()]),
-        None => (entry, Vec::new()),
-    };
-    Invocation {
-        supervisor: supervisor.to_owned(),
-        program,
-        args,
-        env: place.env.clone(),
-        cwd: place.cwd.clone(),
-        policy: Some(place.policy.clone()),
-        door: None,
-        bait: None,
-    }
 }

@@ -3,33 +3,35 @@
 //! Beside the supervisor this is the only place where processes start. It knows nothing
 //! of jobs, tools or policies.
 
-use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::net::TcpListener;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use smcp_common::sandbox::{Confinement, Destination, Start};
+use smcp_common::sandbox::Start;
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::output::{Pipe, read_events, read_stderr, read_stdout};
 use super::supervision::{Supervision, Verdict};
-use crate::proxy::{Proxy, Token};
-use crate::sandbox::control::{Pipes, RunOrder, receive_descriptor, send_pipes};
+use crate::proxy::door;
+use crate::sandbox::control::{Pipes, RunOrder, send_pipes};
 
+pub use crate::proxy::door::Door;
 pub use crate::sandbox::control::{Mechanism, RefusalKind};
 pub use crate::sandbox::policy::Policy;
 pub use crate::sandbox::probes::Bait;
 
 /// The subcommand under which the worker's binary is a supervisor.
 pub const SUPERVISOR_COMMAND: &str = "sandbox-exec";
+
+/// Far enough to mean never, near enough for every clock.
+const NEVER: Duration = Duration::from_hours(24 * 365);
 
 /// Runs one plugin to its end, and answers when nothing of its process tree is left.
 ///
@@ -88,30 +90,8 @@ pub(crate) async fn run_with(
     let run = read(ours, limits, &output, started_at, follow);
     tokio::select! {
         ended = run => ended,
-        never = serve(listener) => match never {},
+        never = door::serve(listener) => match never {},
     }
-}
-
-/// Serves the proxy of a run as long as that takes.
-async fn serve(listener: Option<(UnixStream, &Door)>) -> Infallible {
-    let Some((socket, door)) = listener else {
-        return std::future::pending().await;
-    };
-    let proxy = async {
-        socket.set_nonblocking(true)?;
-        let socket = tokio::net::UnixStream::from_std(socket)?;
-        socket.readable().await?;
-        let listener = TcpListener::from(receive_descriptor(&socket)?);
-        Proxy::serve(listener, door.allow.clone(), door.token.clone())
-    };
-    let served = proxy.await;
-    if let Err(error) = &served {
-        tracing::warn!(
-            error = error as &dyn std::error::Error,
-            "the plugin has no way out"
-        );
-    }
-    std::future::pending().await
 }
 
 /// Descriptors that few runs need.
@@ -183,7 +163,6 @@ pub(crate) async fn read<E: From<ProcessError>>(
         duration: started_at.elapsed(),
         cpu: None,
         hit: Hits::default(),
-        confinement: None,
     })
 }
 
@@ -236,15 +215,6 @@ pub struct Invocation {
     pub bait: Option<Bait>,
 }
 
-/// What the proxy lets through whose listener a plugin's supervisor makes.
-#[derive(Clone, Debug)]
-pub struct Door {
-    /// Where it listens.
-    pub(crate) port: u16,
-    pub(crate) allow: Vec<Destination>,
-    pub(crate) token: Token,
-}
-
 impl fmt::Debug for Invocation {
     /// Names the environment's variables only: values and arguments may be secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -281,6 +251,26 @@ pub struct Limits {
     pub processes: Option<u64>,
     /// The seconds of processor time that the sandbox gives it, likewise.
     pub cpu_s: Option<u64>,
+}
+
+impl Limits {
+    /// When a run that has begun at `begun` is to be stopped.
+    pub(crate) fn deadline(&self, begun: tokio::time::Instant) -> tokio::time::Instant {
+        begun + self.timeout.unwrap_or(NEVER).min(NEVER)
+    }
+
+    /// The time between SIGTERM and SIGKILL for a run that ends so.
+    pub(crate) fn grace_before(&self, ending: &Exit) -> Duration {
+        match ending {
+            Exit::Stopped(StopReason::Cancelled) => self.cancel_grace,
+            Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost)
+            | Exit::TimedOut
+            | Exit::Code(_)
+            | Exit::Signal(_)
+            | Exit::Refused { .. } => self.grace,
+        }
+        .min(NEVER)
+    }
 }
 
 impl Default for Limits {
@@ -337,8 +327,6 @@ pub struct Ended {
     pub cpu: Option<Duration>,
     /// Limits that the kernel says it ran into.
     pub hit: Hits,
-    /// What held it; `None` where nothing did, or where it was not started.
-    pub confinement: Option<Confinement>,
 }
 
 /// Limits that a run ran into, as the kernel counts such events. A limit that is not counted is not there.
@@ -348,6 +336,25 @@ pub struct Hits {
     pub memory: bool,
     /// It could not start another process or thread.
     pub processes: bool,
+}
+
+impl Ended {
+    /// A run that has ended so, and has written nothing.
+    pub(crate) fn silent(exit: Exit, start: Start, duration: Duration) -> Self {
+        Self {
+            exit,
+            started: true,
+            start,
+            stdout_bytes: 0,
+            stdout_truncated: false,
+            stderr_tail: Vec::new(),
+            log_lines_dropped: 0,
+            events_dropped: 0,
+            duration,
+            cpu: None,
+            hit: Hits::default(),
+        }
+    }
 }
 
 /// What ended a run.

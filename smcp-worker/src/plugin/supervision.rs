@@ -20,9 +20,6 @@ use crate::sandbox::tree::kill_session;
 /// tree (5 s at most), to exit. Beyond it, it is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Far enough to mean never, near enough for every clock.
-const NEVER: Duration = Duration::from_hours(24 * 365);
-
 /// A supervisor at work. Dropping it closes the socket, on which the supervisor kills
 /// the plugin's tree.
 #[derive(Debug)]
@@ -65,7 +62,7 @@ impl Supervision {
         limits: &Limits,
         stop: impl Future<Output = StopReason>,
     ) -> Result<Verdict, ProcessError> {
-        let deadline = Instant::now() + limits.timeout.unwrap_or(NEVER).min(NEVER);
+        let deadline = limits.deadline(Instant::now());
         let verdict = self.converse(order, limits, deadline, stop).await;
         match verdict {
             Ok(verdict) => {
@@ -122,15 +119,7 @@ impl Supervision {
                     Exit::TimedOut
                 }
             };
-            let grace = match ending {
-                Exit::Stopped(StopReason::Cancelled) => limits.cancel_grace,
-                Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost)
-                | Exit::TimedOut
-                | Exit::Code(_)
-                | Exit::Signal(_)
-                | Exit::Refused { .. } => limits.grace,
-            };
-            let grace = grace.min(NEVER);
+            let grace = limits.grace_before(&ending);
             stopped_as = Some(ending);
             deadline.as_mut().reset(Instant::now() + grace + PATIENCE);
             let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);

@@ -14,7 +14,6 @@ use super::cgroup::{Cgroup, Delegation};
 use crate::doctor::{self, Lack};
 use crate::plugin::process::Ended;
 
-const MIB: u64 = 1024 * 1024;
 /// Between two looks at a limit that is nearly used up.
 const LEAST: Duration = Duration::from_millis(100);
 
@@ -63,8 +62,8 @@ impl Cgroups {
         let found = delegation.controllers();
         let limits = &profile.limits;
         // What is in the scratch directory is memory.
-        let memory = (limits.memory_mb + profile.scratch_mb) * MIB;
-        let memory = (found.memory && limits.memory_mb > 0).then_some(memory);
+        let memory = limits.memory_bytes().filter(|_| found.memory);
+        let memory = memory.map(|bytes| bytes + profile.scratch_bytes());
         // The first process of the namespace counts as well.
         let processes = found.pids.then_some(limits.processes + 1);
         let number = self.made.fetch_add(1, Ordering::Relaxed);

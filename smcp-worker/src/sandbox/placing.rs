@@ -22,14 +22,12 @@ use super::users::LentUser;
 use crate::doctor::{self, Facts, Namespaces as Kind, User};
 use crate::plugin::environment::environment;
 use crate::plugin::interpreter::homes;
-use crate::plugin::process::Door;
+use crate::plugin::process::Invocation;
+use crate::proxy::door::Door;
 use crate::proxy::{self, Proxy, Token};
 
 /// Directories that a plugin with a root of its own finds its own at.
 const TAKEN: [&str; 4] = ["/dev/shm", "/etc", "/proc", "/tmp"];
-
-/// A binary mebibyte.
-const MIB: u64 = 1024 * 1024;
 
 /// Finds plugins their places.
 #[derive(Debug)]
@@ -79,6 +77,27 @@ pub(crate) enum PlacingError {
     /// Files or users are short.
     #[error("a sandbox cannot be prepared: {0}")]
     Short(#[from] io::Error),
+}
+
+impl Place {
+    /// How `plugin` is started here by `supervisor`, but for the arguments of a call.
+    pub(crate) fn start(&self, plugin: &Plugin, supervisor: &Path) -> Invocation {
+        let entry = Path::new(&plugin.directory).join(&plugin.entry);
+        let (program, args) = match &plugin.interpreter {
+            Some(interpreter) => (interpreter.into(), vec![entry.into()]),
+            None => (entry, Vec::new()),
+        };
+        Invocation {
+            supervisor: supervisor.to_owned(),
+            program,
+            args,
+            env: self.env.clone(),
+            cwd: self.cwd.clone(),
+            policy: Some(self.policy.clone()),
+            door: self.door.clone(),
+            bait: None,
+        }
+    }
 }
 
 impl Sandbox {
@@ -211,6 +230,9 @@ impl Sandbox {
 
     /// Grants are compared by name; what lies behind a name may have become a link to something else since.
     fn check_paths(&self, profile: &Profile, grants: &[&Terms]) -> Result<(), PlacingError> {
+        if profile.read.is_empty() && profile.write.is_empty() {
+            return Ok(());
+        }
         let real = |path: &PathBuf| path.canonicalize().ok();
         let own = [&self.config.data_dir, &self.config.database].map(real);
         let lists = grants.iter().map(|terms| &terms.filesystem);
@@ -293,11 +315,10 @@ impl Sandbox {
 /// What a plugin of `profile` is held to by what there is, as `user` where that is not the worker's.
 pub(super) fn policy(facts: &Facts, profile: &Profile, user: Option<u32>, base: &Path) -> Policy {
     let limits = &profile.limits;
-    let some = |limit: u64| (limit > 0).then_some(limit);
     let namespaces = facts.namespaces.as_ref().ok().map(|kind| Namespaces {
         user: *kind == Kind::OfUser,
         base: base.to_owned(),
-        scratch_bytes: profile.scratch_mb * MIB,
+        scratch_bytes: profile.scratch_bytes(),
     });
     let processes = match (&namespaces, user) {
         // The first process of the namespace counts as well.
@@ -322,10 +343,10 @@ pub(super) fn policy(facts: &Facts, profile: &Profile, user: Option<u32>, base: 
         network,
         limits: Rlimits {
             address_bytes: None,
-            data_bytes: some(limits.memory_mb * MIB),
+            data_bytes: limits.memory_bytes(),
             processes: Some(processes),
-            cpu_s: some(limits.cpu_s),
-            file_bytes: Some(limits.file_mb * MIB),
+            cpu_s: limits.cpu_s(),
+            file_bytes: Some(limits.file_bytes()),
             open_files: Some(limits.open_files),
         },
         cgroup: None,

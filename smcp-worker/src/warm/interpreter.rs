@@ -17,7 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::control::{Link, Said, request};
 use super::signature::Signature;
-use super::{NEVER, Place, Sameness, remove};
+use super::{Place, Sameness, remove};
 use crate::plugin::process::{
     self, Ended, Exit, Invocation, Limits, Output, ProcessError, StopReason, pipes, run_with,
 };
@@ -293,16 +293,9 @@ impl Interpreter {
                     None => Exit::TimedOut,
                 },
             };
-            let grace = match ending {
-                Exit::Stopped(StopReason::Cancelled) => limits.cancel_grace,
-                Exit::Stopped(StopReason::ShuttingDown | StopReason::LeaseLost)
-                | Exit::TimedOut
-                | Exit::Code(_)
-                | Exit::Signal(_)
-                | Exit::Refused { .. } => limits.grace,
-            };
+            let grace = limits.grace_before(&ending);
             stopped_as = Some(ending);
-            deadline.as_mut().reset(Instant::now() + grace.min(NEVER));
+            deadline.as_mut().reset(Instant::now() + grace);
             // It may have ended meanwhile: the next message tells.
             self.link.stop().ok();
         }

@@ -404,6 +404,21 @@ async fn another_digest_is_tried_again() {
 }
 
 #[tokio::test]
+async fn a_plugin_that_cannot_wait_is_not_tried_again_in_another_place() {
+    let outside =
+        "import sys\nif sys.argv[0] == '-c':\n    open(TRIED, 'a').write('x')\nprint('hello')\n";
+    let tried = tempfile::NamedTempFile::new().unwrap();
+    let outside = outside.replace("TRIED", &format!("{:?}", tried.path()));
+    let mut world = World::new("import outside\n").installed(&[("outside.py", &outside)]);
+    assert_eq!(start(&world.plain().await), Start::Cold);
+    // Another scratch directory, another key for the proxy: each place has its own.
+    world.place.env.push(("HOME".into(), "/elsewhere".into()));
+    assert_eq!(start(&world.plain().await), Start::Cold);
+    assert_eq!(world.reason(), "its imports print something");
+    assert_eq!(fs::read_to_string(tried.path()).unwrap(), "x");
+}
+
+#[tokio::test]
 async fn a_file_that_cannot_be_compiled_is_run_anew() {
     let world = World::new("print(\n");
     let ran = world.plain().await;
@@ -467,8 +482,11 @@ async fn what_python_reads_at_its_start_makes_a_start() {
     invocation.env.push(("PYTHONOPTIMIZE".into(), "1".into()));
     let ran = world.call(&invocation).await;
     assert_eq!((start(&ran), ran.text()), (Start::Cold, "1"));
+    assert_eq!(start(&world.plain().await), Start::Warm);
+    assert!(world.waits());
     let invocation = world.invocation(["x".repeat(200 * 1024)]);
     let ran = world.call(&invocation).await;
+    assert!(!world.waits(), "what the call left would be in its place");
     assert!(
         matches!(ran.exit(), Exit::Refused { .. }),
         "{:?}",

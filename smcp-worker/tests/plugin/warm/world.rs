@@ -5,6 +5,7 @@ use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::LazyLock;
 
 use smcp_worker::plugin::process::{Invocation, Limits, ProcessError, StopReason, run};
@@ -63,7 +64,7 @@ impl World {
                 emptied: vec![scratch.clone()],
                 scratch: Some(scratch),
                 unconfined: false,
-                keep: None,
+                keep: Some(Arc::new(())),
             },
             program: PYTHON.clone(),
             directory,
@@ -184,8 +185,18 @@ impl World {
         ran
     }
 
+    /// Whether an interpreter waits for calls of the plugin as it is now.
+    pub(crate) fn waits(&self) -> bool {
+        let Place {
+            digest,
+            fingerprint,
+            ..
+        } = &self.place;
+        self.warm.kept("probe", digest, fingerprint).is_some()
+    }
+
     /// The reason why the plugin is started anew for each call; empty where it is not.
     pub(crate) fn reason(&self) -> String {
-        self.warm.reasons().remove("probe").unwrap_or_default()
+        self.warm.reason("probe").unwrap_or_default()
     }
 }

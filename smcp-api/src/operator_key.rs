@@ -1,12 +1,11 @@
 //! The key of this machine's operator: made at the first start, readable by its owner alone, shown by the command
 //! line to the API.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::Path;
 
 use rand::RngExt as _;
+use smcp_common::key_file;
 
 /// So that scanners for leaked secrets can recognise a key.
 const PREFIX: &str = "smcp_";
@@ -18,10 +17,8 @@ const LENGTH: usize = 43;
 /// # Errors
 /// What the system says when the file can neither be read nor made.
 pub fn read_or_make(path: &Path) -> io::Result<String> {
-    match read(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path),
-        result => result,
-    }
+    let key = key_file::read_or_write(path, make)?;
+    Ok(key.to_string())
 }
 
 /// Reads the key in `path`.
@@ -29,35 +26,21 @@ pub fn read_or_make(path: &Path) -> io::Result<String> {
 /// # Errors
 /// What the system says when the file cannot be read.
 pub fn read(path: &Path) -> io::Result<String> {
-    Ok(fs::read_to_string(path)?.trim().to_owned())
+    Ok(key_file::read_text(path)?.to_string())
 }
 
-fn make(path: &Path) -> io::Result<String> {
+/// A new key for the bearer of it.
+pub(crate) fn make() -> String {
     let mut rng = rand::rng();
     let random: String = (0..LENGTH)
         .map(|_| char::from(rng.sample(rand::distr::Alphanumeric)))
         .collect();
-    let key = format!("{PREFIX}{random}");
-    // Written aside and linked into place, so that nobody ever reads half a key.
-    let aside = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)?;
-    file.write_all(key.as_bytes())?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&aside, path);
-    fs::remove_file(&aside)?;
-    match linked {
-        Ok(()) => Ok(key),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read(path),
-        Err(error) => Err(error),
-    }
+    format!("{PREFIX}{random}")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

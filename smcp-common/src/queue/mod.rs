@@ -8,18 +8,25 @@
 //! (`sessions`), and the scheduler (`schedules`, `workflows`,
 //! `retention`).
 
+mod agents;
+mod approvals;
 mod attempts;
+mod audit;
 mod bell;
 mod catalogue;
 mod command;
 mod error;
 mod jobs;
 mod leases;
+mod limits;
 mod operate;
 mod pauses;
+mod pins;
+mod policies;
 mod retention;
 mod row;
 mod schedules;
+mod secrets;
 mod sessions;
 mod settings;
 mod sqlite;

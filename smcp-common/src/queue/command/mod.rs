@@ -1,22 +1,29 @@
 //! What can be done to the queue. A command is plain data that is applied inside a transaction, so that it can be
 //! retried, and committed together with others; its audit record and its news are part of the same transaction.
 
+mod agent;
+mod approval;
 mod attachment;
 mod cancel;
 mod catalogue;
+mod checkpoint;
 mod claim;
 mod denial;
 mod duty;
 mod finish;
 mod flush;
 mod hold;
+mod limit;
 mod news;
 mod pause;
+mod pin;
+mod policy;
 mod priority;
 mod retention;
 mod revive;
 mod schedule;
 mod schedule_fire;
+mod secret;
 mod session;
 mod setting;
 mod submit;

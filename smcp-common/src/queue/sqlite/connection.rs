@@ -12,12 +12,19 @@ use crate::queue::OpenError;
 const APPLICATION_ID: i64 = 0x534d_4350;
 
 /// The schema, one entry a version; `user_version` says how many have been applied.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 12] = [
     include_str!("../../../migrations/sqlite/0001_jobs.sql"),
     include_str!("../../../migrations/sqlite/0002_schedules.sql"),
     include_str!("../../../migrations/sqlite/0003_workflows.sql"),
     include_str!("../../../migrations/sqlite/0004_pauses.sql"),
     include_str!("../../../migrations/sqlite/0005_settings.sql"),
+    include_str!("../../../migrations/sqlite/0006_agents.sql"),
+    include_str!("../../../migrations/sqlite/0007_policies.sql"),
+    include_str!("../../../migrations/sqlite/0008_limits.sql"),
+    include_str!("../../../migrations/sqlite/0009_approvals.sql"),
+    include_str!("../../../migrations/sqlite/0010_audit.sql"),
+    include_str!("../../../migrations/sqlite/0011_secrets.sql"),
+    include_str!("../../../migrations/sqlite/0012_pins.sql"),
 ];
 
 /// The write-ahead log is copied back when it has so many pages: 32 MB.

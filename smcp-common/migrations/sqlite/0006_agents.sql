@@ -1,0 +1,1 @@
+-- Agents, their groups and their keys. Times are integer milliseconds UTC.

@@ -1,0 +1,1 @@
+-- The rules in force. Times are integer milliseconds UTC.

@@ -1,0 +1,1 @@
+-- What has been used of limits. Times are integer milliseconds UTC.

@@ -1,0 +1,1 @@
+-- Plugins that have been accepted. Times are integer milliseconds UTC.

@@ -1,0 +1,1 @@
+//! Who calls: agents, their groups and their keys.

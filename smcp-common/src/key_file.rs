@@ -1,0 +1,138 @@
+//! Keys of this installation: each in a file of its own in the data directory, made at the first need, readable by its
+//! owner alone.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// A key of 256 bits.
+pub type Key = Zeroizing<[u8; 32]>;
+
+/// Reads the key in `path`, 64 hexadecimal digits, or makes a random one. Several processes may do so at once: the
+/// first one's key counts.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::InvalidData`] where the file holds no key, or others may read it.
+pub fn read_or_make(path: &Path) -> io::Result<Key> {
+    read_or_write(path, || crate::canonical::hex(&rand::random::<[u8; 32]>())).and_then(decode)
+}
+
+/// Reads the key in `path`.
+///
+/// # Errors
+/// As for [`read_or_make`]; [`io::ErrorKind::NotFound`] where there is none.
+pub fn read(path: &Path) -> io::Result<Key> {
+    read_text(path).and_then(decode)
+}
+
+/// Reads the text in `path`, without white space at its ends, or writes what `make` makes.
+///
+/// # Errors
+/// What the system says when the file can neither be read nor made; [`io::ErrorKind::InvalidData`] where others may read
+/// it.
+pub fn read_or_write(path: &Path, make: impl FnOnce() -> String) -> io::Result<Zeroizing<String>> {
+    match read_text(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => write(path, &make().into()),
+        result => result,
+    }
+}
+
+/// Reads the text in `path`, without white space at its ends.
+///
+/// # Errors
+/// As for [`read_or_write`].
+pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(invalid(format!(
+            "others may read it (mode {:03o}): chmod 600 it, and replace the key if they may have",
+            mode & 0o777
+        )));
+    }
+    let text = Zeroizing::new(fs::read_to_string(path)?);
+    Ok(Zeroizing::new(text.trim().to_owned()))
+}
+
+fn decode(text: Zeroizing<String>) -> io::Result<Key> {
+    let mut key = Key::default();
+    let digits = text.as_bytes();
+    if digits.len() != 2 * key.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
+        return Err(invalid(
+            "it holds no key of 64 hexadecimal digits".to_owned(),
+        ));
+    }
+    for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
+        let digit = |digit: u8| {
+            char::from(digit)
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
+        };
+        *byte = 16 * digit(pair[0]).unwrap_or_default() + digit(pair[1]).unwrap_or_default();
+    }
+    Ok(key)
+}
+
+/// Written aside and linked into place, so that nobody ever reads half a key.
+fn write(path: &Path, text: &Zeroizing<String>) -> io::Result<Zeroizing<String>> {
+    let aside = path.with_extension(format!("new-{}", std::process::id()));
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&aside)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    let linked = fs::hard_link(&aside, path);
+    fs::remove_file(&aside)?;
+    match linked {
+        Ok(()) => Ok(text.clone()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_text(path),
+        Err(error) => Err(error),
+    }
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_for_its_owner_alone() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.key");
+        assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
+        let key = read_or_make(&path).unwrap();
+        assert_eq!(read_or_make(&path).unwrap(), key);
+        assert_eq!(read(&path).unwrap(), key);
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_file_that_holds_no_key_or_is_open_to_others_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.key");
+        let said = |text: &str, mode| {
+            fs::write(&path, text).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            read_or_make(&path).map_err(|error| error.to_string())
+        };
+        let good = "0f".repeat(32);
+        assert_eq!(*said(&format!("{good}\n"), 0o600).unwrap(), [15; 32]);
+        for bad in ["", "0f", &"0g".repeat(32), &"é".repeat(32)] {
+            assert!(said(bad, 0o600).unwrap_err().contains("no key"), "{bad}");
+        }
+        assert!(
+            said(&good, 0o640)
+                .unwrap_err()
+                .contains("others may read it (mode 640)")
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! What is asked of the rules.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::clock::Timestamp;
+
+/// Who wants something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The agent's name.
+    pub agent: String,
+    /// The groups that it is in.
+    pub groups: BTreeSet<String>,
+}
+
+/// By which way a call comes to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Via {
+    /// An agent calls or submits it.
+    Call,
+    /// A schedule's time has come.
+    Schedule,
+    /// A step of a workflow, or a check of one.
+    Workflow,
+    /// It has been approved of, and is about to run.
+    Approval,
+}
+
+impl Via {
+    /// The text that rules compare with.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Call => "call",
+            Self::Schedule => "schedule",
+            Self::Workflow => "workflow",
+            Self::Approval => "approval",
+        }
+    }
+}
+
+/// The circumstances of a call: `context.session` of rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// By which way.
+    pub via: Via,
+    /// `http`, `sse`, `stdio`, or `none` where nobody is connected.
+    pub transport: &'static str,
+    /// Where the caller is, as far as it has an address.
+    pub address: Option<IpAddr>,
+    /// When.
+    pub now: Timestamp,
+    /// Whether nothing is to be run.
+    pub dry_run: bool,
+}
+
+/// A call about which is to be decided.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    /// Who calls.
+    pub subject: &'q Subject,
+    /// The tool's own name.
+    pub tool: &'q str,
+    /// Exactly the arguments that will run: defaults applied, nulls dropped.
+    pub arguments: &'q Map<String, Value>,
+    /// The circumstances.
+    pub session: &'q Session,
+}

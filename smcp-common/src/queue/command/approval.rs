@@ -1,0 +1,1 @@
+//! Calls that wait for somebody to approve of them.

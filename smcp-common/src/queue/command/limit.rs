@@ -1,0 +1,1 @@
+//! Limits are used up in the transaction of what uses them.

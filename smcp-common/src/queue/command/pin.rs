@@ -1,0 +1,1 @@
+//! Plugins that have been accepted.

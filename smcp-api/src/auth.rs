@@ -25,12 +25,7 @@ use crate::caller::{Caller, Transport};
 use crate::problem::Problem;
 use crate::serve::Peer;
 
-/// The agent of a request from this machine that presents no key.
-pub const LOCAL: &str = "local";
-/// The agent behind the shared keys `MCP_API_KEY` and `MCP_API_KEYS`.
-pub const LEGACY: &str = "legacy";
-/// The agent behind the key in the data directory.
-pub const OPERATOR: &str = "operator";
+pub use smcp_common::agent::{LEGACY, LOCAL, OPERATOR};
 
 /// Who may call over HTTP.
 #[derive(Debug, Clone)]

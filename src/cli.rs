@@ -5,6 +5,7 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod approvals;
 mod doctor;
 mod operate;
 mod schedules;
@@ -20,6 +21,7 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::approvals::{Approvals, ApprovalsSay, ApprovalsShow};
 pub(crate) use self::doctor::Doctor;
 pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
@@ -65,6 +67,9 @@ pub(crate) enum Command {
     /// List, follow, stop and repeat jobs
     #[command(subcommand)]
     Jobs(Jobs),
+    /// List what waits for an approval, and approve of it or deny it
+    #[command(subcommand)]
+    Approvals(Approvals),
     /// Run tools again and again, at the times of a cron expression
     #[command(subcommand)]
     Schedules(Schedules),

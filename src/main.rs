@@ -42,6 +42,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Stdio(options) => stdio::run(&options),
         Command::Tools(options) => command::tools::run(&options),
         Command::Call(options) => command::call::run(&options),
+        Command::Approvals(what) => command::approvals::run(what),
         Command::Jobs(what) => command::jobs::run(what),
         Command::Plugins(what) => command::plugins::run(what),
         Command::Queues(what) => command::queues::run(what),

@@ -35,6 +35,22 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
+/// The 32 bytes of 64 hexadecimal digits, as [`hex`] writes them; `None` where it is something else.
+pub fn unhex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    if pairs.len() != bytes.len() {
+        return None;
+    }
+    for (byte, pair) in bytes.iter_mut().zip(pairs) {
+        let [high, low] = pair.map(|digit| char::from(digit).to_digit(16));
+        *byte = u8::try_from(16 * high? + low?).ok()?;
+    }
+    Some(bytes)
+}
+
 fn write(value: &Value, text: &mut String) {
     match value {
         Value::Object(map) => write_object(map, text),
@@ -105,6 +121,16 @@ mod tests {
     #[test]
     fn hex_is_lower_case() {
         assert_eq!(hex(&[0, 15, 255]), "000fff");
+        assert_eq!(unhex(&hex(&[171; 32])), Some([171; 32]));
+        for wrong in [
+            "",
+            "ab",
+            &"g0".repeat(32),
+            &"0".repeat(63),
+            &"00".repeat(33),
+        ] {
+            assert_eq!(unhex(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ const DAY_S: i64 = 24 * 60 * 60;
 /// A setting that can be changed while SMCP runs. Its value is a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
+    /// How long a call waits for an approval.
+    ApprovalExpiry,
     /// The attempts that a caller may ask for.
     JobAttempts,
     /// How long ended jobs are kept.
@@ -59,7 +61,8 @@ pub struct InvalidSetting {
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
+        Self::ApprovalExpiry,
         Self::JobAttempts,
         Self::RetentionAge,
         Self::RetentionJobs,
@@ -70,6 +73,7 @@ impl Setting {
     /// Its name. Where it is a duration, the name ends with its unit.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::ApprovalExpiry => "approvals.expire_s",
             Self::JobAttempts => "jobs.max_attempts",
             Self::RetentionAge => "retention.age_s",
             Self::RetentionJobs => "retention.jobs",
@@ -86,6 +90,9 @@ impl Setting {
     /// What it does, in a sentence.
     pub const fn description(self) -> &'static str {
         match self {
+            Self::ApprovalExpiry => {
+                "A call that needs an approval is given up where nobody has given it for so long."
+            }
             Self::JobAttempts => "The most attempts that a caller may ask for.",
             Self::RetentionAge => "Jobs are pruned so long after their end.",
             Self::RetentionJobs => "So many ended jobs are kept at most; the oldest go first.",
@@ -100,7 +107,7 @@ impl Setting {
     pub const fn unit(self) -> Unit {
         match self {
             Self::JobAttempts => Unit::Attempts,
-            Self::RetentionAge | Self::RetentionKeep => Unit::Seconds,
+            Self::ApprovalExpiry | Self::RetentionAge | Self::RetentionKeep => Unit::Seconds,
             Self::RetentionJobs => Unit::Jobs,
             Self::WorkerCount => Unit::Workers,
         }
@@ -111,7 +118,7 @@ impl Setting {
         match self {
             Self::JobAttempts => 1,
             // Whoever has waited for a job must find it: a slow reader is given 30 s to take an answer.
-            Self::RetentionAge | Self::RetentionKeep => 60,
+            Self::ApprovalExpiry | Self::RetentionAge | Self::RetentionKeep => 60,
             Self::RetentionJobs | Self::WorkerCount => 0,
         }
     }
@@ -120,6 +127,7 @@ impl Setting {
     pub const fn most(self) -> i64 {
         match self {
             Self::JobAttempts => 100,
+            Self::ApprovalExpiry => 30 * DAY_S,
             Self::RetentionAge | Self::RetentionKeep => 10 * YEAR_S,
             Self::RetentionJobs => 1_000_000_000,
             Self::WorkerCount => 256,
@@ -129,6 +137,7 @@ impl Setting {
     /// What it is where nobody has set it. For [`Setting::WorkerCount`] `smcp.toml` may say something else.
     pub const fn default(self) -> i64 {
         match self {
+            Self::ApprovalExpiry => DAY_S,
             Self::JobAttempts => 25,
             Self::RetentionAge => 30 * DAY_S,
             Self::RetentionJobs => 100_000,

@@ -1,5 +1,6 @@
 //! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
 
+mod approvals;
 mod flush;
 mod health;
 mod jobs;
@@ -81,6 +82,10 @@ impl std::fmt::Debug for Builtin {
 /// All of them, by name.
 static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     let mut all = vec![
+        approvals::list(),
+        approvals::approve(),
+        approvals::deny(),
+        approvals::link(),
         flush::flush(),
         health::health(),
         plugins::list(),

@@ -24,6 +24,7 @@ pub(crate) fn new_job() -> NewJob {
         retry: None,
         idempotency_key: None,
         rules: vec!["builtin".into()],
+        limits: Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{Effect, Failure, JobId, Retry, StateName, code};
 use crate::clock::Timestamp;
+use crate::limit::Limit;
 use crate::sandbox::Confinement;
 
 /// How a job came to be.
@@ -86,6 +87,8 @@ pub struct NewJob {
     pub idempotency_key: Option<String>,
     /// The rules that allowed it, for the audit record.
     pub rules: Vec<String>,
+    /// Their limits: it is recorded only where all of them admit one call more, and then counts against each.
+    pub limits: Vec<Limit>,
 }
 
 /// A job that a worker holds.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::Tool;
 use crate::clock::Timestamp;
 use crate::job::{JobId, NewJob, Origin, Retry, Source};
+use crate::limit::Limit;
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub struct Order {
     pub retry: Option<Retry>,
     /// The rules that allow it.
     pub rules: Vec<String>,
+    /// The limits that they set.
+    pub limits: Vec<Limit>,
 }
 
 impl Tool {
@@ -55,6 +58,7 @@ impl Tool {
             arguments: order.arguments,
             idempotency_key: order.idempotency_key,
             rules: order.rules,
+            limits: order.limits,
         }
     }
 }

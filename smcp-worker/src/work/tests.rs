@@ -42,6 +42,7 @@ fn due(run_at: Timestamp) -> NewJob {
         retry: None,
         idempotency_key: None,
         rules: Vec::new(),
+        limits: Vec::new(),
     }
 }
 

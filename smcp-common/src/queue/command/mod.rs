@@ -42,6 +42,7 @@ pub(super) use duty::{Standing, TakeDuty};
 pub(super) use finish::FinishAttempt;
 pub(super) use flush::Flush;
 pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew, leases};
+pub(super) use limit::{PruneLimits, left};
 pub(super) use news::AppendNews;
 pub(super) use pause::{PauseQueue, Paused, ResumeQueue, pauses};
 pub(super) use priority::Prioritise;

@@ -5,6 +5,7 @@ mod catalogue;
 mod claims;
 mod clock;
 mod faults;
+mod limits;
 mod operate;
 mod pauses;
 mod retention;
@@ -188,6 +189,7 @@ fn job() -> NewJob {
         retry: None,
         idempotency_key: None,
         rules: vec!["builtin".into()],
+        limits: Vec::new(),
     }
 }
 

@@ -20,3 +20,17 @@ CREATE TABLE limit_uses (
   at      INTEGER NOT NULL,
   PRIMARY KEY (counter, n)
 ) STRICT, WITHOUT ROWID;
+
+-- Whose jobs a claim may have to pass over.
+CREATE INDEX agents_limited ON agents (name) WHERE max_running IS NOT NULL;
+
+-- When agents were served last, as a number that grows: in each lane, and among all whose jobs could have been taken ('' and no
+-- lane). Only where there was somebody else to be served.
+CREATE TABLE turns (
+  scope  TEXT    NOT NULL CHECK (scope = 'all' OR scope = 'lane'),
+  lane   TEXT    NOT NULL,
+  agent  TEXT    NOT NULL,
+  served INTEGER NOT NULL,
+  PRIMARY KEY (scope, lane, agent),
+  CHECK (scope = 'lane' OR lane = '')
+) STRICT, WITHOUT ROWID;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::job::Origin;
 use crate::limit::{Exceeded, Limit, LimitKind, Rate};
 use crate::plugin::{Manifest, Tool};
 use crate::schedule::{CatchUp, Overlap, Run, Schedule, Spec, Target};
@@ -357,7 +358,7 @@ async fn a_step_that_is_not_admitted_fails(world: World) {
     let steps = json!([{"id": "a", "tool": "math__add"},
                        {"id": "b", "tool": "math__add", "on_failure": "continue"},
                        {"id": "c", "tool": "text__add", "needs": ["a", "b"]},
-                       {"id": "d", "tool": "text__add", "verify": {"tool": "math__add", "every": 5, "deadline": 60}}]);
+                       {"id": "d", "tool": "text__add", "verify": {"tool": "math__add", "every": 5, "need": 1, "of": 1, "deadline": 60}}]);
     let definition = json!({"name": "n", "steps": steps});
     let definition = read(&definition).unwrap();
     let id = WorkflowId::random();
@@ -371,15 +372,22 @@ async fn a_step_that_is_not_admitted_fails(world: World) {
     };
     world.queue.submit_workflow(new).await.unwrap();
     let math = rate("r", 1, 3_600);
-    let mut made = |_: &Workflow, call: Call<'_>| {
+    let mut made = |workflow: &Workflow, call: Call<'_>| {
+        let limits = if call.tool == "math__add" {
+            std::slice::from_ref(&math)
+        } else {
+            &[]
+        };
+        let origin = Origin::Workflow {
+            workflow: workflow.id.to_string(),
+            step: call.step.id.clone(),
+        };
         Ok(NewJob {
             tool: call.tool.into(),
+            source: Source::Workflow,
+            origin: Some(origin),
             lane: None,
-            ..limited(if call.tool == "math__add" {
-                std::slice::from_ref(&math)
-            } else {
-                &[]
-            })
+            ..limited(limits)
         })
     };
     let mut advance = async || {

@@ -15,6 +15,7 @@ mod sessions;
 mod settings;
 mod soundness;
 mod submits;
+mod turns;
 mod waiting;
 mod workers;
 mod workflows;

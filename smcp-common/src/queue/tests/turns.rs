@@ -176,7 +176,7 @@ async fn an_agent_has_no_more_jobs_running_than_it_may(world: World) {
         agent: "ada".into(),
         running: 2,
     };
-    assert_eq!(world.why(&jobs[2]).await, [agent_busy.clone()]);
+    assert_eq!(world.why(&jobs[2]).await, std::slice::from_ref(&agent_busy));
     let message = agent_busy.message(START);
     assert_eq!(
         message,

@@ -8,6 +8,7 @@ use super::Tool;
 use crate::approval;
 use crate::clock::Timestamp;
 use crate::job::{JobId, NewJob, Origin, Retry, Source};
+use crate::limit::Limit;
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
 #[derive(Debug, Clone)]
@@ -34,6 +35,8 @@ pub struct Order {
     pub rules: Vec<String>,
     /// What must be approved of before it runs.
     pub approval: Option<approval::Request>,
+    /// The limits that they set.
+    pub limits: Vec<Limit>,
 }
 
 impl Tool {
@@ -59,6 +62,7 @@ impl Tool {
             idempotency_key: order.idempotency_key,
             rules: order.rules,
             approval: order.approval,
+            limits: order.limits,
         }
     }
 }

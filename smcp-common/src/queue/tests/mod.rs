@@ -6,6 +6,7 @@ mod catalogue;
 mod claims;
 mod clock;
 mod faults;
+mod limits;
 mod operate;
 mod pauses;
 mod retention;
@@ -15,6 +16,7 @@ mod sessions;
 mod settings;
 mod soundness;
 mod submits;
+mod turns;
 mod waiting;
 mod workers;
 mod workflows;
@@ -190,6 +192,7 @@ fn job() -> NewJob {
         idempotency_key: None,
         rules: vec!["builtin".into()],
         approval: None,
+        limits: Vec::new(),
     }
 }
 

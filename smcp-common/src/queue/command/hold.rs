@@ -7,8 +7,10 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::agent::REVOKED;
+use super::key::of_revoked;
 use super::workflow::touch;
-use super::{Command, Tx, json as text};
+use super::{Cancel, Command, Tx, json as text};
 use crate::clock::Timestamp;
 use crate::job::{
     Event, EventKind, Failure, JobId, MAX_DELAY, Policy, Retry, State, StateName, code, next,
@@ -168,6 +170,16 @@ impl Held {
             state: name,
         };
         tx.audit("job.attempted", ending.by, Some(self.id.as_str()), &data)?;
+        if name == StateName::Queued && of_revoked(tx, self.num)? {
+            // It was let go on to the end of its attempt, and no further.
+            let cancel = Cancel {
+                job: self.id.clone(),
+                by: "queue".to_owned(),
+                reason: Some(REVOKED.to_owned()),
+            };
+            cancel.apply(tx)?;
+            return Ok(State::Cancelled);
+        }
         Ok(after)
     }
 

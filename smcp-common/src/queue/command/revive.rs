@@ -3,6 +3,7 @@
 use rusqlite::{ErrorCode, OptionalExtension, params};
 use serde_json::json;
 
+use super::key::of_revoked;
 use super::{Command, Tx};
 use crate::job::{EventKind, JobId, State, StateName, revived};
 use crate::queue::{Each, Obstacle, QueueError, row};
@@ -77,6 +78,9 @@ impl Revive {
         };
         if let Some(workflow) = job.workflow {
             return Ok(Err(Obstacle::Workflow(workflow)));
+        }
+        if of_revoked(tx, job.num)? {
+            return Ok(Err(Obstacle::AgentRevoked));
         }
         let now = tx.now.as_millis();
         let queued = tx.execute(

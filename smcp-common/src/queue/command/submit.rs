@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
+use super::key::refuse_revoked;
 use super::session::note;
 use super::{Command, Tx, json};
 use crate::canonical;
@@ -37,6 +38,7 @@ pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueEr
     {
         return Ok(existing);
     }
+    refuse_revoked(tx, &job.agent)?;
     insert(tx, job, &digest)?;
     let num = tx.connection.last_insert_rowid();
     let run_at = job.run_at;

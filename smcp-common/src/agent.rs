@@ -40,7 +40,7 @@ pub enum InvalidName {
     )]
     Form(String),
     /// It means something else.
-    #[error("the name '{0}' is taken by SMCP itself")]
+    #[error("'{0}' is a name that SMCP uses itself")]
     Reserved(String),
 }
 

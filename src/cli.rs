@@ -5,6 +5,7 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod agents;
 mod doctor;
 mod operate;
 mod schedules;
@@ -20,6 +21,9 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::agents::{
+    Agents, AgentsAdd, AgentsGroups, AgentsList, AgentsRevoke, AgentsRotate,
+};
 pub(crate) use self::doctor::Doctor;
 pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
@@ -77,6 +81,9 @@ pub(crate) enum Command {
     /// List, add, remove and replace workers
     #[command(subcommand)]
     Workers(Workers),
+    /// Add agents, give them keys and groups, and end them
+    #[command(subcommand)]
+    Agents(Agents),
     /// List and change what can be set while SMCP runs
     #[command(subcommand)]
     Settings(Settings),

@@ -58,10 +58,11 @@ async fn a_key_lets_its_agent_in_by_every_way_as_long_as_it_lives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn open_streams_end_with_the_key_that_opened_them() {
     let (world, _roles) = World::running();
+    let _second = world.worker();
     let key = added(&world, &["ada", "--group", "users"]);
     let call = json!({
         "name": "sleepy__steps",
-        "arguments": {"count": 100_000, "pause": 0.01},
+        "arguments": {"count": 100_000, "seconds": 0.01},
         "_meta": {"progressToken": "p"},
     });
 
@@ -74,11 +75,13 @@ async fn open_streams_end_with_the_key_that_opened_them() {
         .header("accept", "text/event-stream")
         .header("mcp-session-id", session.id());
     let mut own = Events::of(own.bearer_auth(&key).send().await.unwrap());
+    let mut elsewhere = call.clone();
+    elsewhere["name"] = json!("sleepy2__steps");
     let unbound = modern(
         &world,
         "tools/call",
-        Some("sleepy2__nap"),
-        json!({"name": "sleepy2__nap", "arguments": {"seconds": 600}}),
+        Some("sleepy2__steps"),
+        elsewhere,
         &json!({}),
     );
     let mut unbound = Events::of(unbound.bearer_auth(&key).send().await.unwrap());
@@ -101,7 +104,9 @@ async fn open_streams_end_with_the_key_that_opened_them() {
     }
     assert!(legacy.next().await.contains("serverInfo"));
 
-    assert!(called.next().await.contains("notifications/progress"));
+    for stream in [&mut called, &mut unbound] {
+        assert!(stream.next().await.contains("notifications/progress"));
+    }
     said(&world, &["agents", "revoke", "ada"]);
     let ended = async {
         for stream in [&mut called, &mut own, &mut unbound, &mut legacy] {
@@ -454,7 +459,8 @@ fn said(world: &World, arguments: &[&str]) -> String {
 /// Submits a nap that lasts until a file is there.
 async fn nap(client: &Client, world: &World, gate: &str) -> String {
     let until = world.outside(gate);
-    client.submit("sleepy__nap", json!({"until": until})).await
+    let arguments = json!({"seconds": 600, "gate": until});
+    client.submit("sleepy__nap", arguments).await
 }
 
 fn of<'a>(agents: &'a Value, name: &str) -> &'a Value {

@@ -1,5 +1,6 @@
 //! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
 
+mod agents;
 mod approvals;
 mod flush;
 mod health;
@@ -48,6 +49,7 @@ pub struct Builtin {
     input_schema: Value,
     changes: Changes,
     open_to: OpenTo,
+    is_told_once: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -112,6 +114,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::output(),
         output::events(),
     ]);
+    all.extend(agents::all());
     all.extend(schedules::all());
     all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
@@ -130,6 +133,11 @@ impl Builtin {
             Changes::Nothing | Changes::Once => true,
             Changes::Each => false,
         }
+    }
+
+    /// True where its answer holds a key: it must not be kept for a client that loses it.
+    pub const fn is_told_once(&self) -> bool {
+        self.is_told_once
     }
 }
 
@@ -267,6 +275,7 @@ impl Builtin {
             input_schema,
             changes,
             open_to: OpenTo::Everybody,
+            is_told_once: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -285,6 +294,12 @@ impl Builtin {
     /// The same, for operators alone.
     fn for_operators(mut self) -> Self {
         self.open_to = OpenTo::Operators;
+        self
+    }
+
+    /// The same, with an answer that is kept nowhere.
+    fn told_once(mut self) -> Self {
+        self.is_told_once = true;
         self
     }
 }

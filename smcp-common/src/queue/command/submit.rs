@@ -4,6 +4,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
 use super::approval::request;
+use super::key::refuse_revoked;
 use super::session::note;
 use super::{Command, Tx, json, limit};
 use crate::canonical;
@@ -50,6 +51,7 @@ pub(super) fn record(
     {
         return Ok(Ok(existing));
     }
+    refuse_revoked(tx, &job.agent)?;
     if let Err(exceeded) = limit::admit(tx.connection, &job.agent, &job.limits, tx.now)? {
         return Ok(Err(exceeded));
     }

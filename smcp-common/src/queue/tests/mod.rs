@@ -1,6 +1,7 @@
 //! Conformance: every behaviour of the queue, on every engine and way of committing. Time is a manual clock.
 
 mod attempts;
+mod audit;
 mod catalogue;
 mod claims;
 mod clock;
@@ -29,7 +30,7 @@ use tempfile::TempDir;
 
 use super::command as c;
 use super::*;
-use crate::audit::{DigestKey, Trust};
+use crate::audit::{DigestKey, Finding, Trust};
 use crate::clock::{ManualClock, Timestamp};
 use crate::job::{
     Claimed, Effect, EventKind, Failure, Job, JobId, NewJob, News, Outcome, Retry, Source,

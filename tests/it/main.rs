@@ -14,6 +14,7 @@
 mod aliases;
 mod answers;
 mod arguments;
+mod audit;
 mod auth;
 mod bad_messages;
 mod bad_plugins;

@@ -13,7 +13,7 @@ conformance!(
     a_call_is_recorded_with_its_arguments_and_no_secret,
     a_denied_call_is_recorded_as_one_that_was_not,
     a_digest_tells_calls_apart_and_nothing_else,
-    what_changes_the_workers_or_the_catalogue_is_recorded,
+    workers_that_come_and_go_are_recorded,
     a_checkpoint_is_made_after_so_many_records,
     a_checkpoint_is_made_after_so_long,
     processes_that_sign_at_once_make_one_checkpoint,
@@ -145,7 +145,7 @@ async fn a_digest_tells_calls_apart_and_nothing_else(world: World) {
     assert_ne!(digests[0], json!(guessed));
 }
 
-async fn what_changes_the_workers_or_the_catalogue_is_recorded(world: World) {
+async fn workers_that_come_and_go_are_recorded(world: World) {
     world.register("w").await;
     world.submit(job()).await;
     world.claim("w").await;

@@ -7,6 +7,7 @@
 
 mod agents;
 mod approvals;
+mod audit;
 mod doctor;
 mod operate;
 mod schedules;
@@ -26,6 +27,9 @@ pub(crate) use self::agents::{
     Agents, AgentsAdd, AgentsGroups, AgentsList, AgentsRevoke, AgentsRotate,
 };
 pub(crate) use self::approvals::{Approvals, ApprovalsSay, ApprovalsShow};
+pub(crate) use self::audit::{
+    Audit, AuditExport, AuditSearch, AuditTail, AuditVerify, Format as AuditFormat, Span,
+};
 pub(crate) use self::doctor::Doctor;
 pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
@@ -92,6 +96,9 @@ pub(crate) enum Command {
     /// List and change what can be set while SMCP runs
     #[command(subcommand)]
     Settings(Settings),
+    /// Show, search, export and verify the record of what was done
+    #[command(subcommand)]
+    Audit(Audit),
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),

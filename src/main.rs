@@ -45,6 +45,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Approvals(what) => command::approvals::run(what),
         Command::Jobs(what) => command::jobs::run(what),
         Command::Agents(what) => command::agents::run(what),
+        Command::Audit(what) => command::audit::run(what),
         Command::Plugins(what) => command::plugins::run(what),
         Command::Queues(what) => command::queues::run(what),
         Command::Settings(what) => command::settings::run(what),

@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use sha2::digest::common::Block;
 use smcp_common::approval::{Digest, Voice};
@@ -24,6 +24,8 @@ use smcp_common::canonical::{self, hex, unhex};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::JobId;
 use smcp_common::key_file::Key;
+use smcp_common::policy::Via;
+use smcp_common::queue::Denial;
 
 use crate::app::App;
 use crate::approval::{Word, take};
@@ -179,9 +181,16 @@ async fn admit(app: &App, token: &str) -> Result<Link, Refusal> {
             &smcp_common::approval::Obstacle::Expired(link.expires_at),
         )),
         None => {
-            app.queue
-                .record_denial("anonymous", "approvals__approve", code)
-                .await?;
+            let denial = Denial {
+                agent: "anonymous".to_owned(),
+                tool: "approvals__approve".to_owned(),
+                code: code.to_owned(),
+                via: Via::Call,
+                entrance: None,
+                arguments: Map::new(),
+                secret: Vec::new(),
+            };
+            app.queue.record_denial(denial).await?;
             let message =
                 "This link was not made by this server, or not all of it has come through.";
             Err(Refusal::new(code, message))

@@ -122,6 +122,9 @@ mod tests {
             durability: Durability::Normal,
             commit: Commit::Grouped,
             wake: Wake::Auto,
+            digest_key: smcp_common::audit::DigestKey::new(&smcp_common::key_file::Key::new(
+                [0; 32],
+            )),
             check: false,
         };
         let queue = Queue::open(&options, clock).unwrap();

@@ -12,6 +12,10 @@ const DAY_S: i64 = 24 * 60 * 60;
 pub enum Setting {
     /// How long a call waits for an approval.
     ApprovalExpiry,
+    /// After how many unsigned audit records a checkpoint is made.
+    AuditCheckpointRecords,
+    /// How long after the first unsigned audit record a checkpoint is made.
+    AuditCheckpointAge,
     /// The attempts that a caller may ask for.
     JobAttempts,
     /// How long ended jobs are kept.
@@ -31,6 +35,8 @@ pub enum Unit {
     Attempts,
     /// Jobs.
     Jobs,
+    /// Audit records.
+    Records,
     /// Seconds: the setting is a duration.
     Seconds,
     /// Worker processes.
@@ -43,6 +49,7 @@ impl Unit {
         match self {
             Self::Attempts => "attempts",
             Self::Jobs => "jobs",
+            Self::Records => "records",
             Self::Seconds => "seconds",
             Self::Workers => "workers",
         }
@@ -61,8 +68,10 @@ pub struct InvalidSetting {
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::ApprovalExpiry,
+        Self::AuditCheckpointRecords,
+        Self::AuditCheckpointAge,
         Self::JobAttempts,
         Self::RetentionAge,
         Self::RetentionJobs,
@@ -74,6 +83,8 @@ impl Setting {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ApprovalExpiry => "approvals.expire_s",
+            Self::AuditCheckpointRecords => "audit.checkpoint_records",
+            Self::AuditCheckpointAge => "audit.checkpoint_s",
             Self::JobAttempts => "jobs.max_attempts",
             Self::RetentionAge => "retention.age_s",
             Self::RetentionJobs => "retention.jobs",
@@ -93,6 +104,10 @@ impl Setting {
             Self::ApprovalExpiry => {
                 "A call that needs an approval is given up where nobody has given it for so long."
             }
+            Self::AuditCheckpointRecords => {
+                "So many audit records are signed together at the latest."
+            }
+            Self::AuditCheckpointAge => "An audit record is signed so long after it was written.",
             Self::JobAttempts => "The most attempts that a caller may ask for.",
             Self::RetentionAge => "Jobs are pruned so long after their end.",
             Self::RetentionJobs => "So many ended jobs are kept at most; the oldest go first.",
@@ -106,8 +121,12 @@ impl Setting {
     /// What it counts.
     pub const fn unit(self) -> Unit {
         match self {
+            Self::AuditCheckpointRecords => Unit::Records,
             Self::JobAttempts => Unit::Attempts,
-            Self::ApprovalExpiry | Self::RetentionAge | Self::RetentionKeep => Unit::Seconds,
+            Self::ApprovalExpiry
+            | Self::AuditCheckpointAge
+            | Self::RetentionAge
+            | Self::RetentionKeep => Unit::Seconds,
             Self::RetentionJobs => Unit::Jobs,
             Self::WorkerCount => Unit::Workers,
         }
@@ -116,7 +135,7 @@ impl Setting {
     /// The least that it can be.
     pub const fn least(self) -> i64 {
         match self {
-            Self::JobAttempts => 1,
+            Self::AuditCheckpointRecords | Self::AuditCheckpointAge | Self::JobAttempts => 1,
             // Whoever has waited for a job must find it: a slow reader is given 30 s to take an answer.
             Self::ApprovalExpiry | Self::RetentionAge | Self::RetentionKeep => 60,
             Self::RetentionJobs | Self::WorkerCount => 0,
@@ -126,6 +145,8 @@ impl Setting {
     /// The most that it can be.
     pub const fn most(self) -> i64 {
         match self {
+            Self::AuditCheckpointRecords => 1_000_000,
+            Self::AuditCheckpointAge => DAY_S,
             Self::JobAttempts => 100,
             Self::ApprovalExpiry => 30 * DAY_S,
             Self::RetentionAge | Self::RetentionKeep => 10 * YEAR_S,
@@ -138,6 +159,8 @@ impl Setting {
     pub const fn default(self) -> i64 {
         match self {
             Self::ApprovalExpiry => DAY_S,
+            Self::AuditCheckpointRecords => 1_000,
+            Self::AuditCheckpointAge => 60,
             Self::JobAttempts => 25,
             Self::RetentionAge => 30 * DAY_S,
             Self::RetentionJobs => 100_000,

@@ -15,6 +15,7 @@ mod agents;
 mod aliases;
 mod answers;
 mod arguments;
+mod audit;
 mod auth;
 mod bad_messages;
 mod bad_plugins;

@@ -135,6 +135,7 @@ impl Command for CatalogueDone {
                 .any(|(name, text)| after.get(name).map(|(_, text)| text) != Some(text));
         if changed {
             retire(tx, &before, &self.plugins)?;
+            self.record(tx, &before, &after)?;
         }
         let problems = serde_json::Value::from(self.problems.clone()).to_string();
         let now = tx.now.as_millis();
@@ -144,6 +145,36 @@ impl Command for CatalogueDone {
         )?;
         tx.marks.rings = true;
         Ok(changed)
+    }
+}
+
+impl CatalogueDone {
+    /// The audit record of which plugins are others now.
+    fn record(
+        &self,
+        tx: &mut Tx<'_>,
+        before: &BTreeMap<String, String>,
+        after: &BTreeMap<String, (String, String)>,
+    ) -> Result<(), QueueError> {
+        let (mut added, mut changed) = (BTreeMap::new(), BTreeMap::new());
+        for (name, (digest, text)) in after {
+            match before.get(name) {
+                None => added.insert(name, digest),
+                Some(known) if known != text => changed.insert(name, digest),
+                Some(_) => None,
+            };
+        }
+        let removed: Vec<_> = before
+            .keys()
+            .filter(|name| !after.contains_key(*name))
+            .collect();
+        let data = json!({"added": added, "changed": changed, "removed": removed});
+        tx.audit(
+            "plugins.changed",
+            &format!("worker:{}", self.worker),
+            None,
+            &data,
+        )
     }
 }
 

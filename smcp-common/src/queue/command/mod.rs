@@ -41,6 +41,7 @@ pub(super) use approval::{ExpireApprovals, Open, expired};
 pub(super) use attachment::SetAttachments;
 pub(super) use cancel::Cancel;
 pub(super) use catalogue::{CatalogueDone, CatalogueTake, CatalogueWant, CatalogueWantUnless};
+pub(super) use checkpoint::{MakeCheckpoint, NoteAnchor};
 pub(super) use claim::{Claim, peek};
 pub(super) use denial::Deny;
 pub(super) use duty::{Standing, TakeDuty};
@@ -67,7 +68,7 @@ pub(super) use worker::{DrainWorkers, ForgetWorkers, RegisterWorker, SeeWorker};
 pub(super) use workflow::{AdvanceWorkflow, CancelWorkflow, SubmitWorkflow};
 
 use super::QueueError;
-use crate::audit::{GENESIS, Hash, Record};
+use crate::audit::{DigestKey, GENESIS, Hash, Record};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::EventKind;
@@ -88,6 +89,8 @@ pub(super) struct Tx<'c> {
     pub(super) connection: &'c Connection,
     /// The instant of the transaction.
     pub(super) now: Timestamp,
+    /// For the arguments in audit records.
+    pub(super) digest_key: &'c DigestKey,
     pub(super) marks: Marks,
 }
 
@@ -98,6 +101,13 @@ pub(super) struct Marks {
     tip: Option<(i64, Hash)>,
     /// True when other processes should be woken after the commit.
     pub(super) rings: bool,
+}
+
+impl Marks {
+    /// The number of the last audit record, if the transaction has written one.
+    pub(super) fn tip(&self) -> Option<i64> {
+        self.tip.map(|(seq, _)| seq)
+    }
 }
 
 impl Tx<'_> {

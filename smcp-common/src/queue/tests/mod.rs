@@ -3,6 +3,7 @@
 mod agents;
 mod approvals;
 mod attempts;
+mod audit;
 mod catalogue;
 mod claims;
 mod clock;
@@ -33,11 +34,13 @@ use tempfile::TempDir;
 
 use super::command as c;
 use super::*;
+use crate::audit::{DigestKey, Finding, Trust};
 use crate::clock::{ManualClock, Timestamp};
 use crate::job::{
     Claimed, Effect, EventKind, Failure, Job, JobId, NewJob, News, Outcome, Retry, Source,
     StateName,
 };
+use crate::key_file::Key;
 use crate::plugin::Plugin;
 
 /// One test per behaviour and engine. A second engine adds a line here.
@@ -158,9 +161,9 @@ impl World {
 
     /// The number of the first record of the audit chain that does not fit, if any.
     fn broken_audit(&self) -> Option<i64> {
-        let condition = check(&self.path()).unwrap();
+        let condition = check(&self.path(), Trust::default()).unwrap();
         assert!(condition.audit_records > 0, "something has been recorded");
-        condition.broken_audit
+        condition.broken_audit.map(|finding| finding.record)
     }
 }
 
@@ -171,6 +174,7 @@ fn options(path: PathBuf, commit: Commit) -> Options {
         commit,
         wake: Wake::Auto,
         check: true,
+        digest_key: DigestKey::new(&Key::new([7; 32])),
     }
 }
 
@@ -188,6 +192,8 @@ fn job() -> NewJob {
         effect: Effect::Idempotent,
         run_at: None,
         arguments: arguments(json!({"a": 1})),
+        secret: Vec::new(),
+        entrance: None,
         timeout: Some(Duration::from_secs(300)),
         retry: None,
         idempotency_key: None,

@@ -38,7 +38,11 @@ const BUILT_IN: [&str; 28] = [
     "workflows__submit",
 ];
 /// Those for operators alone.
-const FOR_OPERATORS: [&str; 8] = [
+const FOR_OPERATORS: [&str; 12] = [
+    "audit__export",
+    "audit__search",
+    "audit__tail",
+    "audit__verify",
     "jobs__flush",
     "jobs__priority",
     "jobs__requeue_dead",

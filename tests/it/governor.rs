@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::world::{Client, World, text, text_of};
 
 /// The built-in tools that every agent may call.
-const BUILT_IN: [&str; 28] = [
+const BUILT_IN: [&str; 32] = [
+    "approvals__approve",
+    "approvals__deny",
+    "approvals__link",
+    "approvals__list",
     "health",
     "jobs__cancel",
     "jobs__events",
@@ -38,12 +42,16 @@ const BUILT_IN: [&str; 28] = [
     "workflows__submit",
 ];
 /// Those for operators alone.
-const FOR_OPERATORS: [&str; 13] = [
+const FOR_OPERATORS: [&str; 17] = [
     "agents__add",
     "agents__groups",
     "agents__list",
     "agents__revoke",
     "agents__rotate",
+    "audit__export",
+    "audit__search",
+    "audit__tail",
+    "audit__verify",
     "jobs__flush",
     "jobs__priority",
     "jobs__requeue_dead",

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::workers::shown_to;
-use super::{Builtin, Changes, sandbox};
+use super::{Builtin, Changes, plugins, sandbox};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
@@ -55,6 +55,7 @@ async fn report(app: &App, caller: &Caller) -> Result<Value, Refusal> {
             "wanted": catalogue.wanted,
             "scanned": catalogue.scanned,
             "problems": catalogue.problems,
+            "integrity": plugins::differing(&catalogue.plugins),
         },
         "version": env!("CARGO_PKG_VERSION"),
     }))

@@ -83,6 +83,8 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     let mut all = vec![
         flush::flush(),
         health::health(),
+        plugins::accept(),
+        plugins::diff(),
         plugins::list(),
         plugins::reload(),
         priority::priority(),

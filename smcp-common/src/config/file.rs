@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::plugin::Pinning;
 use crate::sandbox::{Require, Terms};
 
 #[derive(Debug, Default, Deserialize)]
@@ -52,6 +53,7 @@ pub(super) struct Plugins {
     pub(super) timeout_s: Option<f64>,
     pub(super) pass_env: Option<Vec<String>>,
     pub(super) warm: Option<Automatic>,
+    pub(super) pin: Option<Pinning>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -44,6 +44,7 @@ pub(super) use flush::Flush;
 pub(super) use hold::{LoseExpired, LoseWorker, ReleaseAll, Renew, leases};
 pub(super) use news::AppendNews;
 pub(super) use pause::{PauseQueue, Paused, ResumeQueue, pauses};
+pub(super) use pin::{AcceptPlugin, AskReview, accepted_digest};
 pub(super) use priority::Prioritise;
 pub(super) use retention::{FreeSome, PruneJobs, PruneWorkflows};
 pub(super) use revive::Revive;

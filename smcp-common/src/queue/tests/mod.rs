@@ -7,6 +7,7 @@ mod clock;
 mod faults;
 mod operate;
 mod pauses;
+mod pins;
 mod retention;
 mod retries;
 mod schedules;

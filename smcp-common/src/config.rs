@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use self::file::{Automatic, File};
 use self::values::{
-    at_least, calls, data_dir, database, first, keys, plugin_directories, plugin_timeout, workers,
+    at_least, calls, data_dir, database, first, keys, pin, plugin_directories, plugin_timeout,
+    workers,
 };
-use crate::plugin::ToolName;
+use crate::plugin::{Pinning, ToolName};
 use crate::sandbox::{Require, Terms};
 
 pub use self::environment::{Environment, Secret};
@@ -110,6 +111,8 @@ pub struct Plugins {
     pub pass_env: Vec<String>,
     /// Whether interpreters are kept waiting for the next call.
     pub warm: bool,
+    /// What happens to plugins whose files are not those that were accepted.
+    pub pin: Pinning,
 }
 
 /// Settings of the sandbox.
@@ -301,6 +304,7 @@ impl Config {
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
                 pass_env: file.plugins.pass_env.clone().unwrap_or_default(),
                 warm: file.plugins.warm != Some(Automatic::Off),
+                pin: pin(env, file.plugins.pin)?,
             },
             aliases: aliases::read(file.aliases)?,
             profiles: ProfileSettings {

@@ -1,6 +1,7 @@
 //! ⑤ One attempt of one job: the tool is looked up, its process is run, what it says is stored as it comes, and
 //! its end is put into words.
 
+mod integrity;
 mod limit;
 mod stream;
 mod verdict;
@@ -22,6 +23,7 @@ use tracing::Instrument;
 use self::stream::Stream;
 use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
+use crate::plugin::digest::Digests;
 use crate::plugin::process::{self, Limits, StopReason};
 use crate::sandbox::cgroups;
 use crate::sandbox::placing::{Place, PlacingError, Sandbox};
@@ -41,6 +43,8 @@ pub(crate) struct Runner {
     pub(crate) catalogue: Mutex<Option<Arc<Catalogue>>>,
     /// Interpreters that wait for calls; `None` where the operator wants none.
     pub(crate) warm: Option<Warm>,
+    /// What finds out whether a plugin is the accepted one; `None` where it need not be.
+    pub(crate) required: Option<Arc<Digests>>,
 }
 
 impl Run for Runner {
@@ -70,6 +74,9 @@ impl Runner {
             Ok(catalogue) => catalogue,
             Err(error) => return unreadable(&error),
         };
+        if let Some(refused) = self.quarantined(&catalogue, job).await {
+            return refused;
+        }
         let Some((plugin, tool)) = find(&catalogue, job) else {
             let message = format!("Tool {} is no longer offered by any plugin.", job.tool);
             return refused(code::PLUGIN_NOT_FOUND, message);

@@ -42,6 +42,7 @@ mod load;
 mod naps;
 mod operate;
 mod output;
+mod pins;
 mod processes;
 mod progress;
 mod proxy;

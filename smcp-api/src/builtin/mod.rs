@@ -93,6 +93,8 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         approvals::link(),
         flush::flush(),
         health::health(),
+        plugins::accept(),
+        plugins::diff(),
         plugins::list(),
         plugins::reload(),
         priority::priority(),

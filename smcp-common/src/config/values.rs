@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::environment::split;
 use super::{Calls, ConfigError, Environment, Flags, Secret, Workers, file};
+use crate::plugin::Pinning;
 
 pub(super) fn first<const N: usize>(choices: [Option<String>; N], default: &str) -> String {
     choices
@@ -110,6 +111,22 @@ pub(super) fn plugin_timeout(
         expected,
     })?;
     Ok(Some(timeout.max(Duration::from_millis(1))))
+}
+
+pub(super) fn pin(env: &Environment, file: Option<Pinning>) -> Result<Pinning, ConfigError> {
+    let Some(value) = env.text("SMCP_PLUGINS_PIN") else {
+        return Ok(file.unwrap_or_default());
+    };
+    match value.trim() {
+        "off" => Ok(Pinning::Off),
+        "warn" => Ok(Pinning::Warn),
+        "require" => Ok(Pinning::Require),
+        _ => Err(ConfigError::Value {
+            key: "SMCP_PLUGINS_PIN",
+            value,
+            expected: "off, warn or require",
+        }),
+    }
 }
 
 pub(super) fn calls(file: &file::Calls) -> Result<Calls, ConfigError> {

@@ -4,6 +4,7 @@
 mod arguments;
 mod fit;
 pub mod help;
+mod integrity;
 mod lane;
 mod manifest;
 mod name;
@@ -21,6 +22,7 @@ use crate::sandbox::Terms;
 
 pub use arguments::normalise;
 pub use fit::misfits;
+pub use integrity::{Found, Integrity, Pinning, Sight};
 pub use lane::{Lane, Template, TemplateError};
 pub use manifest::{Manifest, Problem};
 pub use name::{NameError, ToolName};
@@ -38,8 +40,15 @@ pub struct Plugin {
     pub directory: String,
     /// The file that is run: `cli.py` or `cli`.
     pub entry: String,
-    /// A digest of the plugin's files; another digest means another plugin.
+    /// A digest of the plugin's files and of what they are run by; another digest means another plugin. Empty where they
+    /// cannot be read.
     pub digest: String,
+    /// The version of this program that has read its description: another one may read the same differently.
+    #[serde(default)]
+    pub described_by: String,
+    /// How it stands to what has been accepted of it; `None` where that does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
     /// The real path of the interpreter; `None` where the entry is executed itself.
     pub interpreter: Option<String>,
     /// What the plugin says it is for.
@@ -78,6 +87,8 @@ impl Plugin {
             directory: directory.into(),
             entry: String::new(),
             digest: String::new(),
+            described_by: String::new(),
+            integrity: None,
             interpreter: None,
             description: None,
             sandbox: None,
@@ -87,6 +98,11 @@ impl Plugin {
             problems: Vec::new(),
             withheld: Vec::new(),
         }
+    }
+
+    /// Whether it must not be run until somebody accepts it.
+    pub const fn is_quarantined(&self) -> bool {
+        matches!(self.integrity, Some(Integrity::Quarantined { .. }))
     }
 }
 

@@ -4,7 +4,7 @@ pub mod argv;
 pub mod bundled;
 pub mod catalogue;
 mod describe;
-mod digest;
+pub(crate) mod digest;
 pub mod environment;
 pub mod interpreter;
 mod lines;

@@ -53,6 +53,7 @@ pub(super) use key::{RevokeKey, RotateKey, UseKey, any_is_live};
 pub(super) use limit::{PruneLimits, left};
 pub(super) use news::AppendNews;
 pub(super) use pause::{PauseQueue, ResumeQueue, pauses};
+pub(super) use pin::{AcceptPlugin, AskReview, accepted_digest};
 pub(super) use priority::Prioritise;
 pub(super) use retention::{FreeSome, PruneJobs, PruneWorkflows};
 pub(super) use revive::Revive;

@@ -11,6 +11,7 @@ mod faults;
 mod limits;
 mod operate;
 mod pauses;
+mod pins;
 mod retention;
 mod retries;
 mod schedules;

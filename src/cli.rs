@@ -8,6 +8,7 @@
 mod doctor;
 mod operate;
 mod schedules;
+mod secrets;
 mod settings;
 mod workers;
 mod workflows;
@@ -26,6 +27,9 @@ pub(crate) use self::operate::{
     QueuesPause, QueuesResume, Scope, Which,
 };
 pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
+pub(crate) use self::secrets::{
+    Secrets, SecretsImportLetta, SecretsList, SecretsRemove, SecretsRotateKey, SecretsSet,
+};
 pub(crate) use self::workflows::{
     WorkflowRef, Workflows, WorkflowsCancel, WorkflowsList, WorkflowsSubmit,
 };
@@ -80,6 +84,9 @@ pub(crate) enum Command {
     /// List and change what can be set while SMCP runs
     #[command(subcommand)]
     Settings(Settings),
+    /// Store secrets, encrypted, for the plugins that declare them
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),

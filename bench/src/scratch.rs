@@ -108,6 +108,7 @@ pub(crate) fn open(
         commit,
         wake,
         check: false,
+        secrets_key: smcp_common::secret::KeyFile::at(path.with_file_name("secrets.key")),
     };
     Ok(Queue::open(&options, Arc::new(SystemClock))?)
 }

@@ -160,6 +160,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         commit: Commit::Grouped,
         wake: Wake::Auto,
         check,
+        secrets_key: config.secrets_key.clone(),
     };
     let queue = Queue::open(&options, clock.clone())?;
     Ok(Arc::new(App {

@@ -28,6 +28,14 @@ pub fn read(path: &Path) -> io::Result<Key> {
     read_text(path).and_then(decode)
 }
 
+/// The same for a file that somebody else guards, whatever its mode.
+///
+/// # Errors
+/// As for [`read`], but for the mode.
+pub fn read_guarded(path: &Path) -> io::Result<Key> {
+    decode(trimmed(fs::read_to_string(path)?))
+}
+
 /// Reads the text in `path`, without white space at its ends, or writes what `make` makes.
 ///
 /// # Errors
@@ -52,8 +60,12 @@ pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
             mode & 0o777
         )));
     }
-    let text = Zeroizing::new(fs::read_to_string(path)?);
-    Ok(Zeroizing::new(text.trim().to_owned()))
+    Ok(trimmed(fs::read_to_string(path)?))
+}
+
+fn trimmed(text: String) -> Zeroizing<String> {
+    let text = Zeroizing::new(text);
+    Zeroizing::new(text.trim().to_owned())
 }
 
 fn decode(text: Zeroizing<String>) -> io::Result<Key> {

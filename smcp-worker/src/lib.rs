@@ -81,6 +81,7 @@ pub async fn run(
         commit: Commit::Inline,
         wake: Wake::Auto,
         check: false,
+        secrets_key: config.secrets_key.clone(),
     };
     let files = |what, path: &Path| {
         let path = path.to_owned();

@@ -12,6 +12,7 @@ use smcp_common::config::Workers;
 use smcp_common::queue::{
     Commit, Durability, Options, Queue, QueueError, SUPERVISOR, Wake, WorkerInfo, WorkerState,
 };
+use smcp_common::secret::KeyFile;
 use smcp_common::setting::Setting;
 use tokio::time::sleep;
 
@@ -67,6 +68,7 @@ impl Scale {
                     commit: Commit::Inline,
                     wake: Wake::Never,
                     check: false,
+                    secrets_key: KeyFile::at(database.with_file_name("secrets.key")),
                 };
                 let queue = Queue::open(&options, Arc::new(SystemClock))
                     .context("cannot follow how many workers are wanted")?;

@@ -11,6 +11,7 @@ mod retry;
 mod sanctum;
 mod sandbox;
 mod schedules;
+mod secrets;
 mod selection;
 mod settings;
 mod submit;
@@ -47,6 +48,8 @@ pub struct Builtin {
     input_schema: Value,
     changes: Changes,
     open_to: OpenTo,
+    /// Whether its arguments must be kept nowhere, not even by the client.
+    takes_secrets: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -108,6 +111,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::events(),
     ]);
     all.extend(schedules::all());
+    all.extend(secrets::all());
     all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
     all
@@ -117,6 +121,12 @@ impl Builtin {
     /// Its name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// True where its arguments must be kept nowhere: neither stored, nor logged, nor given back to the client to show
+    /// them again.
+    pub const fn takes_secrets(&self) -> bool {
+        self.takes_secrets
     }
 
     /// True where calling it again does nothing more than calling it once.
@@ -262,6 +272,7 @@ impl Builtin {
             input_schema,
             changes,
             open_to: OpenTo::Everybody,
+            takes_secrets: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -275,6 +286,12 @@ impl Builtin {
             OpenTo::Everybody => true,
             OpenTo::Operators => is_operator(caller),
         }
+    }
+
+    /// The same, with arguments that are kept nowhere.
+    fn taking_secrets(mut self) -> Self {
+        self.takes_secrets = true;
+        self
     }
 
     /// The same, for operators alone.

@@ -55,6 +55,7 @@ fn catalogue(app: &App) -> Result<Value, Refusal> {
                 "interpreter": plugin.interpreter,
                 "digest": plugin.digest,
                 "description": plugin.description,
+                "secrets": plugin.secrets,
                 "tools": tools,
                 "problems": problems,
             })

@@ -78,6 +78,8 @@ pub struct NewJob {
     pub run_at: Option<Timestamp>,
     /// Exactly what will run.
     pub arguments: Map<String, Value>,
+    /// The names of the arguments that are stored encrypted and shown masked.
+    pub secret: Vec<String>,
     /// Each attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
     /// What follows a failed attempt; `None` stands for [`Retry::undeclared`].
@@ -101,8 +103,10 @@ pub struct Claimed {
     pub plugin: String,
     /// Who asked.
     pub agent: String,
-    /// Exactly what to run.
+    /// What to run, its secret arguments masked.
     pub arguments: Map<String, Value>,
+    /// The secret ones, sealed; see [`Queue::open_arguments`](crate::queue::Queue::open_arguments).
+    pub sealed: Option<Vec<u8>>,
     /// The attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
 }
@@ -132,7 +136,7 @@ pub struct Job {
     pub effect: String,
     /// Not before this instant, in milliseconds UTC.
     pub run_at: Timestamp,
-    /// What it runs with.
+    /// What it runs with; secret ones masked.
     pub arguments: Value,
     /// Each attempt's time limit in milliseconds.
     pub timeout_ms: Option<u64>,

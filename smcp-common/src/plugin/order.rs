@@ -54,6 +54,7 @@ impl Tool {
             run_at: order.run_at,
             arguments: order.arguments,
             idempotency_key: order.idempotency_key,
+            secret: self.secret_parameters(),
             rules: order.rules,
         }
     }

@@ -4,7 +4,7 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
-//! `settings`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
+//! `settings`, `secrets`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
 //! (`sessions`), and the scheduler (`schedules`, `workflows`,
 //! `retention`).
 
@@ -52,6 +52,7 @@ pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};
 pub use self::retention::{Retention, Walk};
 pub use self::schedules::{Fired, Firing};
+pub use self::secrets::{Rotated, StoredSecret};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::settings::SetSetting;
 pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, Wal, backup, check};

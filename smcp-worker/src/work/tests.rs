@@ -38,6 +38,7 @@ fn due(run_at: Timestamp) -> NewJob {
         effect: Effect::ReadOnly,
         run_at: Some(run_at),
         arguments: Map::new(),
+        secret: Vec::new(),
         timeout: None,
         retry: None,
         idempotency_key: None,
@@ -55,6 +56,7 @@ async fn a_job_that_falls_due_as_the_clock_is_set_runs_without_news() {
         commit: Commit::Inline,
         wake: Wake::Auto,
         check: false,
+        secrets_key: smcp_common::secret::KeyFile::at(directory.path().join("secrets.key")),
     };
     let open = || Queue::open(&options, clock.clone()).unwrap();
     let later = open().submit(due(clock.now().plus(HOUR))).await.unwrap();

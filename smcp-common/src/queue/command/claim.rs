@@ -195,6 +195,7 @@ impl Candidate {
             plugin: row.get(3)?,
             agent: row.get(4)?,
             arguments: row::object("jobs", id.as_str(), &row.get::<_, String>(5)?)?,
+            sealed: row.get(12)?,
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
             id,
         };

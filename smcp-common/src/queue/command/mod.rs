@@ -51,6 +51,7 @@ pub(super) use schedule::{
     CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,
 };
 pub(super) use schedule_fire::{Fire, FireWaiting, TriggerSchedule};
+pub(super) use secret::{RemoveSecret, RotateKey, SetSecret, vault_of};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;
@@ -62,6 +63,7 @@ use crate::audit::{GENESIS, Hash, Record};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::EventKind;
+use crate::secret::Keys;
 
 /// Something that can be done to the queue.
 pub(super) trait Command: Send + 'static {
@@ -79,6 +81,8 @@ pub(super) struct Tx<'c> {
     pub(super) connection: &'c Connection,
     /// The instant of the transaction.
     pub(super) now: Timestamp,
+    /// What seals secrets.
+    pub(super) keys: &'c Keys,
     pub(super) marks: Marks,
 }
 

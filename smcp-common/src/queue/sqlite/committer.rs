@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 
@@ -11,12 +12,14 @@ use crate::clock::SharedClock;
 use crate::queue::QueueError;
 use crate::queue::bell::Bell;
 use crate::queue::command::{Marks, Tx};
+use crate::secret::Keys;
 
 #[derive(Debug)]
 pub(super) struct Committer {
     connection: Connection,
     clock: SharedClock,
     bell: Bell,
+    keys: Arc<Keys>,
     path: PathBuf,
     /// Device and inode of the file that the connection writes to.
     identity: (u64, u64),
@@ -27,6 +30,7 @@ impl Committer {
         connection: Connection,
         clock: SharedClock,
         bell: Bell,
+        keys: Arc<Keys>,
         path: PathBuf,
     ) -> std::io::Result<Self> {
         let file = std::fs::metadata(&path)?;
@@ -34,6 +38,7 @@ impl Committer {
             connection,
             clock,
             bell,
+            keys,
             path,
             identity: (file.dev(), file.ino()),
         })
@@ -56,6 +61,7 @@ impl Committer {
         let mut tx = Tx {
             connection: &self.connection,
             now: self.clock.now(),
+            keys: &self.keys,
             marks: Marks::default(),
         };
         let result = body(&mut tx);

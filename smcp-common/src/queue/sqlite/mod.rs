@@ -25,6 +25,7 @@ use super::bell::{Bell, Ear, Wake};
 use super::command::Command;
 use super::{OpenError, QueueError};
 use crate::clock::SharedClock;
+use crate::secret::{KeyFile, Keys};
 
 /// How long a commit waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
@@ -57,6 +58,8 @@ pub struct Options {
     pub wake: Wake,
     /// Look for damage first. Reads the whole file.
     pub check: bool,
+    /// The key of the secrets; it is needed only where there are some.
+    pub secrets_key: KeyFile,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,7 @@ pub(super) struct Store {
     write: Write,
     readers: Arc<Mutex<Vec<Connection>>>,
     ear: Ear,
+    keys: Arc<Keys>,
 }
 
 #[derive(Debug)]
@@ -102,7 +106,9 @@ impl Store {
             connection::open_reader(&path, BUSY_INLINE)?,
             options.wake,
         );
-        let committer = Committer::new(connection, clock, bell, path.clone()).map_err(io)?;
+        let keys = Arc::new(Keys::new(options.secrets_key.clone()));
+        let committer = Committer::new(connection, clock, bell, Arc::clone(&keys), path.clone());
+        let committer = committer.map_err(io)?;
         let write = match options.commit {
             Commit::Grouped => Write::Grouped(Writer::start(committer).map_err(io)?),
             Commit::Inline => Write::Inline(Box::new(Mutex::new(committer))),
@@ -112,6 +118,7 @@ impl Store {
             write,
             readers: Arc::default(),
             ear,
+            keys,
         })
     }
 
@@ -121,6 +128,11 @@ impl Store {
 
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.ear.news()
+    }
+
+    /// What seals secrets.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Looks after the file, unless the thread that commits does.

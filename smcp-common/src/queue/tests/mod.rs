@@ -10,6 +10,7 @@ mod pauses;
 mod retention;
 mod retries;
 mod schedules;
+mod secrets;
 mod sessions;
 mod settings;
 mod soundness;
@@ -162,6 +163,7 @@ impl World {
 
 fn options(path: PathBuf, commit: Commit) -> Options {
     Options {
+        secrets_key: crate::secret::KeyFile::at(path.with_file_name("secrets.key")),
         path,
         durability: Durability::Normal,
         commit,
@@ -184,6 +186,7 @@ fn job() -> NewJob {
         effect: Effect::Idempotent,
         run_at: None,
         arguments: arguments(json!({"a": 1})),
+        secret: Vec::new(),
         timeout: Some(Duration::from_secs(300)),
         retry: None,
         idempotency_key: None,

@@ -94,7 +94,7 @@ pub async fn prepare(
 }
 
 /// What is wrong with a secret in something that is kept as it was given.
-pub(crate) const KEPT: &str = "is secret, and would be kept and shown here; let the plugin declare a secret instead, which \
+pub(crate) const KEPT: &str = "it is secret, and would be kept here as it is given; let the plugin declare a secret instead, which \
      smcp secrets set stores encrypted";
 
 /// The arguments that a tool declares secret, and that are given as such: not by a reference to another step.

@@ -102,6 +102,9 @@ fn run_list(app: &App) -> Result<Value, Refusal> {
             }
         }
     }
+    for names in tools.values_mut() {
+        names.sort_unstable();
+    }
     let of = |name: &str| tools.get(name).cloned().unwrap_or_default();
     let secrets: Vec<_> = stored
         .iter()

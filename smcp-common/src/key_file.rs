@@ -17,7 +17,8 @@ pub type Key = Zeroizing<[u8; 32]>;
 /// # Errors
 /// What the system says; [`io::ErrorKind::InvalidData`] where the file holds no key, or others may read it.
 pub fn read_or_make(path: &Path) -> io::Result<Key> {
-    read_or_write(path, || crate::canonical::hex(&rand::random::<[u8; 32]>())).and_then(decode)
+    read_or_write(path, || crate::canonical::hex(&rand::random::<[u8; 32]>()))
+        .and_then(|text| decode(&text))
 }
 
 /// Reads the key in `path`.
@@ -25,7 +26,7 @@ pub fn read_or_make(path: &Path) -> io::Result<Key> {
 /// # Errors
 /// As for [`read_or_make`]; [`io::ErrorKind::NotFound`] where there is none.
 pub fn read(path: &Path) -> io::Result<Key> {
-    read_text(path).and_then(decode)
+    read_text(path).and_then(|text| decode(&text))
 }
 
 /// The same for a file that somebody else guards, whatever its mode.
@@ -33,7 +34,7 @@ pub fn read(path: &Path) -> io::Result<Key> {
 /// # Errors
 /// As for [`read`], but for the mode.
 pub fn read_guarded(path: &Path) -> io::Result<Key> {
-    decode(trimmed(fs::read_to_string(path)?))
+    decode(&trimmed(fs::read_to_string(path)?))
 }
 
 /// Reads the text in `path`, without white space at its ends, or writes what `make` makes.
@@ -68,7 +69,7 @@ fn trimmed(text: String) -> Zeroizing<String> {
     Zeroizing::new(text.trim().to_owned())
 }
 
-fn decode(text: Zeroizing<String>) -> io::Result<Key> {
+fn decode(text: &Zeroizing<String>) -> io::Result<Key> {
     let mut key = Key::default();
     let digits = text.as_bytes();
     if digits.len() != 2 * key.len() || !digits.iter().all(u8::is_ascii_hexdigit) {

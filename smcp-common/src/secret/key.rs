@@ -295,7 +295,7 @@ mod tests {
         let entries = fs::read_dir(directory).unwrap();
         let mut names: Vec<_> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| !name.ends_with(".lock"))
+            .filter(|name| name != "secrets.key.lock")
             .collect();
         names.sort();
         names

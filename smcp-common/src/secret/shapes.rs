@@ -32,7 +32,7 @@ fn base64(value: &[u8]) -> Vec<Vec<u8>> {
         found.push(plain.encode(value).into_bytes());
         for (before, shared) in [(0, 0), (1, 2), (2, 3)] {
             let text = plain.encode([&[0; 2][..before], value].concat());
-            let end = text.len() - usize::from((before + value.len()) % 3 != 0);
+            let end = text.len() - usize::from(!(before + value.len()).is_multiple_of(3));
             // Shared at its beginning only where it is at the very end.
             for end in [end, text.len()] {
                 found.push(text.as_bytes()[shared..end].to_vec());
@@ -67,7 +67,7 @@ fn percent(value: &[u8]) -> Vec<Vec<u8>> {
                     Some(plus) if byte == b' ' => text.push(plus),
                     Some(_) | None if keep(byte) => text.push(byte),
                     Some(_) | None => {
-                        let [digits] = [crate::canonical::hex(&[byte])];
+                        let digits = crate::canonical::hex(&[byte]);
                         let digits = if upper { digits.to_uppercase() } else { digits };
                         text.push(b'%');
                         text.extend(digits.into_bytes());
@@ -173,7 +173,7 @@ mod tests {
         assert!(has(VALUE));
         assert!(has(&STANDARD.encode(bytes)));
         assert!(has(&URL_SAFE_NO_PAD.encode(bytes)));
-        assert!(has("70c3a420732f3c773e2230225c72643f") || has(&crate::canonical::hex(bytes)));
+        assert!(has(&crate::canonical::hex(bytes).to_uppercase()));
         assert!(has("p%C3%A4%20s%2F%3Cw%3E%220%5Crd%3F"), "RFC 3986");
         assert!(has("p%c3%a4+s%2f%3cw%3e%220%5crd%3f"), "a form");
         assert!(has("p%C3%A4%20s/%3Cw%3E%220%5Crd%3F"), "Python");

@@ -12,6 +12,7 @@ mod doctor;
 mod operate;
 mod plugins;
 mod schedules;
+mod secrets;
 mod settings;
 mod workers;
 mod workflows;
@@ -38,6 +39,9 @@ pub(crate) use self::operate::{
 };
 pub(crate) use self::plugins::{Plugins, PluginsAccept, PluginsCheck, PluginsDiff, PluginsList};
 pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
+pub(crate) use self::secrets::{
+    Secrets, SecretsImportLetta, SecretsList, SecretsRemove, SecretsRotateKey, SecretsSet,
+};
 pub(crate) use self::workflows::{
     WorkflowRef, Workflows, WorkflowsCancel, WorkflowsList, WorkflowsSubmit,
 };
@@ -101,6 +105,9 @@ pub(crate) enum Command {
     /// Show, search, export and verify the record of what was done
     #[command(subcommand)]
     Audit(Audit),
+    /// Store secrets, encrypted, for the plugins that declare them
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),

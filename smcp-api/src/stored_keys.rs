@@ -126,6 +126,7 @@ mod tests {
                 [0; 32],
             )),
             check: false,
+            secrets_key: smcp_common::secret::KeyFile::at(directory.path().join("secrets.key")),
         };
         let queue = Queue::open(&options, clock).unwrap();
         let agent = NewAgent {

@@ -15,10 +15,11 @@ use std::time::Duration;
 use self::file::{Automatic, File};
 use self::values::{
     at_least, calls, data_dir, database, first, keys, pin, plugin_directories, plugin_timeout,
-    workers,
+    secrets_key, workers,
 };
 use crate::plugin::{Pinning, ToolName};
 use crate::sandbox::{Require, Terms};
+use crate::secret::KeyFile;
 
 pub use self::environment::{Environment, Secret};
 
@@ -29,6 +30,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The SQLite file.
     pub database: PathBuf,
+    /// The key of the secrets.
+    pub secrets_key: KeyFile,
     /// The listener.
     pub http: Http,
     /// Who may connect.
@@ -247,6 +250,7 @@ impl Config {
         let data_dir = data_dir(env, flags)?;
         Ok(Self {
             database: database(env, flags, file.database, &data_dir)?,
+            secrets_key: secrets_key(env, &data_dir),
             data_dir,
             http: Http {
                 host: first(

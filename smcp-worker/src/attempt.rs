@@ -3,6 +3,7 @@
 
 mod integrity;
 mod limit;
+mod secrets;
 mod stream;
 mod verdict;
 
@@ -20,11 +21,12 @@ use smcp_common::sandbox::{Confinement, Profile, Start};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use self::secrets::Prepared;
 use self::stream::Stream;
 use crate::lease::LeaseKeeper;
 use crate::plugin::argv;
 use crate::plugin::digest::Digests;
-use crate::plugin::process::{self, Limits, StopReason};
+use crate::plugin::process::{self, Invocation, Limits, StopReason};
 use crate::sandbox::cgroups;
 use crate::sandbox::placing::{Place, PlacingError, Sandbox};
 use crate::warm::{self, Warm};
@@ -92,7 +94,16 @@ impl Runner {
                 format!("Plugin {name} is gone: there is no {directory}/{entry} any more.");
             return refused(code::PLUGIN_NOT_FOUND, message);
         }
-        let argv = match argv::render(tool, &job.arguments) {
+        let prepared = match secrets::prepare(&self.queue, plugin, tool, job).await {
+            Ok(prepared) => prepared,
+            Err(failure) => return refused(&failure.code, failure.message),
+        };
+        let Prepared {
+            arguments,
+            injected,
+            redactor,
+        } = prepared;
+        let argv = match argv::render(tool, &arguments) {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
@@ -107,7 +118,11 @@ impl Runner {
                 return refused(code::INTERNAL, message);
             }
         };
-        self.run_process(job, plugin, argv, &place).await
+        let mut invocation = place.start(plugin, &self.supervisor);
+        invocation.args.extend(argv.into_iter().map(OsString::from));
+        injected.add_to(&mut invocation);
+        invocation.redactor = redactor;
+        self.run_process(job, plugin, invocation, &place).await
     }
 
     /// The place of an interpreter that waits for calls of `plugin`, else a new one.
@@ -128,7 +143,7 @@ impl Runner {
         &self,
         job: &Claimed,
         plugin: &Plugin,
-        argv: Vec<String>,
+        mut invocation: Invocation,
         place: &Arc<Place>,
     ) -> Ending {
         let hold = Hold {
@@ -145,8 +160,6 @@ impl Runner {
             }
         };
         let limits = limits(&place.profile, job.timeout);
-        let mut invocation = place.start(plugin, &self.supervisor);
-        invocation.args.extend(argv.into_iter().map(OsString::from));
         let of_call = [
             ("SMCP_JOB_ID", OsString::from(job.id.as_str())),
             ("SMCP_ATTEMPT", job.attempt.to_string().into()),
@@ -175,6 +188,7 @@ impl Runner {
         match ended {
             Ok(ended) => {
                 let outcome = verdict::outcome(&ended, stream.head(), &limits);
+                let outcome = secrets::redacted(outcome, &invocation.redactor);
                 Ending {
                     outcome,
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),

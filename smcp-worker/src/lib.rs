@@ -105,6 +105,7 @@ pub async fn run(
         wake: Wake::Auto,
         check: false,
         digest_key,
+        secrets_key: config.secrets_key.clone(),
     };
     let queue = Queue::open(&options, clock.clone())?;
     let presence = Presence::begin(&config.database).map_err(files(

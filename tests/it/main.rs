@@ -51,6 +51,7 @@ mod resume;
 mod retries;
 mod scale;
 mod schedules;
+mod secrets;
 mod stdio;
 mod up;
 mod workflows;

@@ -14,6 +14,7 @@ mod retry;
 mod sanctum;
 mod sandbox;
 mod schedules;
+mod secrets;
 mod selection;
 mod settings;
 mod submit;
@@ -53,6 +54,8 @@ pub struct Builtin {
     changes: Changes,
     open_to: OpenTo,
     is_told_once: bool,
+    /// Whether its arguments must be kept nowhere, not even by the client.
+    takes_secrets: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -122,6 +125,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     all.extend(agents::all());
     all.extend(audit::all());
     all.extend(schedules::all());
+    all.extend(secrets::all());
     all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
     all
@@ -131,6 +135,12 @@ impl Builtin {
     /// Its name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// True where its arguments must be kept nowhere: neither stored, nor logged, nor given back to the client to show
+    /// them again.
+    pub const fn takes_secrets(&self) -> bool {
+        self.takes_secrets
     }
 
     /// True where calling it again does nothing more than calling it once.
@@ -282,6 +292,7 @@ impl Builtin {
             changes,
             open_to: OpenTo::Everybody,
             is_told_once: false,
+            takes_secrets: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -316,6 +327,12 @@ impl Builtin {
                 _ => Map::new(),
             },
         }
+    }
+
+    /// The same tool, with arguments that are kept nowhere.
+    fn taking_secrets(mut self) -> Self {
+        self.takes_secrets = true;
+        self
     }
 
     /// The same tool, for operators alone.

@@ -55,6 +55,10 @@ pub mod code {
     pub const PLUGIN_QUARANTINED: &str = "plugin_quarantined";
     /// The machine cannot hold the plugin to its sandbox as is required, so that it was not run.
     pub const SANDBOX_UNAVAILABLE: &str = "sandbox_unavailable";
+    /// A secret that it needs is not set.
+    pub const SECRET_MISSING: &str = "secret_missing";
+    /// A secret that it would get cannot be opened.
+    pub const SECRET_UNREADABLE: &str = "secret_unreadable";
     /// It needed more memory than it may use.
     pub const MEMORY_LIMIT: &str = "memory_limit";
     /// It needed more processes or threads than it may have.

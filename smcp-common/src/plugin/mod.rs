@@ -12,6 +12,7 @@ mod order;
 mod parameter;
 mod runtime;
 mod schema;
+mod secret;
 mod tool;
 
 use serde::de::DeserializeOwned;
@@ -29,6 +30,7 @@ pub use name::{NameError, ToolName};
 pub use order::Order;
 pub use parameter::{FlagStyle, Kind, Parameter};
 pub use runtime::{Runtime, Warm};
+pub use secret::{SecretForm, SecretWish};
 pub use tool::{Annotations, OnDisconnect, Output, Tool};
 
 /// A plugin as the catalogue stores it.
@@ -67,9 +69,13 @@ pub struct Plugin {
         skip_serializing_if = "Option::is_none"
     )]
     pub runtime: Option<Runtime>,
-    /// The secrets that the plugin wants injected, as declared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secrets: Option<Value>,
+    /// The stored secrets that its calls get.
+    #[serde(
+        default,
+        deserialize_with = "readable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub secrets: Vec<SecretWish>,
     /// The tools that can be called; empty where the plugin was refused.
     pub tools: Vec<Tool>,
     /// Why the plugin, or a command of it, was refused; beside tools, each is a warning.
@@ -93,7 +99,7 @@ impl Plugin {
             description: None,
             sandbox: None,
             runtime: None,
-            secrets: None,
+            secrets: Vec::new(),
             tools: Vec::new(),
             problems: Vec::new(),
             withheld: Vec::new(),
@@ -107,9 +113,9 @@ impl Plugin {
 }
 
 /// What a catalogue has that was stored when these were kept as declared, whatever that was.
-fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     deserializer: D,
-) -> Result<Option<T>, D::Error> {
+) -> Result<T, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
@@ -124,10 +130,13 @@ mod tests {
         let mut stored = serde_json::to_value(Plugin::found("toy", "/p/toy")).unwrap();
         stored["sandbox"] = json!({"anything": 1});
         stored["runtime"] = json!(["anything"]);
+        stored["secrets"] = json!(["anything"]);
         let plugin: Plugin = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(plugin, Plugin::found("toy", "/p/toy"));
         stored["sandbox"] = json!({"limits": {"memory_mb": 7}});
         stored["runtime"] = json!({"warm": "off"});
+        stored["secrets"] =
+            json!([{"name": "T", "as": "file", "required": true, "variable": "T_FILE"}]);
         let plugin: Plugin = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(serde_json::to_value(plugin).unwrap(), stored);
     }

@@ -4,8 +4,8 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
-//! `settings`, `audit`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools and what has been
-//! accepted of it (`catalogue`, `pins`), MCP sessions (`sessions`), who calls (`agents`), the scheduler (`schedules`,
+//! `settings`, `audit`, `secrets`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools and what
+//! has been accepted of it (`catalogue`, `pins`), MCP sessions (`sessions`), who calls (`agents`), the scheduler (`schedules`,
 //! `workflows`, `retention`), and whoever wants to know what rules leave (`limits`).
 
 mod agents;
@@ -58,6 +58,7 @@ pub use self::pauses::{LaneJob, LaneState, Load, Queues};
 pub use self::pins::{Acceptance, NewPin, Pin, Pinned, Pins};
 pub use self::retention::{Retention, Walk};
 pub use self::schedules::{Fired, Firing};
+pub use self::secrets::{SecretsRotated, StoredSecret};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::settings::SetSetting;
 pub use self::sqlite::{

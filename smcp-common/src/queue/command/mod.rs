@@ -61,6 +61,7 @@ pub(super) use schedule::{
     CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,
 };
 pub(super) use schedule_fire::{Fire, FireWaiting, TriggerSchedule};
+pub(super) use secret::{RemoveSecret, RotateSecretsKey, SetSecret, vault_of};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;
@@ -73,6 +74,7 @@ use crate::audit::{DigestKey, GENESIS, Hash, Record};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::EventKind;
+use crate::secret::Keys;
 
 /// Something that can be done to the queue.
 pub(super) trait Command: Send + 'static {
@@ -92,6 +94,8 @@ pub(super) struct Tx<'c> {
     pub(super) now: Timestamp,
     /// For the arguments in audit records.
     pub(super) digest_key: &'c DigestKey,
+    /// What seals secrets.
+    pub(super) keys: &'c Keys,
     pub(super) marks: Marks,
 }
 

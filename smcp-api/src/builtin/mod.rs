@@ -324,7 +324,11 @@ impl Builtin {
             secret: secret.map(|(name, _)| name.clone()).collect(),
             arguments: match arguments {
                 Value::Object(arguments) => arguments,
-                _ => Map::new(),
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => Map::new(),
             },
         }
     }

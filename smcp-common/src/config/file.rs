@@ -98,7 +98,6 @@ pub(super) struct Log {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_field_names, reason = "the names are those in the file")]
 pub(super) struct Audit {
     pub(super) anchor_file: Option<PathBuf>,
     pub(super) anchor_command: Vec<String>,

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::plugin::{Plugin, Tool, Warm as Wish};
+use smcp_common::plugin::{Plugin, Tool, Warm as Wish, argv};
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
 use smcp_common::sandbox::{Confinement, Profile, Start};
 use tokio::sync::mpsc;
@@ -24,7 +24,6 @@ use tracing::Instrument;
 use self::secrets::Prepared;
 use self::stream::Stream;
 use crate::lease::LeaseKeeper;
-use crate::plugin::argv;
 use crate::plugin::digest::Digests;
 use crate::plugin::process::{self, Invocation, Limits, StopReason};
 use crate::sandbox::cgroups;

@@ -2,6 +2,7 @@
 //! The worker describes plugins and stores them in the catalogue; the API reads them. No files, no processes.
 
 mod arguments;
+pub mod argv;
 mod fit;
 pub mod help;
 mod integrity;
@@ -10,6 +11,7 @@ mod manifest;
 mod name;
 mod order;
 mod parameter;
+mod python;
 mod runtime;
 mod schema;
 mod secret;

@@ -1,6 +1,5 @@
 //! Plugins as the worker sees them: programs to find, to describe and to run.
 
-pub mod argv;
 pub mod bundled;
 pub mod catalogue;
 mod describe;
@@ -10,7 +9,6 @@ pub mod interpreter;
 mod lines;
 mod output;
 pub mod process;
-mod python;
 pub(crate) mod supervision;
 #[cfg(target_os = "linux")]
 pub(crate) mod territory;

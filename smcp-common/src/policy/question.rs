@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 
 /// Who wants something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// The agent's name.
     pub agent: String,

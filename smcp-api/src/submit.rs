@@ -86,6 +86,7 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         priority: request.priority,
         retry: request.retry,
         rules: allowed.rules,
+        approval: None,
     };
     let job = tool.tool.job(order, app.default_timeout);
     let id = job.id.clone();

@@ -131,11 +131,13 @@ impl Duties {
             self.default_timeout,
         )
         .await;
+        let approvals = self.queue.expire_approvals().await;
         let pruning = self.pruner.perform(&self.queue, &self.worker).await;
         self.upkeep.perform(&self.queue);
         let next = [
             done("firing schedules", schedules),
             done("advancing workflows", workflows),
+            done("giving up unapproved jobs", approvals),
             done("pruning jobs", pruning.map(Some)),
         ];
         Ok(next.into_iter().flatten().min())

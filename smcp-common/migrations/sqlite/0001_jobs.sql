@@ -14,7 +14,8 @@ CREATE TABLE jobs (
   workflow         TEXT,
   step             TEXT,
   state            TEXT    NOT NULL CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'failed'
-                                          OR state = 'cancelled' OR state = 'outcome_unknown'),
+                                          OR state = 'cancelled' OR state = 'outcome_unknown' OR state = 'awaiting_approval'
+                                          OR state = 'denied' OR state = 'expired'),
   lane             TEXT,
   priority         INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
   effect           TEXT    NOT NULL CHECK (effect = 'read_only' OR effect = 'idempotent' OR effect = 'once'),
@@ -38,13 +39,19 @@ CREATE TABLE jobs (
   error_code       TEXT,
   error_message    TEXT,
   output_bytes     INTEGER NOT NULL DEFAULT 0,
+  -- How often an approval was asked for, and what was approved of.
+  approval_round   INTEGER NOT NULL DEFAULT 0 CHECK (approval_round >= 0),
+  approved         BLOB    CHECK (length(approved) = 32),
   -- All that was printed, where that is more than is kept.
   printed_bytes    INTEGER CHECK (printed_bytes > 0),
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
   CHECK ((state = 'running') = (worker IS NOT NULL)),
   CHECK ((state = 'running') = (lease_until IS NOT NULL)),
-  CHECK ((state IN ('queued', 'running')) = (finished_at IS NULL)),
+  CHECK ((state = 'queued' OR state = 'running' OR state = 'awaiting_approval') = (finished_at IS NULL)),
+  -- What needs an approval neither waits for a worker nor runs without one.
+  CHECK (approval_round = 0 OR approved IS NOT NULL OR NOT (state = 'queued' OR state = 'running')),
+  CHECK (state <> 'awaiting_approval' OR (approval_round > 0 AND approved IS NULL)),
   CHECK ((cancel_at IS NULL) = (cancel_by IS NULL)),
   CHECK ((workflow IS NULL) = (step IS NULL)),
   CHECK ((source = 'schedule') = (schedule IS NOT NULL)),
@@ -70,7 +77,7 @@ CREATE TABLE attempts (
   started_at    INTEGER NOT NULL,
   ended_at      INTEGER,
   outcome       TEXT    CHECK (outcome = 'succeeded' OR outcome = 'failed' OR outcome = 'stopped' OR outcome = 'released'
-                                 OR outcome = 'interrupted' OR outcome = 'snoozed' OR outcome = 'worker_lost'),
+                                 OR outcome = 'interrupted' OR outcome = 'snoozed' OR outcome = 'worker_lost' OR outcome = 'approval_voided'),
   error_code    TEXT,
   error_message TEXT,
   -- What held it, as JSON; none where no process has run.

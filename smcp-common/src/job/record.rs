@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Effect, Failure, JobId, Retry, StateName, code};
+use crate::approval;
 use crate::clock::Timestamp;
 use crate::sandbox::Confinement;
 
@@ -86,6 +87,8 @@ pub struct NewJob {
     pub idempotency_key: Option<String>,
     /// The rules that allowed it, for the audit record.
     pub rules: Vec<String>,
+    /// What must be approved of before it runs.
+    pub approval: Option<approval::Request>,
 }
 
 /// A job that a worker holds.
@@ -105,6 +108,8 @@ pub struct Claimed {
     pub arguments: Map<String, Value>,
     /// The attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
+    /// What was approved of, where it needed that: nothing else may run.
+    pub approved: Option<approval::Digest>,
 }
 
 /// A job as it is shown.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::JobId;
+use crate::approval::list;
 use crate::clock::Timestamp;
 
 /// A position is counted up to this one; behind it, it does not matter.
@@ -41,6 +42,17 @@ pub struct Pause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Waiting {
+    /// Somebody must approve of it first.
+    Approval {
+        /// Members of these groups may; of each somebody must.
+        groups: Vec<String>,
+        /// So many agents must.
+        approvals: u32,
+        /// So many have.
+        given: u32,
+        /// It is given up then.
+        expires_at: Timestamp,
+    },
     /// An operator has paused what it belongs to.
     Paused(Pause),
     /// No worker has given a sign of life within its lease.
@@ -230,6 +242,20 @@ impl Waiting {
             _ => position.to_string(),
         };
         match self {
+            Self::Approval {
+                groups,
+                approvals,
+                given,
+                expires_at,
+            } => {
+                let of = match (approvals, given) {
+                    (1, _) => String::new(),
+                    (_, 0) => format!(" of {approvals}"),
+                    (_, _) => format!(" of {approvals}, {given} of whom have approved of it already,"),
+                };
+                let members = list(groups);
+                format!("it needs the approval{of} of {members} until {expires_at}; smcp approvals and approvals__list show it")
+            }
             Self::Paused(pause) => pause.clause(now),
             Self::NoWorker => {
                 "no worker is alive to run it; smcp worker starts one, and smcp up keeps some running"
@@ -281,9 +307,11 @@ impl Waiting {
     pub const fn is_turn(&self) -> bool {
         match self {
             Self::LaneBusy { .. } | Self::Behind { .. } | Self::WorkersBusy { .. } => true,
-            Self::Paused(_) | Self::NoWorker | Self::NotBefore { .. } | Self::Retrying { .. } => {
-                false
-            }
+            Self::Approval { .. }
+            | Self::Paused(_)
+            | Self::NoWorker
+            | Self::NotBefore { .. }
+            | Self::Retrying { .. } => false,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Tool;
+use crate::approval;
 use crate::clock::Timestamp;
 use crate::job::{JobId, NewJob, Origin, Retry, Source};
 
@@ -31,6 +32,8 @@ pub struct Order {
     pub retry: Option<Retry>,
     /// The rules that allow it.
     pub rules: Vec<String>,
+    /// What must be approved of before it runs.
+    pub approval: Option<approval::Request>,
 }
 
 impl Tool {
@@ -55,6 +58,7 @@ impl Tool {
             arguments: order.arguments,
             idempotency_key: order.idempotency_key,
             rules: order.rules,
+            approval: order.approval,
         }
     }
 }

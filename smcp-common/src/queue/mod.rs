@@ -42,6 +42,7 @@ use tokio::sync::watch;
 use self::sqlite::Store;
 use crate::clock::SharedClock;
 
+pub use self::approvals::OpenRequest;
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};

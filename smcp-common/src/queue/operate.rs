@@ -159,12 +159,15 @@ impl Queue {
 /// Where a job stands, in words.
 const fn standing(state: StateName) -> &'static str {
     match state {
+        StateName::AwaitingApproval => "it waits for an approval",
         StateName::Queued => "it is queued",
         StateName::Running => "it is running",
         StateName::Succeeded => "it has succeeded",
         StateName::Failed => "it has failed",
         StateName::Cancelled => "it was cancelled",
         StateName::OutcomeUnknown => "its outcome is unknown",
+        StateName::Denied => "it was not approved of",
+        StateName::Expired => "nobody approved of it in time",
     }
 }
 

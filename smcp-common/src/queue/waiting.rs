@@ -3,12 +3,12 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::command as c;
-use super::{LEASE, Queue, QueueError, row};
+use super::{LEASE, OpenRequest, Queue, QueueError, row};
 use crate::clock::Timestamp;
 use crate::job::{JobId, POSITION_LIMIT, Situation, Waiting, waiting};
 
 impl Queue {
-    /// Why a job does not run, what must change first in front; `None` where it is not queued, and nothing where a worker is
+    /// Why a job does not run, what must change first in front; `None` where it does not wait, and nothing where a worker is
     /// about to take it.
     ///
     /// # Errors
@@ -16,10 +16,22 @@ impl Queue {
     pub async fn waiting(&self, job: &JobId) -> Result<Option<Vec<Waiting>>, QueueError> {
         let (job, now) = (job.clone(), self.clock.now());
         let query = move |connection: &Connection| {
+            if let Some(open) = c::Open::find(connection, &job)? {
+                return Ok(Some(vec![needed(&open.request)]));
+            }
             let situation = situation(connection, &job, now)?;
             Ok(situation.map(|situation| waiting(situation, now)))
         };
         self.store.scan(query).await
+    }
+}
+
+fn needed(open: &OpenRequest) -> Waiting {
+    Waiting::Approval {
+        groups: open.request.of.groups.clone(),
+        approvals: open.request.of.approvals,
+        given: u32::try_from(open.given.len()).unwrap_or(u32::MAX),
+        expires_at: open.request.expires_at,
     }
 }
 

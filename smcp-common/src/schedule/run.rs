@@ -67,6 +67,7 @@ impl Schedule {
                     priority: self.spec.priority,
                     retry: self.spec.retry.clone(),
                     rules: vec![RULE.to_owned()],
+                    approval: None,
                 };
                 Ok(Run::Job(Box::new(found.job(order, default_timeout))))
             }

@@ -94,6 +94,7 @@ fn job(
         priority: 0,
         retry: None,
         rules: workflow.rules.get(call.tool).cloned().unwrap_or_default(),
+        approval: None,
     };
     Ok(tool.job(order, default_timeout))
 }

@@ -41,6 +41,7 @@ fn due(run_at: Timestamp) -> NewJob {
         timeout: None,
         retry: None,
         idempotency_key: None,
+        approval: None,
         rules: Vec::new(),
     }
 }

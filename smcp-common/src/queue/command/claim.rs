@@ -196,6 +196,7 @@ impl Candidate {
             agent: row.get(4)?,
             arguments: row::object("jobs", id.as_str(), &row.get::<_, String>(5)?)?,
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
+            approved: row.get(12)?,
             id,
         };
         let retry = row::retry(

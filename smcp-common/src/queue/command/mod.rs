@@ -33,6 +33,7 @@ mod workflow;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
+pub(super) use approval::{ExpireApprovals, Open, Vote, expired};
 pub(super) use attachment::SetAttachments;
 pub(super) use cancel::Cancel;
 pub(super) use catalogue::{CatalogueDone, CatalogueTake, CatalogueWant, CatalogueWantUnless};

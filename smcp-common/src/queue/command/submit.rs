@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 
+use super::approval::request;
 use super::session::note;
 use super::{Command, Tx, json};
 use crate::canonical;
@@ -50,6 +51,9 @@ pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueEr
         tool: &job.tool,
     };
     tx.audit("job.queued", &job.agent, Some(job.id.as_str()), &data)?;
+    if let Some(asked) = &job.approval {
+        request(tx, &job.id, num, 1, asked, &job.agent)?;
+    }
     Ok(Submitted {
         id: job.id.clone(),
         existing: false,
@@ -139,7 +143,8 @@ fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError
             retry,
             schedule,
             workflow,
-            step
+            step,
+            job.approval.is_some()
         ],
     )?;
     Ok(())

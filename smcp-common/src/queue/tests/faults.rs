@@ -186,7 +186,7 @@ async fn a_database_of_a_newer_version_is_refused() {
         )
         .unwrap();
     });
-    insta::assert_snapshot!(said, @"DIR/smcp.db was written by a newer version of SMCP (schema 99, this one knows up to 5); start that version, or restore a backup made before the upgrade");
+    insta::assert_snapshot!(said, @"DIR/smcp.db was written by a newer version of SMCP (schema 99, this one knows up to 12); start that version, or restore a backup made before the upgrade");
 }
 
 #[tokio::test]

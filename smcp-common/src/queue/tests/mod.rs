@@ -1,5 +1,6 @@
 //! Conformance: every behaviour of the queue, on every engine and way of committing. Time is a manual clock.
 
+mod approvals;
 mod attempts;
 mod catalogue;
 mod claims;
@@ -188,6 +189,7 @@ fn job() -> NewJob {
         retry: None,
         idempotency_key: None,
         rules: vec!["builtin".into()],
+        approval: None,
     }
 }
 

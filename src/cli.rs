@@ -5,6 +5,7 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod audit;
 mod doctor;
 mod operate;
 mod schedules;
@@ -20,6 +21,9 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::audit::{
+    Audit, AuditExport, AuditSearch, AuditTail, AuditVerify, Format as AuditFormat, Span,
+};
 pub(crate) use self::doctor::Doctor;
 pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
@@ -80,6 +84,9 @@ pub(crate) enum Command {
     /// List and change what can be set while SMCP runs
     #[command(subcommand)]
     Settings(Settings),
+    /// Show, search, export and verify the record of what was done
+    #[command(subcommand)]
+    Audit(Audit),
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),

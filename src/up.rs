@@ -48,6 +48,7 @@ async fn supervise(settings: &Settings, flags: Flags) -> anyhow::Result<ExitCode
         Wanted::Set {
             workers: config.workers,
             database: config.database.clone(),
+            data_dir: config.data_dir.clone(),
         },
         shutdown.clone(),
     );

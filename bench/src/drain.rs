@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::json;
+use smcp_common::audit::Trust;
 use smcp_common::job::Claimed;
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Commit, Wake};
@@ -89,7 +90,7 @@ impl Run for Countdown {
 
 /// A figure counts only if every job was done, and every row of it written.
 fn verify(path: &Path, jobs: usize) -> anyhow::Result<()> {
-    let condition = smcp_common::queue::check(path)?;
+    let condition = smcp_common::queue::check(path, Trust::default())?;
     anyhow::ensure!(
         condition.is_sound(),
         "the database is broken: {condition:?}"

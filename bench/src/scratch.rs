@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
+use smcp_common::audit::DigestKey;
 use smcp_common::clock::SystemClock;
+use smcp_common::key_file::Key;
 use smcp_common::queue::{Commit, Options, Queue, Wake};
 use tempfile::TempDir;
 
@@ -108,6 +110,7 @@ pub(crate) fn open(
         commit,
         wake,
         check: false,
+        digest_key: DigestKey::new(&Key::default()),
     };
     Ok(Queue::open(&options, Arc::new(SystemClock))?)
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use clap::Args;
 use serde_json::{Map, Value, json};
+use smcp_common::audit::Trust;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -190,7 +191,7 @@ struct Outcome {
 
 impl Outcome {
     fn of(options: &Options, data: &Path, blows: &Blows) -> anyhow::Result<Self> {
-        let condition = smcp_common::queue::check(&data.join("smcp.db"))?;
+        let condition = smcp_common::queue::check(&data.join("smcp.db"), Trust::default())?;
         let books = Books::read(data)?;
         let lines = Journal::in_directory(data).read()?;
         let mut invariants = invariants(&books, &lines, &blows.told);
@@ -200,7 +201,7 @@ impl Outcome {
         ));
         invariants.push(Invariant::single(
             "the audit chain verifies",
-            condition.broken_audit.map(|at| format!("record {at}")),
+            condition.broken_audit.map(|finding| finding.to_string()),
         ));
         let left_over = blows.left_over;
         invariants.push(Invariant::single(

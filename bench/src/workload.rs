@@ -20,6 +20,8 @@ pub(crate) fn new_job() -> NewJob {
         effect: Effect::ReadOnly,
         run_at: None,
         arguments: Map::from_iter([("expression".to_owned(), json!("2+2"))]),
+        secret: Vec::new(),
+        entrance: None,
         timeout: Some(Duration::from_secs(300)),
         retry: None,
         idempotency_key: None,

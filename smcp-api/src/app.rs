@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use smcp_common::audit::PublicKey;
 use smcp_common::clock::Timestamp;
 use smcp_common::config::Calls;
 use smcp_common::queue::{Queue, QueueError};
@@ -23,6 +24,8 @@ pub struct App {
     pub tools: ToolTable,
     /// Which tools agents start with.
     pub profiles: Profiles,
+    /// What verifies the checkpoints of the audit chain.
+    pub audit_key: PublicKey,
     /// News of jobs.
     pub watch: Watch,
     /// Changes of what callers are listed.
@@ -55,7 +58,9 @@ impl App {
     pub fn default(&self, setting: Setting) -> i64 {
         match setting {
             Setting::WorkerCount => self.default_workers.into(),
-            Setting::JobAttempts
+            Setting::AuditCheckpointRecords
+            | Setting::AuditCheckpointAge
+            | Setting::JobAttempts
             | Setting::RetentionAge
             | Setting::RetentionJobs
             | Setting::RetentionKeep => setting.default(),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use axum::http::request::Parts;
 use rmcp::model::Extensions;
+use smcp_common::job::Entrance;
 use thiserror::Error;
 
 /// One authenticated caller of one request.
@@ -21,6 +22,14 @@ pub struct Caller {
 }
 
 impl Caller {
+    /// How it came in, for the audit record.
+    pub fn entrance(&self) -> Entrance {
+        Entrance {
+            transport: self.transport.as_str(),
+            address: self.address,
+        }
+    }
+
     /// Finds the caller of the MCP message that `extensions` belong to.
     ///
     /// # Errors

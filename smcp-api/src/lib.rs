@@ -12,6 +12,7 @@ pub mod body;
 pub mod builtin;
 pub mod caller;
 mod connection;
+pub mod denial;
 pub mod health;
 pub mod http_config;
 pub mod mcp;
@@ -26,6 +27,7 @@ pub mod refusal;
 pub mod retry_policy;
 pub mod router;
 pub mod serve;
+mod signing;
 pub mod submit;
 pub mod tools;
 mod waiting;
@@ -36,6 +38,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use smcp_common::audit::{DigestKey, Signer};
 use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::{Config, ConfigError, Secret};
 use smcp_common::lifecycle::Shutdown;
@@ -153,6 +156,14 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         settings.attach.as_deref(),
         settings.admin_prefix.as_deref(),
     )?;
+    let files = |what| {
+        let path = config.data_dir.clone();
+        move |source| ApiError::Files { what, path, source }
+    };
+    let digest_key = DigestKey::read_or_make(&config.data_dir)
+        .map_err(files("cannot use the key audit-digest.key in"))?;
+    let signer = Signer::read_or_make(&config.data_dir)
+        .map_err(files("cannot use the key audit-signing.key in"))?;
     let clock = Arc::new(SystemClock);
     let options = Options {
         path: config.database.clone(),
@@ -160,13 +171,16 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         commit: Commit::Grouped,
         wake: Wake::Auto,
         check,
+        digest_key,
     };
     let queue = Queue::open(&options, clock.clone())?;
+    tokio::spawn(signing::run(queue.clone(), signer.clone(), drain.clone()));
     Ok(Arc::new(App {
         watch: Watch::start(queue.clone())?,
         announcer: Announcer::start(queue.clone())?,
         tools: ToolTable::new(config.aliases.clone()),
         profiles,
+        audit_key: signer.public().clone(),
         default_timeout: config.plugins.timeout,
         default_workers: config.workers.default,
         calls: config.calls,

@@ -5,10 +5,12 @@ use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, Retry, Source};
 use smcp_common::plugin::{OnDisconnect, Order};
+use smcp_common::policy::Via;
 use smcp_common::queue::{RetiredTool, SessionCall};
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::denial;
 use crate::policy::decide;
 use crate::refusal::Refusal;
 use crate::retry_policy;
@@ -64,13 +66,10 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
     check_key(request.idempotency_key.as_deref())?;
     retry_policy::check(app, request.retry.as_ref())?;
     let arguments = tool.arguments(request.arguments)?;
-    let tool_name = tool.tool.name.to_string();
     let allowed = match decide(app, caller, tool) {
         Ok(allowed) => allowed,
         Err(refusal) => {
-            app.queue
-                .record_denial(&caller.agent, &tool_name, refusal.code)
-                .await?;
+            denial::record(app, caller, Via::Call, &tool.tool, arguments, &refusal).await?;
             return Err(refusal);
         }
     };
@@ -81,6 +80,7 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         source: request.source,
         origin: None,
         arguments,
+        entrance: Some(caller.entrance()),
         idempotency_key: request.idempotency_key,
         run_at: request.run_at,
         priority: request.priority,

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use smcp_common::plugin::{misfits, normalise};
+use smcp_common::policy::Via;
 use smcp_common::queue::AllowedBy;
 use smcp_common::workflow::{Definition, Problem, check, has_references, literal};
 
 use crate::app::App;
 use crate::caller::Caller;
+use crate::denial;
 use crate::policy::decide;
 use crate::refusal::Refusal;
 use crate::submit::missing;
@@ -55,7 +57,8 @@ pub async fn prepare(
                     format!("{place}tool"),
                     refusal.message.trim_end_matches('.'),
                 ));
-                denials.insert(tool.clone(), refusal);
+                let known = normalise(&found.tool, arguments.clone());
+                denials.insert(tool.clone(), (refusal, found, known));
                 denied += 1;
             }
         }
@@ -74,18 +77,18 @@ pub async fn prepare(
             ));
         }
     }
-    for (tool, denial) in &denials {
-        app.queue
-            .record_denial(&caller.agent, tool, denial.code)
-            .await?;
+    let mut first = None;
+    for (refusal, found, arguments) in denials.into_values() {
+        denial::record(app, caller, Via::Workflow, &found.tool, arguments, &refusal).await?;
+        first.get_or_insert(refusal);
     }
     if problems.is_empty() {
         return Ok(Prepared { definition, rules });
     }
     if denied == problems.len()
-        && let Some((_, denial)) = denials.pop_first()
+        && let Some(refusal) = first
     {
-        return Err(denial);
+        return Err(refusal);
     }
     Err(invalid(&problems))
 }

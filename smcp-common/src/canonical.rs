@@ -2,6 +2,9 @@
 //!
 //! The map type of `serde_json` keeps insertion order in this workspace; nothing here depends on that.
 
+mod strict;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -12,15 +15,63 @@ pub fn to_string(value: &Value) -> String {
     text
 }
 
-/// SHA-256 of the canonical text of `[name, object]`.
-pub fn digest(name: &str, object: &Map<String, Value>) -> [u8; 32] {
+/// The canonical text of an object.
+pub fn object(object: &Map<String, Value>) -> String {
+    let mut text = String::with_capacity(128);
+    write_object(object, &mut text);
+    text
+}
+
+/// The canonical text of `[name, object]`.
+pub fn call(name: &str, object: &Map<String, Value>) -> String {
     let mut text = String::with_capacity(128);
     text.push('[');
     write_string(name, &mut text);
     text.push(',');
     write_object(object, &mut text);
     text.push(']');
-    Sha256::digest(text).into()
+    text
+}
+
+/// SHA-256 of the canonical text of `[name, object]`.
+pub fn digest(name: &str, object: &Map<String, Value>) -> [u8; 32] {
+    Sha256::digest(call(name, object)).into()
+}
+
+/// Whether `text` is one JSON value, written as [`to_string`] writes it.
+pub fn is_canonical(text: &str) -> bool {
+    strict::is_plain(text)
+        || serde_json::from_str(text).is_ok_and(|value: Value| to_string(&value) == text)
+}
+
+/// Serialises an object as its canonical text, as a part of a larger one.
+#[derive(Debug, Clone, Copy)]
+pub struct Sorted<'v>(pub &'v Map<String, Value>);
+
+impl Serialize for Sorted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entries: Vec<_> = self.0.iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| key.as_bytes());
+        serializer.collect_map(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key, SortedValue(value))),
+        )
+    }
+}
+
+struct SortedValue<'v>(&'v Value);
+
+impl Serialize for SortedValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Object(map) => Sorted(map).serialize(serializer),
+            Value::Array(items) => serializer.collect_seq(items.iter().map(SortedValue)),
+            scalar @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => {
+                scalar.serialize(serializer)
+            }
+        }
+    }
 }
 
 /// Lower-case hexadecimal.
@@ -33,6 +84,26 @@ pub fn hex(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// The bytes of `N` pairs of hexadecimal digits; `None` where the text is anything else, or has capital letters.
+pub fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, []) = text.as_bytes().as_chunks::<2>() else {
+        return None;
+    };
+    let mut bytes = [0; N];
+    if pairs.len() != N {
+        return None;
+    }
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = 16 * digit(*high)? + digit(*low)?;
+    }
+    Some(bytes)
 }
 
 fn write(value: &Value, text: &mut String) {
@@ -115,7 +186,97 @@ mod tests {
         assert_eq!(digest("a \"tool\"", &arguments), expected);
     }
 
+    #[test]
+    fn hexadecimal_digits_are_read_as_they_are_written() {
+        assert_eq!(unhex("000fff"), Some([0, 15, 255]));
+        for bad in ["000ff", "000ffff0", "000FFF", "000ffg", "0é0ff", ""] {
+            assert_eq!(unhex::<3>(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_canonical_is_told() {
+        for good in [
+            "null",
+            "-5",
+            "0",
+            r#""""#,
+            "[]",
+            "{}",
+            r#"{"a":[1,{"b":"x\n\"é"}],"a\nb":1.5,"b":true}"#,
+        ] {
+            assert!(is_canonical(good), "{good}");
+        }
+        for bad in [
+            "",
+            " 1",
+            "01",
+            "-0",
+            "1.50",
+            "1e3",
+            "[1, 2]",
+            "[1,]",
+            "[1",
+            r#"{"b":1,"a":2}"#,
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":1}x"#,
+            r#"{"a" :1}"#,
+            r#""\u0041""#,
+            r#""\/""#,
+            "\"\n\"",
+            "\"open",
+            "nul",
+            "tru e",
+        ] {
+            assert!(!is_canonical(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_not_followed() {
+        assert!(!is_canonical(&"[".repeat(1_000_000)));
+        let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+        assert!(!is_canonical(&deep), "as serde_json does");
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_map(Value::from),
+            any::<String>().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::vec(("[a-c\"é\n]{0,3}", inner), 0..4)
+                    .prop_map(|pairs| pairs.into_iter().collect::<Map<_, _>>().into()),
+            ]
+        })
+    }
+
     proptest! {
+        #[test]
+        fn what_is_written_is_canonical_and_a_changed_byte_never_means_more(value in any_value(), at in any::<prop::sample::Index>(), byte in 0x20_u8..0x7f) {
+            let text = to_string(&value);
+            prop_assert!(is_canonical(&text), "{text}");
+            let mut bytes = text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(text) = String::from_utf8(bytes) {
+                let slow = serde_json::from_str(&text).is_ok_and(|value: Value| to_string(&value) == text);
+                prop_assert_eq!(is_canonical(&text), slow, "{}", text);
+            }
+        }
+
+        #[test]
+        fn an_object_is_serialised_as_it_is_written(value in any_value()) {
+            let map = Map::from_iter([("v".to_owned(), value)]);
+            prop_assert_eq!(serde_json::to_string(&Sorted(&map)).unwrap(), object(&map));
+        }
+
         #[test]
         fn strings_are_written_as_serde_json_writes_them(string in any::<String>()) {
             let value = Value::from(string);

@@ -46,6 +46,8 @@ pub struct Config {
     pub workers: Workers,
     /// How long a stopping worker waits for its job before it stops it.
     pub drain_timeout: Duration,
+    /// Where checkpoints of the audit chain are kept beside the database.
+    pub audit: Audit,
     /// What is logged.
     pub log: Log,
 }
@@ -139,6 +141,15 @@ pub struct ProfileSettings {
     pub attach: Option<String>,
     /// Adds the profile `admin` of the tools whose names begin so.
     pub admin_prefix: Option<String>,
+}
+
+/// Settings of the audit chain's anchor.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Audit {
+    /// A file to which each checkpoint is added as a line.
+    pub anchor_file: Option<PathBuf>,
+    /// A program and its arguments, to whose standard input each checkpoint is given; may be empty.
+    pub anchor_command: Vec<String>,
 }
 
 /// Settings of the log.
@@ -295,6 +306,10 @@ impl Config {
             )?,
             workers: workers(env, flags, file.workers.count)?,
             drain_timeout: Duration::from_secs(file.workers.drain_timeout_s.unwrap_or(60)),
+            audit: Audit {
+                anchor_file: file.audit.anchor_file,
+                anchor_command: file.audit.anchor_command,
+            },
             log: Log {
                 filter: first(
                     [

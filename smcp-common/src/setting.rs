@@ -10,6 +10,10 @@ const DAY_S: i64 = 24 * 60 * 60;
 /// A setting that can be changed while SMCP runs. Its value is a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
+    /// After how many unsigned audit records a checkpoint is made.
+    AuditCheckpointRecords,
+    /// How long after the first unsigned audit record a checkpoint is made.
+    AuditCheckpointAge,
     /// The attempts that a caller may ask for.
     JobAttempts,
     /// How long ended jobs are kept.
@@ -29,6 +33,8 @@ pub enum Unit {
     Attempts,
     /// Jobs.
     Jobs,
+    /// Audit records.
+    Records,
     /// Seconds: the setting is a duration.
     Seconds,
     /// Worker processes.
@@ -41,6 +47,7 @@ impl Unit {
         match self {
             Self::Attempts => "attempts",
             Self::Jobs => "jobs",
+            Self::Records => "records",
             Self::Seconds => "seconds",
             Self::Workers => "workers",
         }
@@ -59,7 +66,9 @@ pub struct InvalidSetting {
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
+        Self::AuditCheckpointRecords,
+        Self::AuditCheckpointAge,
         Self::JobAttempts,
         Self::RetentionAge,
         Self::RetentionJobs,
@@ -70,6 +79,8 @@ impl Setting {
     /// Its name. Where it is a duration, the name ends with its unit.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::AuditCheckpointRecords => "audit.checkpoint_records",
+            Self::AuditCheckpointAge => "audit.checkpoint_s",
             Self::JobAttempts => "jobs.max_attempts",
             Self::RetentionAge => "retention.age_s",
             Self::RetentionJobs => "retention.jobs",
@@ -86,6 +97,10 @@ impl Setting {
     /// What it does, in a sentence.
     pub const fn description(self) -> &'static str {
         match self {
+            Self::AuditCheckpointRecords => {
+                "So many audit records are signed together at the latest."
+            }
+            Self::AuditCheckpointAge => "An audit record is signed so long after it was written.",
             Self::JobAttempts => "The most attempts that a caller may ask for.",
             Self::RetentionAge => "Jobs are pruned so long after their end.",
             Self::RetentionJobs => "So many ended jobs are kept at most; the oldest go first.",
@@ -99,8 +114,9 @@ impl Setting {
     /// What it counts.
     pub const fn unit(self) -> Unit {
         match self {
+            Self::AuditCheckpointRecords => Unit::Records,
             Self::JobAttempts => Unit::Attempts,
-            Self::RetentionAge | Self::RetentionKeep => Unit::Seconds,
+            Self::AuditCheckpointAge | Self::RetentionAge | Self::RetentionKeep => Unit::Seconds,
             Self::RetentionJobs => Unit::Jobs,
             Self::WorkerCount => Unit::Workers,
         }
@@ -109,7 +125,7 @@ impl Setting {
     /// The least that it can be.
     pub const fn least(self) -> i64 {
         match self {
-            Self::JobAttempts => 1,
+            Self::AuditCheckpointRecords | Self::AuditCheckpointAge | Self::JobAttempts => 1,
             // Whoever has waited for a job must find it: a slow reader is given 30 s to take an answer.
             Self::RetentionAge | Self::RetentionKeep => 60,
             Self::RetentionJobs | Self::WorkerCount => 0,
@@ -119,6 +135,8 @@ impl Setting {
     /// The most that it can be.
     pub const fn most(self) -> i64 {
         match self {
+            Self::AuditCheckpointRecords => 1_000_000,
+            Self::AuditCheckpointAge => DAY_S,
             Self::JobAttempts => 100,
             Self::RetentionAge | Self::RetentionKeep => 10 * YEAR_S,
             Self::RetentionJobs => 1_000_000_000,
@@ -129,6 +147,8 @@ impl Setting {
     /// What it is where nobody has set it. For [`Setting::WorkerCount`] `smcp.toml` may say something else.
     pub const fn default(self) -> i64 {
         match self {
+            Self::AuditCheckpointRecords => 1_000,
+            Self::AuditCheckpointAge => 60,
             Self::JobAttempts => 25,
             Self::RetentionAge => 30 * DAY_S,
             Self::RetentionJobs => 100_000,

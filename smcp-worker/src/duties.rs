@@ -2,6 +2,7 @@
 //! own, so that a long plugin run holds nothing up; everything it does is one transaction that any other worker could
 //! have made instead, so that nothing is lost or done twice when the lease changes hands.
 
+mod audit;
 mod retention;
 mod schedules;
 mod tools;
@@ -15,6 +16,7 @@ use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Options, Queue, QueueError, SCHEDULER};
 use tokio::time::{Instant, sleep};
 
+pub(crate) use self::audit::Audit;
 use self::retention::Pruner;
 use self::schedules::Schedules;
 use self::tools::KnownTools;
@@ -32,7 +34,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Does what is due whenever this worker holds the lease, until `shutdown` begins. `siblings` is where all workers have
-/// their directories, `default_timeout` is for tools that declare none.
+/// their directories, `default_timeout` is for tools that declare none,
+/// and `audit` signs the audit chain.
 ///
 /// # Errors
 /// The database cannot be opened once more, or the system gives no thread.
@@ -42,6 +45,7 @@ pub(crate) fn start(
     worker: String,
     siblings: PathBuf,
     default_timeout: Option<Duration>,
+    audit: Audit,
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
     thread::start("scheduler", options, clock, move |queue| {
@@ -50,6 +54,7 @@ pub(crate) fn start(
             tools: KnownTools::default(),
             upkeep: Upkeep::default(),
             pruner: Pruner::new(),
+            audit,
             schedules: Schedules::new(&worker, default_timeout),
             default_timeout,
             siblings,
@@ -67,6 +72,7 @@ struct Duties {
     tools: KnownTools,
     schedules: Schedules,
     pruner: Pruner,
+    audit: Audit,
     upkeep: Upkeep,
     default_timeout: Option<Duration>,
 }
@@ -133,12 +139,14 @@ impl Duties {
         .await;
         let approvals = self.queue.expire_approvals().await;
         let pruning = self.pruner.perform(&self.queue, &self.worker).await;
+        let audit = self.audit.perform(&self.queue).await;
         self.upkeep.perform(&self.queue);
         let next = [
             done("firing schedules", schedules),
             done("advancing workflows", workflows),
             done("giving up unapproved jobs", approvals),
             done("pruning jobs", pruning.map(Some)),
+            done("signing audit records", audit),
         ];
         Ok(next.into_iter().flatten().min())
     }

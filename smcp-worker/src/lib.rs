@@ -4,6 +4,7 @@
 //! [`work`] claims (④), `attempt` runs one attempt (⑤), [`plugin::process`] its process tree (⑥) below the
 //! supervisor of [`mod@sandbox`], and `work` commits the end (⑦).
 
+mod anchor;
 mod attempt;
 #[cfg(target_os = "linux")]
 mod changes;
@@ -25,12 +26,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use smcp_common::audit::{DigestKey, Signer};
 use smcp_common::clock::SystemClock;
 use smcp_common::config::{Config, Environment};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
 
 use self::attempt::Runner;
+use self::duties::Audit;
 use self::lease::LeaseKeeper;
 use self::plugin::catalogue::Scanner;
 use self::presence::{Presence, settle_the_dead};
@@ -79,19 +82,28 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<(), WorkerError> {
     let clock = Arc::new(SystemClock);
-    let options = Options {
-        path: config.database.clone(),
-        durability: Durability::Full,
-        commit: Commit::Inline,
-        wake: Wake::Auto,
-        check: false,
-    };
     let files = |what, path: &Path| {
         let path = path.to_owned();
         move |source| WorkerError::Files { what, path, source }
     };
     std::fs::create_dir_all(&config.data_dir)
         .map_err(files("cannot create the data directory", &config.data_dir))?;
+    let digest_key = DigestKey::read_or_make(&config.data_dir).map_err(files(
+        "cannot use the key audit-digest.key in",
+        &config.data_dir,
+    ))?;
+    let signer = Signer::read_or_make(&config.data_dir).map_err(files(
+        "cannot use the key audit-signing.key in",
+        &config.data_dir,
+    ))?;
+    let options = Options {
+        path: config.database.clone(),
+        durability: Durability::Full,
+        commit: Commit::Inline,
+        wake: Wake::Auto,
+        check: false,
+        digest_key,
+    };
     let queue = Queue::open(&options, clock.clone())?;
     let presence = Presence::begin(&config.database).map_err(files(
         "cannot make the worker's directory beside",
@@ -132,6 +144,7 @@ pub async fn run(
         worker.clone(),
         presence.siblings().to_owned(),
         config.plugins.timeout,
+        Audit::new(signer, &config.audit),
         shutdown.clone(),
     )?;
     let directories = directories(&config).map_err(files(

@@ -3,9 +3,11 @@
 use std::process::ExitCode;
 
 use serde_json::json;
+use smcp_common::audit::Trust;
 use smcp_common::config::Flags;
 use smcp_common::queue::{self, Condition};
 
+use super::audit::local_key;
 use crate::cli::{Db, DbBackup, DbCheck};
 use crate::settings;
 use crate::terminal::{print, print_json};
@@ -32,17 +34,21 @@ fn backup(options: &DbBackup) -> anyhow::Result<ExitCode> {
 }
 
 fn check(options: &DbCheck) -> anyhow::Result<ExitCode> {
-    let database = settings::load(&Flags::from(&options.storage))?
-        .config
-        .database;
-    let condition = queue::check(&database)?;
+    let config = settings::load(&Flags::from(&options.storage))?.config;
+    let database = &config.database;
+    let trust = Trust {
+        keys: local_key(&config.data_dir)?.into_iter().collect(),
+        anchors: Vec::new(),
+    };
+    let condition = queue::check(database, trust)?;
     if options.json {
         print_json(&json!({
             "database": database,
             "sound": condition.is_sound(),
             "damage": condition.damage,
             "audit_records": condition.audit_records,
-            "broken_audit": condition.broken_audit,
+            "broken_audit": condition.broken_audit.as_ref().map(|finding| finding.record),
+            "audit_finding": condition.broken_audit.as_ref().map(ToString::to_string),
         }))?;
     } else {
         print(&format!("{}\n{}", database.display(), render(&condition)))?;
@@ -61,20 +67,20 @@ fn render(condition: &Condition) -> String {
             "pages: damaged; stop SMCP, keep the file, and restore the newest backup\n  {damage}\n"
         );
     }
-    let audit = match condition.broken_audit {
+    let audit = match &condition.broken_audit {
         None => format!(
             "{} records, each follows from the one before",
             condition.audit_records
         ),
-        Some(record) => {
-            format!("record {record} does not follow: it was changed, moved or removed")
-        }
+        Some(finding) => finding.to_string(),
     };
     format!("pages: no damage\naudit: {audit}\n")
 }
 
 #[cfg(test)]
 mod tests {
+    use smcp_common::audit::{Finding, Problem};
+
     use super::*;
 
     #[test]
@@ -89,10 +95,14 @@ mod tests {
             "pages: no damage\naudit: 7 records, each follows from the one before\n"
         );
         let edited = Condition {
-            broken_audit: Some(3),
+            broken_audit: Some(Finding {
+                record: 3,
+                line: None,
+                problem: Problem::Altered,
+            }),
             ..sound.clone()
         };
-        assert!(render(&edited).contains("record 3 does not follow"));
+        assert!(render(&edited).contains("audit: record 3: does not match its hash"));
         let damaged = Condition {
             damage: vec!["row 1 missing".into()],
             ..sound

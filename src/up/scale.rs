@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use smcp_common::audit::DigestKey;
 use smcp_common::clock::SystemClock;
 use smcp_common::config::Workers;
 use smcp_common::queue::{
@@ -33,6 +34,8 @@ pub(crate) enum Wanted {
         workers: Workers,
         /// The SQLite file.
         database: PathBuf,
+        /// Where keys are.
+        data_dir: PathBuf,
     },
 }
 
@@ -60,13 +63,24 @@ impl Scale {
     pub(super) fn open(wanted: &Wanted) -> anyhow::Result<Self> {
         match wanted {
             Wanted::Fixed(count) => Ok(Self::Fixed(*count)),
-            Wanted::Set { workers, database } => {
+            Wanted::Set {
+                workers,
+                database,
+                data_dir,
+            } => {
+                let digest_key = DigestKey::read_or_make(data_dir).with_context(|| {
+                    format!(
+                        "cannot use the key audit-digest.key in {}",
+                        data_dir.display()
+                    )
+                })?;
                 let options = Options {
                     path: database.clone(),
                     durability: Durability::Full,
                     commit: Commit::Inline,
                     wake: Wake::Never,
                     check: false,
+                    digest_key,
                 };
                 let queue = Queue::open(&options, Arc::new(SystemClock))
                     .context("cannot follow how many workers are wanted")?;

@@ -47,6 +47,7 @@ async fn report(app: &App, caller: &Caller) -> Result<Value, Refusal> {
         },
         "queue": app.queue.depth().await?,
         "pauses": app.queue.pauses()?,
+        "audit": app.queue.audit_state()?,
         "database": {"wal_bytes": wal.bytes, "warning": wal.warning},
         "workers": workers,
         "sandbox": sandbox,

@@ -1,5 +1,6 @@
 //! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
 
+mod audit;
 mod flush;
 mod health;
 mod jobs;
@@ -30,6 +31,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use smcp_common::config::ConfigError;
 use smcp_common::plugin::ToolName;
+use smcp_common::policy::Via;
+use smcp_common::queue::Denial;
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -107,6 +110,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::output(),
         output::events(),
     ]);
+    all.extend(audit::all());
     all.extend(schedules::all());
     all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
@@ -221,7 +225,7 @@ pub async fn call(
     if !tool.is_open_to(caller) {
         let refusal = operators_only(tool.name);
         app.queue
-            .record_denial(&caller.agent, tool.name, refusal.code)
+            .record_denial(tool.denial(caller, arguments, refusal.code))
             .await?;
         return Err(refusal);
     }
@@ -277,7 +281,28 @@ impl Builtin {
         }
     }
 
-    /// The same, for operators alone.
+    /// The record of a refused call. What its schema marks as `writeOnly` is shown in no record.
+    fn denial(&self, caller: &Caller, arguments: Value, code: &str) -> Denial {
+        let properties = self.input_schema["properties"].as_object();
+        let secret = properties
+            .into_iter()
+            .flatten()
+            .filter(|(_, property)| property["writeOnly"] == true);
+        Denial {
+            agent: caller.agent.clone(),
+            tool: self.name.to_owned(),
+            code: code.to_owned(),
+            via: Via::Call,
+            entrance: Some(caller.entrance()),
+            secret: secret.map(|(name, _)| name.clone()).collect(),
+            arguments: match arguments {
+                Value::Object(arguments) => arguments,
+                _ => Map::new(),
+            },
+        }
+    }
+
+    /// The same tool, for operators alone.
     fn for_operators(mut self) -> Self {
         self.open_to = OpenTo::Operators;
         self

@@ -3,12 +3,14 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 use smcp_common::job::{Job, JobId, StateName};
+use smcp_common::policy::Via;
 
 use super::jobs::find;
 use super::selection::{Skip, Which, consent, merged, parameters};
 use super::{Builtin, Changes, read};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::denial;
 use crate::policy::{decide, is_operator};
 use crate::refusal::Refusal;
 
@@ -103,9 +105,8 @@ async fn again(app: &App, caller: &Caller, job: &Job) -> Result<Result<(), Skip>
     if !is_operator(caller)
         && let Err(refusal) = decide(app, caller, tool)
     {
-        app.queue
-            .record_denial(&caller.agent, &job.tool, refusal.code)
-            .await?;
+        let arguments = job.arguments.as_object().cloned().unwrap_or_default();
+        denial::record(app, caller, Via::Call, &tool.tool, arguments, &refusal).await?;
         return Err(refusal);
     }
     let ids = std::slice::from_ref(&job.id);

@@ -1,6 +1,7 @@
 //! The shape of `smcp.toml`. An unknown key is an error: a misspelt setting must not be silently ignored.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -15,6 +16,7 @@ pub(super) struct File {
     pub(super) plugins: Plugins,
     pub(super) sandbox: Sandbox,
     pub(super) workers: Workers,
+    pub(super) audit: Audit,
     pub(super) log: Log,
     pub(super) aliases: BTreeMap<String, String>,
 }
@@ -83,6 +85,14 @@ pub(super) struct Workers {
 pub(super) struct Log {
     pub(super) filter: Option<String>,
     pub(super) json: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(clippy::struct_field_names, reason = "the names are those in the file")]
+pub(super) struct Audit {
+    pub(super) anchor_file: Option<PathBuf>,
+    pub(super) anchor_command: Vec<String>,
 }
 
 impl File {

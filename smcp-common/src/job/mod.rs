@@ -13,7 +13,7 @@ pub use effect::Effect;
 pub use event::{EventKind, JobEvent, News};
 pub use id::{InvalidJobId, JobId};
 pub use outcome::{Failure, Outcome, code};
-pub use record::{Attempt, CancelRequest, Claimed, Job, NewJob, Origin, Source};
+pub use record::{Attempt, CancelRequest, Claimed, Entrance, Job, NewJob, Origin, Source};
 pub use retry::{Advice, Causes, MAX_ATTEMPTS, MAX_DELAY, Retry, RetryOn};
 pub use state::{Again, Event, IllegalTransition, Policy, State, StateName, next, revived};
 pub use waiting::{POSITION_LIMIT, Pause, Scope, Situation, Waiting, waiting};

@@ -1,5 +1,6 @@
 //! A job as it is asked for, claimed and shown.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{Effect, Failure, JobId, Retry, StateName, code};
 use crate::approval;
 use crate::clock::Timestamp;
+use crate::policy::Via;
 use crate::sandbox::Confinement;
 
 /// How a job came to be.
@@ -34,6 +36,24 @@ impl Source {
             Self::Workflow => "workflow",
         }
     }
+
+    /// By which way such a call comes to be.
+    pub const fn via(self) -> Via {
+        match self {
+            Self::Call | Self::Submit => Via::Call,
+            Self::Schedule => Via::Schedule,
+            Self::Workflow => Via::Workflow,
+        }
+    }
+}
+
+/// How the caller of a call came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrance {
+    /// The name of the transport: `http`, `sse`, `streamable_http` or `stdio`.
+    pub transport: &'static str,
+    /// Where the caller is, as far as it has an address.
+    pub address: Option<IpAddr>,
 }
 
 /// What a job is a part of.
@@ -79,6 +99,10 @@ pub struct NewJob {
     pub run_at: Option<Timestamp>,
     /// Exactly what will run.
     pub arguments: Map<String, Value>,
+    /// The names of arguments whose values are shown in no record.
+    pub secret: Vec<String>,
+    /// How its caller came in; `None` where nobody is connected.
+    pub entrance: Option<Entrance>,
     /// Each attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
     /// What follows a failed attempt; `None` stands for [`Retry::undeclared`].

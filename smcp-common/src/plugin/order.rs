@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::Tool;
 use crate::approval;
 use crate::clock::Timestamp;
-use crate::job::{JobId, NewJob, Origin, Retry, Source};
+use crate::job::{Entrance, JobId, NewJob, Origin, Retry, Source};
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
 #[derive(Debug, Clone)]
@@ -22,6 +22,8 @@ pub struct Order {
     pub origin: Option<Origin>,
     /// Exactly what will run.
     pub arguments: Map<String, Value>,
+    /// How the caller came in; `None` where nobody is connected.
+    pub entrance: Option<Entrance>,
     /// The caller's key for this deed.
     pub idempotency_key: Option<String>,
     /// Not before this instant.
@@ -37,6 +39,12 @@ pub struct Order {
 }
 
 impl Tool {
+    /// The names of the arguments whose values are shown in no record.
+    pub fn secret_arguments(&self) -> Vec<String> {
+        let secret = self.parameters.iter().filter(|parameter| parameter.secret);
+        secret.map(|parameter| parameter.name.clone()).collect()
+    }
+
     /// The job that carries out `order`. `default_timeout` is for tools that declare none.
     pub fn job(&self, order: Order, default_timeout: Option<Duration>) -> NewJob {
         NewJob {
@@ -56,6 +64,8 @@ impl Tool {
             priority: order.priority,
             run_at: order.run_at,
             arguments: order.arguments,
+            secret: self.secret_arguments(),
+            entrance: order.entrance,
             idempotency_key: order.idempotency_key,
             rules: order.rules,
             approval: order.approval,

@@ -2,11 +2,13 @@
 
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::command as c;
 use super::{Queue, QueueError, SessionCall, row};
 use crate::clock::Timestamp;
-use crate::job::{Job, JobEvent, JobId, NewJob, StateName};
+use crate::job::{Entrance, Job, JobEvent, JobId, NewJob, StateName};
+use crate::policy::Via;
 
 /// News of a job are read in pages of about so many bytes: each may have 64 KiB, and many readers hold a page.
 pub const EVENTS_BYTES: usize = 128 * 1024;
@@ -18,6 +20,25 @@ pub struct Submitted {
     pub id: JobId,
     /// True where the idempotency key had been used for it before.
     pub existing: bool,
+}
+
+/// A call that was not allowed.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    /// Who called.
+    pub agent: String,
+    /// The tool.
+    pub tool: String,
+    /// Why not, as told to the caller.
+    pub code: String,
+    /// By which way the call came to be.
+    pub via: Via,
+    /// How the caller came in; `None` where nobody is connected.
+    pub entrance: Option<Entrance>,
+    /// What would have run.
+    pub arguments: Map<String, Value>,
+    /// The names of arguments whose values are shown in no record.
+    pub secret: Vec<String>,
 }
 
 /// Which jobs to list; `None` admits all.
@@ -74,14 +95,8 @@ impl Queue {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn record_denial(
-        &self,
-        agent: &str,
-        tool: &str,
-        code: &str,
-    ) -> Result<(), QueueError> {
-        let (agent, tool, code) = (agent.to_owned(), tool.to_owned(), code.to_owned());
-        self.store.write(c::Deny { agent, tool, code }).await
+    pub async fn record_denial(&self, denial: Denial) -> Result<(), QueueError> {
+        self.store.write(c::Deny { denial }).await
     }
 
     /// Asks for a job to be stopped. A waiting job ends at once; of a running one its worker is told, and

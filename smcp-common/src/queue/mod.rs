@@ -4,7 +4,7 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
-//! `settings`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
+//! `settings`, `audit`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
 //! (`sessions`), and the scheduler (`schedules`, `workflows`,
 //! `retention`).
 
@@ -44,10 +44,11 @@ use crate::clock::SharedClock;
 
 pub use self::approvals::OpenRequest;
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
+pub use self::audit::{AuditFilter, AuditPage, AuditPiece, AuditRecord, AuditState};
 pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
-pub use self::jobs::{Depth, EVENTS_BYTES, Filter, Submitted};
+pub use self::jobs::{Denial, Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::leases::LeaseWatch;
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};
@@ -55,7 +56,9 @@ pub use self::retention::{Retention, Walk};
 pub use self::schedules::{Fired, Firing};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::settings::SetSetting;
-pub use self::sqlite::{BackupError, Commit, Condition, Durability, Options, Wal, backup, check};
+pub use self::sqlite::{
+    BackupError, Commit, Condition, Durability, Options, Wal, backup, check, verify_audit,
+};
 pub use self::workers::{SCHEDULER, SUPERVISOR, WorkerInfo, WorkerState};
 pub use self::workflows::{
     AllowedBy, CheckRecord, NewWorkflow, StepRecord, Workflow, WorkflowFilter, WorkflowSubmitted,
@@ -101,6 +104,11 @@ impl Queue {
     /// The size of the write-ahead log.
     pub fn wal(&self) -> Wal {
         Wal::of(self.store.path())
+    }
+
+    /// The number of the last audit record that this process has written, if it has written any.
+    pub fn recorded(&self) -> watch::Receiver<i64> {
+        self.store.recorded()
     }
 
     /// A counter that grows when there may be news, by this process or another.

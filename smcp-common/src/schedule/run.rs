@@ -62,6 +62,7 @@ impl Schedule {
                         schedule: self.id.clone(),
                     }),
                     arguments: normalise(found, arguments.clone()),
+                    entrance: None,
                     idempotency_key: None,
                     run_at: None,
                     priority: self.spec.priority,

@@ -89,6 +89,7 @@ fn job(
             step: call.step.id.clone(),
         }),
         arguments,
+        entrance: None,
         idempotency_key: None,
         run_at: None,
         priority: 0,

@@ -1,6 +1,8 @@
 use serde_json::Map;
+use smcp_common::audit::DigestKey;
 use smcp_common::clock::{Clock as _, ManualClock, Timestamp};
 use smcp_common::job::{Effect, JobId, NewJob, Source};
+use smcp_common::key_file::Key;
 use smcp_common::queue::{Commit, Durability, Options, Wake};
 use tokio::sync::mpsc;
 
@@ -38,6 +40,8 @@ fn due(run_at: Timestamp) -> NewJob {
         effect: Effect::ReadOnly,
         run_at: Some(run_at),
         arguments: Map::new(),
+        secret: Vec::new(),
+        entrance: None,
         timeout: None,
         retry: None,
         idempotency_key: None,
@@ -56,6 +60,7 @@ async fn a_job_that_falls_due_as_the_clock_is_set_runs_without_news() {
         commit: Commit::Inline,
         wake: Wake::Auto,
         check: false,
+        digest_key: DigestKey::new(&Key::default()),
     };
     let open = || Queue::open(&options, clock.clone()).unwrap();
     let later = open().submit(due(clock.now().plus(HOUR))).await.unwrap();

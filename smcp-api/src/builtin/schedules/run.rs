@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use smcp_common::plugin::Tool;
+use smcp_common::policy::Via;
 use smcp_common::schedule::{Cron, Schedule, Target};
 
 use super::find::{find, no_such_schedule};
@@ -11,6 +12,7 @@ use super::{UPCOMING, show};
 use crate::app::App;
 use crate::builtin::{self, read};
 use crate::caller::Caller;
+use crate::denial;
 use crate::policy::{decide, is_operator, may_follow};
 use crate::refusal::Refusal;
 use crate::submit::missing;
@@ -136,12 +138,9 @@ pub(super) async fn runnable(
     let Some(tool) = tools.find(name) else {
         return Err(missing(app, &tools, name)?);
     };
-    tool.arguments(arguments.clone())?;
+    let arguments = tool.arguments(arguments.clone())?;
     if let Err(refusal) = decide(app, owner, tool) {
-        let name = tool.tool.name.as_str();
-        app.queue
-            .record_denial(&owner.agent, name, refusal.code)
-            .await?;
+        denial::record(app, owner, Via::Schedule, &tool.tool, arguments, &refusal).await?;
         return Err(refusal);
     }
     Ok(tool.tool.clone())

@@ -37,6 +37,7 @@ pub(super) use approval::{ExpireApprovals, Open, Vote, expired};
 pub(super) use attachment::SetAttachments;
 pub(super) use cancel::Cancel;
 pub(super) use catalogue::{CatalogueDone, CatalogueTake, CatalogueWant, CatalogueWantUnless};
+pub(super) use checkpoint::{MakeCheckpoint, NoteAnchor};
 pub(super) use claim::{Claim, Head, heads, peek};
 pub(super) use denial::Deny;
 pub(super) use duty::{Standing, TakeDuty};
@@ -59,7 +60,7 @@ pub(super) use worker::{DrainWorkers, ForgetWorkers, RegisterWorker, SeeWorker};
 pub(super) use workflow::{AdvanceWorkflow, CancelWorkflow, SubmitWorkflow};
 
 use super::QueueError;
-use crate::audit::{GENESIS, Hash, Record};
+use crate::audit::{DigestKey, GENESIS, Hash, Record};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::EventKind;
@@ -80,6 +81,8 @@ pub(super) struct Tx<'c> {
     pub(super) connection: &'c Connection,
     /// The instant of the transaction.
     pub(super) now: Timestamp,
+    /// For the arguments in audit records.
+    pub(super) digest_key: &'c DigestKey,
     pub(super) marks: Marks,
 }
 
@@ -90,6 +93,13 @@ pub(super) struct Marks {
     tip: Option<(i64, Hash)>,
     /// True when other processes should be woken after the commit.
     pub(super) rings: bool,
+}
+
+impl Marks {
+    /// The number of the last audit record, if the transaction has written one.
+    pub(super) fn tip(&self) -> Option<i64> {
+        self.tip.map(|(seq, _)| seq)
+    }
 }
 
 impl Tx<'_> {

@@ -1,14 +1,19 @@
 //! ③ The job row: recorded with its first news and its audit record, or found under its idempotency key.
 
+use std::net::IpAddr;
+
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::approval::request;
 use super::session::note;
 use super::{Command, Tx, json};
+use crate::audit::Copied;
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::{EventKind, JobId, NewJob, Origin, Retry};
+use crate::policy::Via;
 use crate::queue::{QueueError, SessionCall, Submitted};
 
 #[derive(Debug)]
@@ -32,7 +37,8 @@ impl Command for Submit {
 
 pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueError> {
     // The tool is covered, too: one key, one deed.
-    let digest = canonical::digest(&job.tool, &job.arguments);
+    let call = canonical::call(&job.tool, &job.arguments);
+    let digest: [u8; 32] = Sha256::digest(&call).into();
     if let Some(key) = &job.idempotency_key
         && let Some(existing) = find_key(tx, job, key, &digest)?
     {
@@ -42,13 +48,18 @@ pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueEr
     let num = tx.connection.last_insert_rowid();
     let run_at = job.run_at;
     tx.event(num, EventKind::Queued, &Queued { run_at })?;
+    let entrance = job.entrance.as_ref();
     let data = Recorded {
-        arguments: canonical::hex(&digest),
+        address: entrance.and_then(|entrance| entrance.address),
+        arguments: Copied::of(&job.arguments, &job.secret),
+        arguments_digest: canonical::hex(&tx.digest_key.digest(&call)),
         lane: job.lane.as_deref(),
         rules: &job.rules,
         run_at,
         source: job.source.as_str(),
         tool: &job.tool,
+        transport: entrance.map(|entrance| entrance.transport),
+        via: job.source.via(),
     };
     tx.audit("job.queued", &job.agent, Some(job.id.as_str()), &data)?;
     if let Some(asked) = &job.approval {
@@ -66,15 +77,19 @@ struct Queued {
     run_at: Option<Timestamp>,
 }
 
-/// The details of a new job; of its arguments only the digest.
+/// The details of a new job.
 #[derive(Debug, Serialize)]
 struct Recorded<'j> {
-    arguments: String,
+    address: Option<IpAddr>,
+    arguments: Copied<'j>,
+    arguments_digest: String,
     lane: Option<&'j str>,
     rules: &'j [String],
     run_at: Option<Timestamp>,
     source: &'j str,
     tool: &'j str,
+    transport: Option<&'j str>,
+    via: Via,
 }
 
 fn find_key(

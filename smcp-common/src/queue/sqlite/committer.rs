@@ -5,8 +5,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
 use rusqlite::Connection;
+use tokio::sync::watch;
 
-use super::upkeep;
+use super::{Options, upkeep};
+use crate::audit::DigestKey;
 use crate::clock::SharedClock;
 use crate::queue::QueueError;
 use crate::queue::bell::Bell;
@@ -20,6 +22,9 @@ pub(super) struct Committer {
     path: PathBuf,
     /// Device and inode of the file that the connection writes to.
     identity: (u64, u64),
+    digest_key: DigestKey,
+    /// The number of the last audit record that was committed here.
+    recorded: watch::Sender<i64>,
 }
 
 impl Committer {
@@ -27,8 +32,9 @@ impl Committer {
         connection: Connection,
         clock: SharedClock,
         bell: Bell,
-        path: PathBuf,
+        options: &Options,
     ) -> std::io::Result<Self> {
+        let path = options.path.clone();
         let file = std::fs::metadata(&path)?;
         Ok(Self {
             connection,
@@ -36,7 +42,13 @@ impl Committer {
             bell,
             path,
             identity: (file.dev(), file.ino()),
+            digest_key: options.digest_key.clone(),
+            recorded: watch::Sender::new(0),
         })
+    }
+
+    pub(super) fn recorded(&self) -> watch::Receiver<i64> {
+        self.recorded.subscribe()
     }
 
     pub(super) fn connection(&self) -> &Connection {
@@ -56,17 +68,24 @@ impl Committer {
         let mut tx = Tx {
             connection: &self.connection,
             now: self.clock.now(),
+            digest_key: &self.digest_key,
             marks: Marks::default(),
         };
         let result = body(&mut tx);
-        let rings = tx.marks.rings;
+        let (rings, tip) = (tx.marks.rings, tx.marks.tip());
         let result = result.and_then(|answer| {
             self.connection.prepare_cached("COMMIT")?.execute([])?;
             Ok(answer)
         });
         match &result {
-            Ok(_) if rings => self.bell.ring(),
-            Ok(_) => {}
+            Ok(_) => {
+                if rings {
+                    self.bell.ring();
+                }
+                if let Some(seq) = tip {
+                    self.recorded.send_replace(seq);
+                }
+            }
             Err(_) => self.undo(),
         }
         result

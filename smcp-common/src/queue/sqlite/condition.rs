@@ -6,11 +6,13 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode};
 
 use super::connection;
-use crate::audit::{Hash, Record, Verifier};
-use crate::clock::Timestamp;
+use crate::audit::{Finding, Trust, Verified};
 use crate::queue::OpenError;
+use crate::queue::audit::chain;
 
 const BUSY: Duration = Duration::from_secs(30);
+/// Audit records are read in steps of so many.
+const STEP: u32 = 10_000;
 
 /// What a look at a database found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +21,8 @@ pub struct Condition {
     pub damage: Vec<String>,
     /// Audit records that follow from one another, counted from the first.
     pub audit_records: i64,
-    /// The number of the first audit record that was changed, moved or removed.
-    pub broken_audit: Option<i64>,
+    /// The first thing that is wrong with the audit chain.
+    pub broken_audit: Option<Finding>,
 }
 
 impl Condition {
@@ -30,11 +32,11 @@ impl Condition {
     }
 }
 
-/// Reads the whole database, which may be in use, and says what is wrong with it.
+/// Reads the whole database, which may be in use, and says what is wrong with it. Its audit chain is judged by `trust`.
 ///
 /// # Errors
 /// [`OpenError`] where the file cannot be read as an SMCP database at all.
-pub fn check(path: &Path) -> Result<Condition, OpenError> {
+pub fn check(path: &Path, trust: Trust) -> Result<Condition, OpenError> {
     let connection = connection::open_existing(path, BUSY)?;
     let explain = |source| connection::explain(path, source);
     let damage = damage(&connection).map_err(explain)?;
@@ -45,7 +47,8 @@ pub fn check(path: &Path) -> Result<Condition, OpenError> {
     };
     // Rows of a damaged file need not be what was written, so that the chain would prove nothing.
     if condition.damage.is_empty() {
-        (condition.audit_records, condition.broken_audit) = audit(&connection).map_err(explain)?;
+        let (result, records) = audit(&connection, trust).map_err(explain)?;
+        (condition.audit_records, condition.broken_audit) = (records, result.err());
     }
     Ok(condition)
 }
@@ -73,22 +76,33 @@ fn damage(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     })
 }
 
-fn audit(connection: &Connection) -> rusqlite::Result<(i64, Option<i64>)> {
-    let mut verifier = Verifier::new();
-    let mut statement = connection.prepare(include_str!("../sql/audit_records.sql"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let record = Record {
-            seq: row.get(0)?,
-            at: Timestamp::from_millis(row.get(1)?),
-            kind: row.get_ref(2)?.as_str()?,
-            agent: row.get_ref(3)?.as_str()?,
-            job: row.get_ref(4)?.as_str_or_null()?,
-            data: row.get_ref(5)?.as_str()?,
-        };
-        if let Err(broken) = verifier.take(&record, &row.get::<_, Hash>(6)?) {
-            return Ok((verifier.records(), Some(broken)));
+/// Verifies the audit chain of a database, which may be in use.
+///
+/// # Errors
+/// [`OpenError`] where the file cannot be read as an SMCP database. What is wrong with the chain is in the answer.
+pub fn verify_audit(path: &Path, trust: Trust) -> Result<Result<Verified, Finding>, OpenError> {
+    let connection = connection::open_existing(path, BUSY)?;
+    audit(&connection, trust)
+        .map(|(result, _)| result)
+        .map_err(|source| connection::explain(path, source))
+}
+
+/// What is found of the chain, and how many records follow from one another.
+fn audit(
+    connection: &Connection,
+    trust: Trust,
+) -> rusqlite::Result<(Result<Verified, Finding>, i64)> {
+    // What is recorded meanwhile is not looked at.
+    let connection = &*connection.unchecked_transaction()?;
+    let mut verifier = match chain::begin(connection, trust)? {
+        Ok(verifier) => verifier,
+        Err(finding) => return Ok((Err(finding), 0)),
+    };
+    loop {
+        match chain::advance(connection, &mut verifier, STEP)? {
+            Ok(true) => {}
+            Ok(false) => return Ok((verifier.finish(), verifier.last())),
+            Err(finding) => return Ok((Err(finding), verifier.last())),
         }
     }
-    Ok((verifier.records(), None))
 }

@@ -17,13 +17,14 @@ use tokio::sync::watch;
 
 pub use self::backup::{BackupError, backup};
 use self::committer::Committer;
-pub use self::condition::{Condition, check};
+pub use self::condition::{Condition, check, verify_audit};
 pub use self::connection::Durability;
 pub use self::upkeep::Wal;
 use self::writer::Writer;
 use super::bell::{Bell, Ear, Wake};
 use super::command::Command;
 use super::{OpenError, QueueError};
+use crate::audit::DigestKey;
 use crate::clock::SharedClock;
 
 /// How long a commit waits for another process's transaction.
@@ -57,6 +58,8 @@ pub struct Options {
     pub wake: Wake,
     /// Look for damage first. Reads the whole file.
     pub check: bool,
+    /// The key under which audit records digest arguments.
+    pub digest_key: DigestKey,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,7 @@ pub(super) struct Store {
     write: Write,
     readers: Arc<Mutex<Vec<Connection>>>,
     ear: Ear,
+    recorded: watch::Receiver<i64>,
 }
 
 #[derive(Debug)]
@@ -102,7 +106,8 @@ impl Store {
             connection::open_reader(&path, BUSY_INLINE)?,
             options.wake,
         );
-        let committer = Committer::new(connection, clock, bell, path.clone()).map_err(io)?;
+        let committer = Committer::new(connection, clock, bell, options).map_err(io)?;
+        let recorded = committer.recorded();
         let write = match options.commit {
             Commit::Grouped => Write::Grouped(Writer::start(committer).map_err(io)?),
             Commit::Inline => Write::Inline(Box::new(Mutex::new(committer))),
@@ -112,6 +117,7 @@ impl Store {
             write,
             readers: Arc::default(),
             ear,
+            recorded,
         })
     }
 
@@ -121,6 +127,10 @@ impl Store {
 
     pub(super) fn news(&self) -> watch::Receiver<u64> {
         self.ear.news()
+    }
+
+    pub(super) fn recorded(&self) -> watch::Receiver<i64> {
+        self.recorded.clone()
     }
 
     /// Looks after the file, unless the thread that commits does.

@@ -30,11 +30,13 @@ use tempfile::TempDir;
 
 use super::command as c;
 use super::*;
+use crate::audit::{DigestKey, Trust};
 use crate::clock::{ManualClock, Timestamp};
 use crate::job::{
     Claimed, Effect, EventKind, Failure, Job, JobId, NewJob, News, Outcome, Retry, Source,
     StateName,
 };
+use crate::key_file::Key;
 use crate::plugin::Plugin;
 
 /// One test per behaviour and engine. A second engine adds a line here.
@@ -155,9 +157,9 @@ impl World {
 
     /// The number of the first record of the audit chain that does not fit, if any.
     fn broken_audit(&self) -> Option<i64> {
-        let condition = check(&self.path()).unwrap();
+        let condition = check(&self.path(), Trust::default()).unwrap();
         assert!(condition.audit_records > 0, "something has been recorded");
-        condition.broken_audit
+        condition.broken_audit.map(|finding| finding.record)
     }
 }
 
@@ -168,6 +170,7 @@ fn options(path: PathBuf, commit: Commit) -> Options {
         commit,
         wake: Wake::Auto,
         check: true,
+        digest_key: DigestKey::new(&Key::new([7; 32])),
     }
 }
 
@@ -185,6 +188,8 @@ fn job() -> NewJob {
         effect: Effect::Idempotent,
         run_at: None,
         arguments: arguments(json!({"a": 1})),
+        secret: Vec::new(),
+        entrance: None,
         timeout: Some(Duration::from_secs(300)),
         retry: None,
         idempotency_key: None,

@@ -1,0 +1,1 @@
+SELECT chain FROM audit_chain

@@ -5,6 +5,7 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod agents;
 mod audit;
 mod doctor;
 mod operate;
@@ -21,6 +22,9 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::agents::{
+    Agents, AgentsAdd, AgentsGroups, AgentsList, AgentsRevoke, AgentsRotate,
+};
 pub(crate) use self::audit::{
     Audit, AuditExport, AuditSearch, AuditTail, AuditVerify, Format as AuditFormat, Span,
 };
@@ -81,6 +85,9 @@ pub(crate) enum Command {
     /// List, add, remove and replace workers
     #[command(subcommand)]
     Workers(Workers),
+    /// Add agents, give them keys and groups, and end them
+    #[command(subcommand)]
+    Agents(Agents),
     /// List and change what can be set while SMCP runs
     #[command(subcommand)]
     Settings(Settings),

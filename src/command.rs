@@ -1,5 +1,6 @@
 //! The operator's commands: each asks the API, or reads a file, and prints.
 
+pub(crate) mod agents;
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod completions;

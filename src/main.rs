@@ -43,6 +43,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Tools(options) => command::tools::run(&options),
         Command::Call(options) => command::call::run(&options),
         Command::Jobs(what) => command::jobs::run(what),
+        Command::Agents(what) => command::agents::run(what),
         Command::Audit(what) => command::audit::run(what),
         Command::Plugins(what) => command::plugins::run(what),
         Command::Queues(what) => command::queues::run(what),

@@ -28,6 +28,7 @@ pub mod retry_policy;
 pub mod router;
 pub mod serve;
 mod signing;
+pub mod stored_keys;
 pub mod submit;
 pub mod tools;
 mod waiting;
@@ -42,7 +43,9 @@ use smcp_common::audit::{DigestKey, Signer};
 use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::{Config, ConfigError, Secret};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
+use smcp_common::queue::{
+    Commit, Durability, OpenError, Options, Queue, QueueError, Wake, any_key_is_live,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::app::{App, Counters};
@@ -208,6 +211,7 @@ fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
             keys: legacy.chain([operator]).collect(),
             disabled: config.auth.disabled,
             allow_loopback: config.auth.allow_loopback,
+            has_stored_keys: has_stored_keys(config),
         },
         limits: Limits {
             max_body_bytes: config.http.max_body_bytes,
@@ -217,6 +221,13 @@ fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
             ..Limits::default()
         },
     }
+}
+
+/// Whether an added agent has a key. Asked only where no other agent has one, as it is for the bind guard alone.
+fn has_stored_keys(config: &Config) -> bool {
+    // A database that is not there yet has none; one that cannot be read is told of when it is opened.
+    config.auth.keys.is_empty()
+        && any_key_is_live(&config.database, SystemClock.now()).unwrap_or(false)
 }
 
 fn not_ready(app: &App) -> Vec<NotReady> {

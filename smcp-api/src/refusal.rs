@@ -66,6 +66,11 @@ impl From<QueueError> for Refusal {
             }
             QueueError::NoSuchJob(job) => Self::no_such_job(job.as_str()),
             QueueError::NoSuchSchedule(_) => Self::new("no_such_schedule", sentence(&error)),
+            QueueError::NoSuchAgent(_) => Self::new("no_such_agent", sentence(&error)),
+            QueueError::AgentExists(_) => Self::new("agent_exists", sentence(&error)),
+            QueueError::AgentRevoked(_) => Self::new("agent_revoked", sentence(&error)),
+            QueueError::NoSuchKey { .. } => Self::new("no_such_key", sentence(&error)),
+            QueueError::OperatorStays => Self::new("operator_stays", sentence(&error)),
             QueueError::ScheduleExists(_) => Self::new("schedule_exists", sentence(&error)),
             QueueError::Busy => Self::new(
                 "busy",

@@ -18,6 +18,7 @@ use crate::mcp::legacy_sse::{self, LegacySse};
 use crate::mcp::streamable_http;
 use crate::origin::{self, BadEntry, OriginPolicy};
 use crate::problem::Problem;
+use crate::stored_keys::StoredKeys;
 
 /// Builds the router: who may reach it and who is calling are settled before a route sees the request.
 ///
@@ -44,8 +45,9 @@ where
     } = config;
     let origin_policy = OriginPolicy::new(host, allowed_hosts, allowed_origins)?;
     let auth = Arc::new(config.auth.clone());
+    let stored = Arc::new(StoredKeys::new(app.queue.clone()));
     let gate = |transport| {
-        let gate = Gate::new(Arc::clone(&auth), transport);
+        let gate = Gate::new(Arc::clone(&auth), Arc::clone(&stored), transport);
         from_fn_with_state(gate, auth::identify)
     };
 

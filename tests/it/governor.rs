@@ -38,7 +38,12 @@ const BUILT_IN: [&str; 28] = [
     "workflows__submit",
 ];
 /// Those for operators alone.
-const FOR_OPERATORS: [&str; 8] = [
+const FOR_OPERATORS: [&str; 13] = [
+    "agents__add",
+    "agents__groups",
+    "agents__list",
+    "agents__revoke",
+    "agents__rotate",
     "jobs__flush",
     "jobs__priority",
     "jobs__requeue_dead",

@@ -1,5 +1,6 @@
 //! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
 
+mod agents;
 mod audit;
 mod flush;
 mod health;
@@ -50,6 +51,7 @@ pub struct Builtin {
     input_schema: Value,
     changes: Changes,
     open_to: OpenTo,
+    is_told_once: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -110,6 +112,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::output(),
         output::events(),
     ]);
+    all.extend(agents::all());
     all.extend(audit::all());
     all.extend(schedules::all());
     all.extend(workflows::all());
@@ -129,6 +132,11 @@ impl Builtin {
             Changes::Nothing | Changes::Once => true,
             Changes::Each => false,
         }
+    }
+
+    /// True where its answer holds a key: it must not be kept for a client that loses it.
+    pub const fn is_told_once(&self) -> bool {
+        self.is_told_once
     }
 }
 
@@ -266,6 +274,7 @@ impl Builtin {
             input_schema,
             changes,
             open_to: OpenTo::Everybody,
+            is_told_once: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -305,6 +314,12 @@ impl Builtin {
     /// The same tool, for operators alone.
     fn for_operators(mut self) -> Self {
         self.open_to = OpenTo::Operators;
+        self
+    }
+
+    /// The same, with an answer that is kept nowhere.
+    fn told_once(mut self) -> Self {
+        self.is_told_once = true;
         self
     }
 }

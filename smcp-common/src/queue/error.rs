@@ -36,6 +36,26 @@ pub enum QueueError {
     /// The owner has another schedule of that name.
     #[error("there is a schedule '{0}' already")]
     ScheduleExists(String),
+    /// There is no such agent.
+    #[error("there is no agent '{0}' that somebody has added")]
+    NoSuchAgent(String),
+    /// There is another agent of that name.
+    #[error("there is an agent '{0}' already")]
+    AgentExists(String),
+    /// The agent was revoked.
+    #[error("agent '{0}' was revoked")]
+    AgentRevoked(String),
+    /// The agent has no such key.
+    #[error("agent '{agent}' has no key {key}")]
+    NoSuchKey {
+        /// The agent.
+        agent: String,
+        /// The id that was named.
+        key: String,
+    },
+    /// The operator would not be one any more.
+    #[error("the agent operator is always in the group operators")]
+    OperatorStays,
     /// The key was used before, for another tool or other arguments.
     #[error(
         "idempotency key '{key}' was used for job {job}, which has another tool or other arguments"
@@ -79,6 +99,11 @@ impl QueueError {
             | Self::NoSuchJob(_)
             | Self::NoSuchSchedule(_)
             | Self::ScheduleExists(_)
+            | Self::NoSuchAgent(_)
+            | Self::AgentExists(_)
+            | Self::AgentRevoked(_)
+            | Self::NoSuchKey { .. }
+            | Self::OperatorStays
             | Self::IdempotencyConflict { .. }
             | Self::Corrupt { .. }
             | Self::Illegal(_)

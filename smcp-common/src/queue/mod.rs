@@ -5,7 +5,7 @@
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
 //! `settings`, `audit`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
-//! (`sessions`), and the scheduler (`schedules`, `workflows`,
+//! (`sessions`), who calls (`agents`), and the scheduler (`schedules`, `workflows`,
 //! `retention`).
 
 mod agents;
@@ -42,6 +42,9 @@ use tokio::sync::watch;
 use self::sqlite::Store;
 use crate::clock::SharedClock;
 
+pub use self::agents::{
+    Agent, Bearer, GroupChange, Key, NewAgent, NewKey, Revoked, Rotated, any_key_is_live,
+};
 pub use self::approvals::OpenRequest;
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::audit::{AuditFilter, AuditPage, AuditPiece, AuditRecord, AuditState};

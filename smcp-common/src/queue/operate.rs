@@ -61,6 +61,9 @@ pub enum Obstacle {
     /// Another job stands against it of which there may be one only.
     #[error("it collides with another job of which there may be one only")]
     Collision,
+    /// It belongs to an agent that was revoked.
+    #[error("its agent was revoked")]
+    AgentRevoked,
     /// The answer to a call of a session that is still known.
     #[error("its caller's session may still come back for the answer")]
     Awaited,
@@ -74,6 +77,7 @@ impl Obstacle {
             Self::State(_) => "wrong_state",
             Self::Workflow(_) => "part_of_workflow",
             Self::Collision => "collision",
+            Self::AgentRevoked => "agent_revoked",
             Self::Awaited => "awaited",
         }
     }

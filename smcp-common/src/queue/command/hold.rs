@@ -7,9 +7,11 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::agent::REVOKED;
 use super::approval::ask;
+use super::key::of_revoked;
 use super::workflow::touch;
-use super::{Command, Tx, json as text};
+use super::{Cancel, Command, Tx, json as text};
 use crate::approval::Request;
 use crate::clock::Timestamp;
 use crate::job::{
@@ -183,6 +185,16 @@ impl Held {
             state: name,
         };
         tx.audit("job.attempted", ending.by, Some(self.id.as_str()), &data)?;
+        if name == StateName::Queued && of_revoked(tx, self.num)? {
+            // It was let go on to the end of its attempt, and no further.
+            let cancel = Cancel {
+                job: self.id.clone(),
+                by: "queue".to_owned(),
+                reason: Some(REVOKED.to_owned()),
+            };
+            cancel.apply(tx)?;
+            return Ok(State::Cancelled);
+        }
         Ok(after)
     }
 

@@ -4,6 +4,7 @@ use rusqlite::{ErrorCode, OptionalExtension, params};
 use serde_json::json;
 
 use super::approval::ask_as_before;
+use super::key::of_revoked;
 use super::{Command, Tx};
 use crate::job::{EventKind, JobId, StateName, revived};
 use crate::queue::{Each, Obstacle, QueueError, row};
@@ -81,6 +82,9 @@ impl Revive {
         };
         if let Some(workflow) = job.workflow {
             return Ok(Err(Obstacle::Workflow(workflow)));
+        }
+        if of_revoked(tx, job.num)? {
+            return Ok(Err(Obstacle::AgentRevoked));
         }
         let (attempt, failures) = (job.attempt, state.failures().unwrap_or_default());
         let queued = if job.needs_approval {

@@ -4,6 +4,7 @@
 use rusqlite::{Connection, params};
 use serde_json::json;
 
+use super::key::is_revoked;
 use super::schedule::{find, look_up};
 use super::submit::record;
 use super::{Cancel, CancelWorkflow, Command, Tx, workflow};
@@ -17,6 +18,9 @@ use crate::workflow::WorkflowId;
 const KEPT_TICKS: u32 = 1_000;
 /// Why a run is cancelled where the next one replaces it.
 const REPLACED: &str = "The next run takes its place.";
+
+/// Why nothing is run for an agent that is none any more.
+const REVOKED: &str = "Its owner was revoked.";
 
 /// Carries out plans for schedules.
 #[derive(Debug)]
@@ -129,6 +133,7 @@ impl Command for FireWaiting {
             return Ok(false);
         }
         let settled = match &self.run {
+            Ok(_) if is_revoked(tx, &schedule.agent)? => Settled::refused(REVOKED),
             Ok(run) => Settled::submitted(run),
             Err(reason) => Settled::refused(reason),
         };
@@ -223,6 +228,9 @@ fn settle<'j>(
         Ok(run) => run,
         Err(reason) => return Ok(Settled::refused(reason)),
     };
+    if is_revoked(tx, &schedule.agent)? {
+        return Ok(Settled::refused(REVOKED));
+    }
     let waiting = tx
         .connection
         .prepare_cached(include_str!("../sql/schedule_waiting_count.sql"))?

@@ -7,6 +7,7 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::approval::request;
+use super::key::refuse_revoked;
 use super::session::note;
 use super::{Command, Tx, json};
 use crate::audit::Copied;
@@ -44,6 +45,7 @@ pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueEr
     {
         return Ok(existing);
     }
+    refuse_revoked(tx, &job.agent)?;
     insert(tx, job, &digest)?;
     let num = tx.connection.last_insert_rowid();
     let run_at = job.run_at;

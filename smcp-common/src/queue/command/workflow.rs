@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::submit::record;
-use super::{Cancel, Command, Tx, json as text};
+use super::{Cancel, Command, Tx, json as text, key};
 use crate::canonical;
 use crate::job::{Failure, JobId, NewJob};
 use crate::queue::workflows::{AllowedBy, NewWorkflow, WorkflowSubmitted};
@@ -36,6 +36,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewWorkflow) -> Result<WorkflowSubmi
     {
         return Ok(found);
     }
+    key::refuse_revoked(tx, &new.agent)?;
     tx.execute(
         include_str!("../sql/workflow_insert.sql"),
         params![
@@ -282,17 +283,10 @@ impl Command for CancelWorkflow {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<WorkflowState>, QueueError> {
         let id = self.id.as_str();
-        let marked = tx.execute(
-            include_str!("../sql/workflow_cancel.sql"),
-            params![id, tx.now.as_millis(), self.by, self.reason],
-        )?;
-        if marked > 0 {
-            let data: Value = json!({"reason": self.reason, "workflow": id});
-            tx.audit("workflow.cancel_requested", &self.by, None, &data)?;
+        if stop_advancing(tx, &self.id, &self.by, self.reason.as_deref())? {
             for job in open_jobs(tx, id)? {
                 stop(tx, &job, &self.by, self.reason.as_deref())?;
             }
-            tx.marks.rings = true;
         }
         let state: Option<String> = tx
             .connection
@@ -303,6 +297,26 @@ impl Command for CancelWorkflow {
             .map(|state| row::workflow_state(id, &state))
             .transpose()
     }
+}
+
+/// Keeps a workflow from beginning further steps; those that run go on. False where it has ended, or was stopped before.
+pub(super) fn stop_advancing(
+    tx: &mut Tx<'_>,
+    id: &WorkflowId,
+    by: &str,
+    reason: Option<&str>,
+) -> Result<bool, QueueError> {
+    let marked = tx.execute(
+        include_str!("../sql/workflow_cancel.sql"),
+        params![id.as_str(), tx.now.as_millis(), by, reason],
+    )?;
+    if marked == 0 {
+        return Ok(false);
+    }
+    let data: Value = json!({"reason": reason, "workflow": id});
+    tx.audit("workflow.cancel_requested", by, None, &data)?;
+    tx.marks.rings = true;
+    Ok(true)
 }
 
 fn open_jobs(tx: &Tx<'_>, workflow: &str) -> Result<Vec<JobId>, QueueError> {

@@ -1,5 +1,6 @@
 //! Conformance: every behaviour of the queue, on every engine and way of committing. Time is a manual clock.
 
+mod agents;
 mod approvals;
 mod attempts;
 mod catalogue;

@@ -27,6 +27,7 @@ pub(crate) fn new_job() -> NewJob {
         idempotency_key: None,
         rules: vec!["builtin".into()],
         approval: None,
+        limits: Vec::new(),
     }
 }
 

@@ -34,6 +34,8 @@ pub struct App {
     pub default_timeout: Option<Duration>,
     /// The workers that `smcp up` keeps running where nobody has said how many.
     pub default_workers: u16,
+    /// The most bytes of JSON that the arguments of a call may have.
+    pub max_arguments_bytes: usize,
     /// How long callers wait.
     pub calls: Calls,
     /// Cancelled when this process is to stop: whoever waits for a job is told how to go on without it.

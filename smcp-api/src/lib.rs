@@ -186,6 +186,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         audit_key: signer.public().clone(),
         default_timeout: config.plugins.timeout,
         default_workers: config.workers.default,
+        max_arguments_bytes: config.max_arguments_bytes,
         calls: config.calls,
         drain,
         started_at: clock.now(),

@@ -59,9 +59,10 @@ CREATE TABLE jobs (
   CHECK ((error_code IS NULL) = (error_message IS NULL))
 ) STRICT;
 
--- What a claim walks: lane by lane and plugin by plugin, best job first. Finished and future jobs are not in it, however
--- many there are. The plugin is in it so that a pause of one costs a step, not a look at each of its jobs.
-CREATE INDEX jobs_claimable ON jobs (lane, plugin, priority DESC, run_at, num) WHERE state = 'queued' AND due = 1;
+-- What a claim walks: lane by lane, plugin by plugin and agent by agent, best job first. Finished and future jobs are not in it,
+-- however many there are. Plugin and agent are in it so that a pause of the one and the turn of the other cost a step, not a look
+-- at each of their jobs.
+CREATE INDEX jobs_claimable ON jobs (lane, plugin, agent, priority DESC, run_at, num) WHERE state = 'queued' AND due = 1;
 CREATE INDEX jobs_future ON jobs (run_at) WHERE state = 'queued' AND due = 0;
 -- One running job a lane: the promise that plugin actions are serial, kept by the database itself.
 -- Jobs without a lane do not collide here, as NULLs are distinct; they are in it so that held jobs are found at once.

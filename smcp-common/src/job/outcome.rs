@@ -71,6 +71,8 @@ pub mod code {
     pub const APPROVAL_EXPIRED: &str = "approval_expired";
     /// The job was cancelled.
     pub const CANCELLED: &str = "cancelled";
+    /// A limit of a rule admits no more calls for now.
+    pub const LIMIT_EXCEEDED: &str = "limit_exceeded";
     /// A defect of ours; the log has the details.
     pub const INTERNAL: &str = "internal_error";
 }

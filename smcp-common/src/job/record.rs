@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{Effect, Failure, JobId, Retry, StateName, code};
 use crate::approval;
 use crate::clock::Timestamp;
+use crate::limit::Limit;
 use crate::policy::Via;
 use crate::sandbox::Confinement;
 
@@ -113,6 +114,8 @@ pub struct NewJob {
     pub rules: Vec<String>,
     /// What must be approved of before it runs.
     pub approval: Option<approval::Request>,
+    /// Their limits: it is recorded only where all of them admit one call more, and then counts against each.
+    pub limits: Vec<Limit>,
 }
 
 /// A job that a worker holds.

@@ -69,6 +69,13 @@ pub enum Waiting {
         /// The attempt that follows, from 2.
         attempt: u32,
     },
+    /// Its agent has as many jobs running as it may.
+    AgentBusy {
+        /// The agent.
+        agent: String,
+        /// How many that are.
+        running: u64,
+    },
     /// Another job of its lane runs.
     LaneBusy {
         /// The lane.
@@ -103,6 +110,10 @@ pub struct Situation {
     pub attempt: u32,
     /// Its lane.
     pub lane: Option<String>,
+    /// Its agent.
+    pub agent: String,
+    /// How many jobs the agent may have running, where it has so many.
+    pub full: Option<u64>,
     /// The pauses that cover it.
     pub pauses: Vec<Pause>,
     /// The job that runs in its lane.
@@ -123,6 +134,8 @@ pub fn waiting(situation: Situation, now: Timestamp) -> Vec<Waiting> {
         run_at,
         attempt,
         lane,
+        agent,
+        full,
         pauses,
         lane_job,
         ahead_in_lane,
@@ -144,6 +157,9 @@ pub fn waiting(situation: Situation, now: Timestamp) -> Vec<Waiting> {
         // Its turn is counted from then on.
         return reasons;
     }
+    if let Some(running) = full {
+        reasons.push(Waiting::AgentBusy { agent, running });
+    }
     let position = (ahead_in_lane + 1).min(POSITION_LIMIT);
     match (lane, lane_job) {
         (Some(lane), Some(job)) => {
@@ -154,7 +170,7 @@ pub fn waiting(situation: Situation, now: Timestamp) -> Vec<Waiting> {
             });
         }
         (lane, _) if ahead_in_lane > 0 => reasons.push(Waiting::Behind { lane, position }),
-        (_, _) if workers > 0 && busy >= workers => {
+        (_, _) if workers > 0 && busy >= workers && full.is_none() => {
             let position = (ahead_elsewhere + 1).min(POSITION_LIMIT);
             reasons.push(Waiting::WorkersBusy { workers, position });
         }
@@ -263,6 +279,12 @@ impl Waiting {
             }
             Self::NotBefore { run_at } => format!("it is not to run before {run_at}"),
             Self::Retrying { run_at, attempt } => format!("attempt {attempt} follows at {run_at}"),
+            Self::AgentBusy { agent, running: 1 } => {
+                format!("agent '{agent}' has a job running, and may have no other at a time")
+            }
+            Self::AgentBusy { agent, running } => {
+                format!("agent '{agent}' has {running} jobs running, as many as it may at a time")
+            }
             Self::LaneBusy {
                 lane,
                 job,
@@ -306,7 +328,10 @@ impl Waiting {
     /// Whether it only waits for its turn, which comes by itself.
     pub const fn is_turn(&self) -> bool {
         match self {
-            Self::LaneBusy { .. } | Self::Behind { .. } | Self::WorkersBusy { .. } => true,
+            Self::AgentBusy { .. }
+            | Self::LaneBusy { .. }
+            | Self::Behind { .. }
+            | Self::WorkersBusy { .. } => true,
             Self::Approval { .. }
             | Self::Paused(_)
             | Self::NoWorker

@@ -8,6 +8,7 @@ use super::Tool;
 use crate::approval;
 use crate::clock::Timestamp;
 use crate::job::{Entrance, JobId, NewJob, Origin, Retry, Source};
+use crate::limit::Limit;
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
 #[derive(Debug, Clone)]
@@ -36,6 +37,8 @@ pub struct Order {
     pub rules: Vec<String>,
     /// What must be approved of before it runs.
     pub approval: Option<approval::Request>,
+    /// The limits that they set.
+    pub limits: Vec<Limit>,
 }
 
 impl Tool {
@@ -69,6 +72,7 @@ impl Tool {
             idempotency_key: order.idempotency_key,
             rules: order.rules,
             approval: order.approval,
+            limits: order.limits,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::job::{IllegalTransition, JobId};
+use crate::limit::Exceeded;
 
 /// A command or query that could not be carried out. Nothing of it has been stored.
 ///
@@ -66,6 +67,9 @@ pub enum QueueError {
         /// The job that has it.
         job: JobId,
     },
+    /// A limit of a rule admits no more calls for now.
+    #[error("{0}")]
+    LimitExceeded(Exceeded),
     /// A stored row cannot be read.
     #[error("row {row} of table {table} cannot be read: {what}")]
     Corrupt {
@@ -105,11 +109,18 @@ impl QueueError {
             | Self::NoSuchKey { .. }
             | Self::OperatorStays
             | Self::IdempotencyConflict { .. }
+            | Self::LimitExceeded(_)
             | Self::Corrupt { .. }
             | Self::Illegal(_)
             | Self::Closed
             | Self::Panicked => false,
         }
+    }
+}
+
+impl From<Exceeded> for QueueError {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::LimitExceeded(exceeded)
     }
 }
 

@@ -5,8 +5,8 @@
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
 //! `settings`, `audit`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
-//! (`sessions`), who calls (`agents`), and the scheduler (`schedules`, `workflows`,
-//! `retention`).
+//! (`sessions`), who calls (`agents`), the scheduler (`schedules`, `workflows`, `retention`), and whoever wants to know what rules leave
+//! (`limits`).
 
 mod agents;
 mod approvals;

@@ -69,6 +69,7 @@ impl Schedule {
                     retry: self.spec.retry.clone(),
                     rules: vec![RULE.to_owned()],
                     approval: None,
+                    limits: Vec::new(),
                 };
                 Ok(Run::Job(Box::new(found.job(order, default_timeout))))
             }

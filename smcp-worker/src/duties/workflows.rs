@@ -96,6 +96,7 @@ fn job(
         retry: None,
         rules: workflow.rules.get(call.tool).cloned().unwrap_or_default(),
         approval: None,
+        limits: Vec::new(),
     };
     Ok(tool.job(order, default_timeout))
 }

@@ -47,6 +47,7 @@ fn due(run_at: Timestamp) -> NewJob {
         idempotency_key: None,
         approval: None,
         rules: Vec::new(),
+        limits: Vec::new(),
     }
 }
 

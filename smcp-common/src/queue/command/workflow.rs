@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::submit::record;
-use super::{Cancel, Command, Tx, json as text, key};
+use super::{Cancel, Command, Tx, json as text, key, limit};
 use crate::canonical;
-use crate::job::{Failure, JobId, NewJob};
+use crate::clock::Timestamp;
+use crate::job::{Failure, JobId, NewJob, code};
+use crate::limit::Exceeded;
 use crate::queue::workflows::{AllowedBy, NewWorkflow, WorkflowSubmitted};
 use crate::queue::{QueueError, row};
 use crate::workflow::{Action, Decision, StepState, WorkflowId, WorkflowState};
@@ -143,7 +145,7 @@ impl Command for AdvanceWorkflow {
             params![
                 id,
                 self.revision,
-                decision.wake_at.map(crate::clock::Timestamp::as_millis),
+                decision.wake_at.map(Timestamp::as_millis),
                 state.as_str(),
                 error.map(|error| &error.code),
                 error.map(|error| &error.message),
@@ -173,7 +175,9 @@ impl AdvanceWorkflow {
         let id = self.id.as_str();
         match action {
             Action::Begin { step, job } => {
-                record(tx, job)?;
+                if let Err(exceeded) = record(tx, job)? {
+                    return self.refused(tx, *step, job, &exceeded);
+                }
                 let begun = tx.execute(
                     include_str!("../sql/workflow_step_begin.sql"),
                     params![id, place(*step), job.id.as_str(), tx.now.as_millis()],
@@ -189,7 +193,9 @@ impl AdvanceWorkflow {
                 self.expect_one(changed, *step)
             }
             Action::Check { step, job } => {
-                record(tx, job)?;
+                if let Err(exceeded) = record(tx, job)? {
+                    return self.refused(tx, *step, job, &exceeded);
+                }
                 let n: u32 = tx
                     .connection
                     .prepare_cached(include_str!("../sql/workflow_check_insert.sql"))?
@@ -210,22 +216,45 @@ impl AdvanceWorkflow {
                 state,
                 at,
                 error,
-            } => {
-                let ended = tx.execute(
-                    include_str!("../sql/workflow_step_end.sql"),
-                    params![
-                        id,
-                        place(*step),
-                        state.as_str(),
-                        at.as_millis(),
-                        error.as_ref().map(|error| &error.code),
-                        error.as_ref().map(|error| &error.message)
-                    ],
-                )?;
-                self.expect_one(ended, *step)?;
-                self.ended(tx, *step, *state, error.as_ref())
-            }
+            } => self.end(tx, *step, *state, *at, error.as_ref()),
         }
+    }
+
+    /// Ends a step of which a limit does not admit the next job. What follows from that is decided next.
+    fn refused(
+        &self,
+        tx: &mut Tx<'_>,
+        step: usize,
+        job: &NewJob,
+        exceeded: &Exceeded,
+    ) -> Result<(), QueueError> {
+        limit::deny(tx, job, exceeded)?;
+        let failure = Failure::new(code::LIMIT_EXCEEDED, exceeded.sentence());
+        self.end(tx, step, StepState::Failed, tx.now, Some(&failure))?;
+        touch(tx, self.id.as_str())
+    }
+
+    fn end(
+        &self,
+        tx: &mut Tx<'_>,
+        step: usize,
+        state: StepState,
+        at: Timestamp,
+        error: Option<&Failure>,
+    ) -> Result<(), QueueError> {
+        let ended = tx.execute(
+            include_str!("../sql/workflow_step_end.sql"),
+            params![
+                self.id.as_str(),
+                place(step),
+                state.as_str(),
+                at.as_millis(),
+                error.map(|error| &error.code),
+                error.map(|error| &error.message)
+            ],
+        )?;
+        self.expect_one(ended, step)?;
+        self.ended(tx, step, state, error)
     }
 
     fn began(

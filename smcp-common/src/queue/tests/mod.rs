@@ -7,6 +7,7 @@ mod catalogue;
 mod claims;
 mod clock;
 mod faults;
+mod limits;
 mod operate;
 mod pauses;
 mod retention;
@@ -16,6 +17,7 @@ mod sessions;
 mod settings;
 mod soundness;
 mod submits;
+mod turns;
 mod waiting;
 mod workers;
 mod workflows;
@@ -196,6 +198,7 @@ fn job() -> NewJob {
         idempotency_key: None,
         rules: vec!["builtin".into()],
         approval: None,
+        limits: Vec::new(),
     }
 }
 

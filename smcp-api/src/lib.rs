@@ -26,6 +26,7 @@ pub mod profiles;
 pub mod refusal;
 pub mod retry_policy;
 pub mod router;
+pub mod rules;
 pub mod serve;
 mod signing;
 pub mod stored_keys;
@@ -55,6 +56,7 @@ use self::http_config::{HttpConfig, Limits};
 use self::mcp::announce::Announcer;
 use self::mcp::handler::Handler;
 use self::profiles::{Profiles, ProfilesError};
+use self::rules::{Rules, RulesError};
 use self::serve::BindError;
 use self::tools::ToolTable;
 use self::watch::Watch;
@@ -80,6 +82,9 @@ pub enum ApiError {
     /// A profile file cannot be used.
     #[error(transparent)]
     Profiles(#[from] ProfilesError),
+    /// Its rules cannot be accepted, and there are none in force.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// A file that it needs cannot be made.
     #[error("{what} {path}")]
     Files {
@@ -100,7 +105,8 @@ impl ApiError {
             Self::Bind(BindError::Refused(_))
             | Self::Alias(_)
             | Self::Origin(_)
-            | Self::Profiles(_) => 2,
+            | Self::Profiles(_)
+            | Self::Rules(_) => 2,
             Self::Open(_) | Self::Queue(_) | Self::Bind(_) | Self::Files { .. } => 1,
         }
     }
@@ -130,6 +136,7 @@ pub async fn run(
     let bound = serve::bind(&http).await?;
 
     let app = open(&config, true, shutdown.drain.clone())?;
+    let _rules = rules::start(&app).await?;
     let readiness = Readiness::new({
         let app = Arc::clone(&app);
         move || std::future::ready(not_ready(&app))
@@ -148,7 +155,7 @@ pub async fn run(
 
 /// Opens the queue and reads what every call goes by; must be called inside a tokio runtime. `check` looks through the
 /// pages of the database first, which takes the longer the larger it is; `drain` tells callers who wait for a job that
-/// this process is to stop.
+/// this process is to stop. The rules are those that were in force last until [`rules::start`] looks at the directory.
 ///
 /// # Errors
 /// [`ApiError`] for a database or a profile file that cannot be used.
@@ -182,6 +189,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         watch: Watch::start(queue.clone())?,
         announcer: Announcer::start(queue.clone())?,
         tools: ToolTable::new(config.aliases.clone()),
+        rules: Rules::new(queue.clone(), config),
         profiles,
         audit_key: signer.public().clone(),
         default_timeout: config.plugins.timeout,

@@ -11,7 +11,7 @@ use smcp_common::queue::{RetiredTool, SessionCall};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::denial;
-use crate::policy::decide;
+use crate::policy::{decide, session};
 use crate::refusal::Refusal;
 use crate::retry_policy;
 use crate::tools::Tools;
@@ -67,11 +67,15 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
     check_key(request.idempotency_key.as_deref())?;
     retry_policy::check(app, request.retry.as_ref())?;
     let arguments = tool.arguments(request.arguments)?;
-    let allowed = match decide(app, caller, tool) {
-        Ok(allowed) => allowed,
-        Err(refusal) => {
-            denial::record(app, caller, Via::Call, &tool.tool, arguments, &refusal).await?;
-            return Err(refusal);
+    let session = session(app, caller);
+    let granted = decide(app, caller, tool, &arguments, &session)
+        // The place where a job could wait for its approval.
+        .and_then(|grant| Ok(grant.without_approval(tool.tool.name.as_str())?));
+    let grant = match granted {
+        Ok(grant) => grant,
+        Err(denied) => {
+            let told = denial::record(app, caller, Via::Call, &tool.tool, arguments, denied);
+            return Err(told.await?);
         }
     };
     let news = app.watch.subscribe(&request.id);
@@ -86,9 +90,8 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         run_at: request.run_at,
         priority: request.priority,
         retry: request.retry,
-        rules: allowed.rules,
+        grant,
         approval: None,
-        limits: Vec::new(),
     };
     let job = tool.tool.job(order, app.default_timeout);
     let id = job.id.clone();

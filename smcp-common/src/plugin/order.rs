@@ -8,7 +8,7 @@ use super::Tool;
 use crate::approval;
 use crate::clock::Timestamp;
 use crate::job::{Entrance, JobId, NewJob, Origin, Retry, Source};
-use crate::limit::Limit;
+use crate::policy::Grant;
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
 #[derive(Debug, Clone)]
@@ -33,12 +33,10 @@ pub struct Order {
     pub priority: i32,
     /// The caller's own policy in the place of the tool's.
     pub retry: Option<Retry>,
-    /// The rules that allow it.
-    pub rules: Vec<String>,
+    /// What the rules say to it.
+    pub grant: Grant,
     /// What must be approved of before it runs.
     pub approval: Option<approval::Request>,
-    /// The limits that they set.
-    pub limits: Vec<Limit>,
 }
 
 impl Tool {
@@ -48,18 +46,27 @@ impl Tool {
         secret.map(|parameter| parameter.name.clone()).collect()
     }
 
-    /// The job that carries out `order`. `default_timeout` is for tools that declare none.
+    /// The job that carries out `order`. `default_timeout` is for tools that declare none. Rules can only shorten what tool and
+    /// caller ask for.
     pub fn job(&self, order: Order, default_timeout: Option<Duration>) -> NewJob {
+        let Grant {
+            rules,
+            policy,
+            obligations,
+        } = order.grant;
+        let timeout = self
+            .timeout_ms
+            .map(Duration::from_millis)
+            .or(default_timeout);
+        let longest = obligations.timeout_ms.map(Duration::from_millis);
+        let retry = order.retry.or_else(|| self.retry.clone());
         NewJob {
             tool: self.name.to_string(),
             plugin: self.plugin.clone(),
             lane: self.lane.render(&self.plugin, &order.arguments),
             effect: self.effect,
-            timeout: self
-                .timeout_ms
-                .map(Duration::from_millis)
-                .or(default_timeout),
-            retry: order.retry.or_else(|| self.retry.clone()),
+            timeout: [timeout, longest].into_iter().flatten().min(),
+            retry: at_most(retry, obligations.max_attempts),
             id: order.id,
             agent: order.agent,
             source: order.source,
@@ -70,9 +77,19 @@ impl Tool {
             secret: self.secret_arguments(),
             entrance: order.entrance,
             idempotency_key: order.idempotency_key,
-            rules: order.rules,
+            rules,
+            policy,
             approval: order.approval,
-            limits: order.limits,
+            limits: obligations.limits,
+            strict_sandbox: obligations.strict_sandbox,
         }
     }
+}
+
+/// A policy of no more attempts than rules allow.
+fn at_most(retry: Option<Retry>, most: Option<u32>) -> Option<Retry> {
+    let Some(most) = most else { return retry };
+    let mut retry = retry.unwrap_or_else(Retry::undeclared);
+    retry.max_attempts = retry.max_attempts.min(most);
+    Some(retry)
 }

@@ -50,7 +50,7 @@ impl Policies {
     /// Decides, and tells why.
     pub fn explain(&self, question: &Question<'_>) -> Explanation {
         let decision = self.decide(question);
-        let Some(tool) = self.tools.get(question.tool) else {
+        let Some(tool) = self.governed(question) else {
             return Explanation {
                 decision,
                 rules: Vec::new(),

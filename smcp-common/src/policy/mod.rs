@@ -1,5 +1,5 @@
 //! ② Rules: who may do what, when, and under which conditions. Pure: what is decided follows from the rules, the
-//! catalogue, the agents and the question alone.
+//! catalogue, the agents and the question alone; [`Keeper`] alone asks the queue for them.
 
 mod action;
 mod check;
@@ -7,6 +7,8 @@ mod decision;
 mod explain;
 mod fault;
 mod governed;
+mod grant;
+mod keeper;
 mod lint;
 mod moment;
 mod name;
@@ -25,6 +27,8 @@ pub use self::check::{Edit, Names};
 pub use self::decision::{Decision, Verdict};
 pub use self::explain::{Clause, ExplainedRule, Explanation};
 pub use self::fault::Fault;
+pub use self::grant::{Grant, Rejection};
+pub use self::keeper::{Keeper, Unready};
 pub use self::obligation::{Approval, Obligations};
 pub use self::policies::Policies;
 pub use self::problem::{Level, Problem};

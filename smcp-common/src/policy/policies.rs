@@ -157,12 +157,17 @@ impl Policies {
     fn evaluate(&self, question: &Question<'_>) -> Result<Evaluated, (Vec<String>, String)> {
         let none = |problem: String| (Vec::new(), problem);
         let tool = self
-            .tools
-            .get(question.tool)
+            .governed(question)
             .ok_or_else(|| none("no rule can know this tool".to_owned()))?;
         let request = self.request(tool, question).map_err(none)?;
         let person = self.person(question.subject).map_err(none)?;
         Self::ask(&request, self.slice(tool), &person.entities)
+    }
+
+    /// The tool that is asked about. A plugin's tool of the same name as a built-in one is not that.
+    pub(super) fn governed(&self, question: &Question<'_>) -> Option<&Governed> {
+        let tool = self.tools.get(question.tool)?;
+        (tool.action.plugin == question.plugin).then_some(tool)
     }
 
     /// One evaluation of `set`.

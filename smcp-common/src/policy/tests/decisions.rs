@@ -310,6 +310,7 @@ fn circumstances_decide() {
         let arguments = object(arguments.clone());
         let question = Question {
             subject,
+            plugin: plugin_of(tool),
             tool,
             arguments: &arguments,
             session: &session,

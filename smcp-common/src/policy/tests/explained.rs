@@ -23,6 +23,7 @@ unless { context.session.dry_run || context.session.via == "schedule" };"#;
         let arguments = object(arguments);
         let question = Question {
             subject: &who,
+            plugin: "devops",
             tool: "devops__deploy",
             arguments: &arguments,
             session: &session,

@@ -88,8 +88,16 @@ pub(super) fn decide(policies: &Policies, who: &Subject, tool: &str, arguments: 
     let (arguments, session) = (object(arguments), session());
     policies.decide(&Question {
         subject: who,
+        plugin: plugin_of(tool),
         tool,
         arguments: &arguments,
         session: &session,
     })
+}
+
+/// The plugin of a tool of the tests.
+pub(super) fn plugin_of(tool: &str) -> &str {
+    let builtin = ["jobs__list", "settings__set"].contains(&tool);
+    let (plugin, _) = tool.split_once("__").unwrap_or((tool, ""));
+    if builtin { BUILTIN_PLUGIN } else { plugin }
 }

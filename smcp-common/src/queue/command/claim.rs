@@ -115,6 +115,7 @@ impl Candidate {
             arguments: row::object("jobs", id.as_str(), &row.get::<_, String>(5)?)?,
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
             approved: row.get(12)?,
+            strict_sandbox: row.get(13)?,
             id,
         };
         let retry = row::retry(

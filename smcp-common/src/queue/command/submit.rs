@@ -72,6 +72,7 @@ pub(super) fn record(
         arguments: Copied::of(&job.arguments, &job.secret),
         arguments_digest: canonical::hex(&tx.digest_key.digest(&call)),
         lane: job.lane.as_deref(),
+        policy: &job.policy,
         rules: &job.rules,
         run_at,
         source: job.source.as_str(),
@@ -102,6 +103,7 @@ struct Recorded<'j> {
     arguments: Copied<'j>,
     arguments_digest: String,
     lane: Option<&'j str>,
+    policy: &'j str,
     rules: &'j [String],
     run_at: Option<Timestamp>,
     source: &'j str,
@@ -177,7 +179,8 @@ fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError
             schedule,
             workflow,
             step,
-            job.approval.is_some()
+            job.approval.is_some(),
+            job.strict_sandbox
         ],
     )?;
     Ok(())

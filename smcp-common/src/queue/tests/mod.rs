@@ -40,7 +40,8 @@ use crate::job::{
     StateName,
 };
 use crate::key_file::Key;
-use crate::plugin::Plugin;
+use crate::plugin::{Plugin, Tool};
+use crate::policy::{Grant, Obligations};
 
 /// One test per behaviour and engine. A second engine adds a line here.
 macro_rules! conformance {
@@ -198,8 +199,19 @@ fn job() -> NewJob {
         idempotency_key: None,
         rules: vec!["builtin".into()],
         approval: None,
+        policy: String::new(),
         limits: Vec::new(),
+        strict_sandbox: false,
     }
+}
+
+/// What rules say that ask for nothing.
+fn granted(_: &Tool, _: &Map<String, Value>) -> Result<Grant, String> {
+    Ok(Grant {
+        rules: vec!["builtin".into()],
+        policy: String::new(),
+        obligations: Obligations::default(),
+    })
 }
 
 fn arguments(value: Value) -> Map<String, Value> {

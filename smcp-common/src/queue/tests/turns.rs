@@ -47,7 +47,7 @@ impl World {
     }
 
     fn may_run(&self, agent: &str, jobs: u32) {
-        let sql = "INSERT INTO agents (name, max_running) VALUES (?1, ?2)";
+        let sql = "INSERT INTO agents (name, groups, max_running, created_at, created_by) VALUES (?1, '[]', ?2, 0, '')";
         self.sql().execute(sql, params![agent, jobs]).unwrap();
     }
 

@@ -40,6 +40,9 @@ async fn converse(config: &Config, flags: Flags, workers: Option<u16>) -> anyhow
         Shutdown::on_signals(config.drain_timeout).context("cannot watch for signals")?;
     // Answers are waited for after the end of input, too, so that only a stop at once hands calls over.
     let app = smcp_api::open(config, false, shutdown.stop.clone())?;
+    let _rules = smcp_api::rules::start(&app)
+        .await
+        .map_err(smcp_api::ApiError::from)?;
     let queue = app.queue.clone();
     let terms = Terms {
         max_line_bytes: config.http.max_body_bytes,

@@ -27,7 +27,9 @@ pub(crate) fn new_job() -> NewJob {
         idempotency_key: None,
         rules: vec!["builtin".into()],
         approval: None,
+        policy: String::new(),
         limits: Vec::new(),
+        strict_sandbox: false,
     }
 }
 

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::mcp::announce::Announcer;
 use crate::profiles::Profiles;
+use crate::rules::Rules;
 use crate::tools::ToolTable;
 use crate::watch::Watch;
 
@@ -23,6 +24,8 @@ pub struct App {
     pub queue: Queue,
     /// The tools that can be called.
     pub tools: ToolTable,
+    /// The rules in force.
+    pub rules: Rules,
     /// Which tools agents start with.
     pub profiles: Profiles,
     /// What verifies the checkpoints of the audit chain.

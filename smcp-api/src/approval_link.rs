@@ -25,7 +25,7 @@ use smcp_common::clock::Timestamp;
 use smcp_common::job::JobId;
 use smcp_common::key_file::Key;
 use smcp_common::policy::Via;
-use smcp_common::queue::Denial;
+use smcp_common::queue::Decided;
 
 use crate::app::App;
 use crate::approval::{Word, take};
@@ -181,16 +181,17 @@ async fn admit(app: &App, token: &str) -> Result<Link, Refusal> {
             &smcp_common::approval::Obstacle::Expired(link.expires_at),
         )),
         None => {
-            let denial = Denial {
+            let called = Decided {
                 agent: "anonymous".to_owned(),
                 tool: "approvals__approve".to_owned(),
-                code: code.to_owned(),
+                rules: Vec::new(),
+                policy: None,
                 via: Via::Call,
                 entrance: None,
                 arguments: Map::new(),
                 secret: Vec::new(),
             };
-            app.queue.record_denial(denial).await?;
+            app.queue.record_denial(called, code).await?;
             let message =
                 "This link was not made by this server, or not all of it has come through.";
             Err(Refusal::new(code, message))

@@ -1,15 +1,62 @@
 //! A call that is not allowed leaves an audit record: who wanted to call what, with which arguments, and why not.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use smcp_common::plugin::Tool;
-use smcp_common::policy::Via;
-use smcp_common::queue::Denial;
+use smcp_common::policy::{Rejection, Via};
+use smcp_common::queue::{Decided, QueueError};
 
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
 
-/// Records that a call of a plugin's tool has been refused. `arguments` are those that would have run.
+/// A decision against a call.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Denied {
+    /// What the caller is told.
+    pub refusal: Refusal,
+    /// The rules that decided, sorted; none where none permits it.
+    pub rules: Vec<String>,
+    /// The hash of the rules that were asked; `None` where the decision is not theirs.
+    pub policy: Option<String>,
+}
+
+impl From<Rejection> for Denied {
+    fn from(rejection: Rejection) -> Self {
+        let Rejection {
+            code,
+            message,
+            rules,
+            policy,
+        } = rejection;
+        Self {
+            refusal: Refusal {
+                code,
+                message,
+                details: Some(json!({"rules": rules, "policy": policy})),
+            },
+            rules,
+            policy: Some(policy),
+        }
+    }
+}
+
+impl From<Refusal> for Denied {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            rules: Vec::new(),
+            policy: None,
+        }
+    }
+}
+
+impl From<QueueError> for Denied {
+    fn from(error: QueueError) -> Self {
+        Refusal::from(error).into()
+    }
+}
+
+/// Records that a call of a plugin's tool has been refused, and answers what to tell. `arguments` are those that would have run.
 ///
 /// # Errors
 /// Database errors. Whoever called is told of these, as nothing that is not recorded may be decided.
@@ -19,16 +66,23 @@ pub async fn record(
     via: Via,
     tool: &Tool,
     arguments: Map<String, Value>,
-    refusal: &Refusal,
-) -> Result<(), Refusal> {
-    let denial = Denial {
+    denied: Denied,
+) -> Result<Refusal, Refusal> {
+    let Denied {
+        refusal,
+        rules,
+        policy,
+    } = denied;
+    let decided = Decided {
         agent: caller.agent.clone(),
         tool: tool.name.to_string(),
-        code: refusal.code.to_owned(),
+        rules,
+        policy,
         via,
         entrance: Some(caller.entrance()),
         arguments,
         secret: tool.secret_parameters(),
     };
-    Ok(app.queue.record_denial(denial).await?)
+    app.queue.record_denial(decided, refusal.code).await?;
+    Ok(refusal)
 }

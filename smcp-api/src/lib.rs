@@ -28,6 +28,7 @@ pub mod profiles;
 pub mod refusal;
 pub mod retry_policy;
 pub mod router;
+pub mod rules;
 pub mod serve;
 mod signing;
 pub mod stored_keys;
@@ -58,6 +59,7 @@ use self::http_config::{HttpConfig, Limits};
 use self::mcp::announce::Announcer;
 use self::mcp::handler::Handler;
 use self::profiles::{Profiles, ProfilesError};
+use self::rules::{Rules, RulesError};
 use self::serve::BindError;
 use self::tools::ToolTable;
 use self::watch::Watch;
@@ -83,6 +85,9 @@ pub enum ApiError {
     /// A profile file cannot be used.
     #[error(transparent)]
     Profiles(#[from] ProfilesError),
+    /// Its rules cannot be accepted, and there are none in force.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// A file that it needs cannot be made.
     #[error("{what} {path}")]
     Files {
@@ -103,7 +108,8 @@ impl ApiError {
             Self::Bind(BindError::Refused(_))
             | Self::Alias(_)
             | Self::Origin(_)
-            | Self::Profiles(_) => 2,
+            | Self::Profiles(_)
+            | Self::Rules(_) => 2,
             Self::Open(_) | Self::Queue(_) | Self::Bind(_) | Self::Files { .. } => 1,
         }
     }
@@ -133,6 +139,7 @@ pub async fn run(
     let bound = serve::bind(&http).await?;
 
     let app = open(&config, true, shutdown.drain.clone())?;
+    let _rules = rules::start(&app).await?;
     let readiness = Readiness::new({
         let app = Arc::clone(&app);
         move || std::future::ready(not_ready(&app))
@@ -151,7 +158,7 @@ pub async fn run(
 
 /// Opens the queue and reads what every call goes by; must be called inside a tokio runtime. `check` looks through the
 /// pages of the database first, which takes the longer the larger it is; `drain` tells callers who wait for a job that
-/// this process is to stop.
+/// this process is to stop. The rules are those that were in force last until [`rules::start`] looks at the directory.
 ///
 /// # Errors
 /// [`ApiError`] for a database or a profile file that cannot be used.
@@ -186,6 +193,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         watch: Watch::start(queue.clone())?,
         announcer: Announcer::start(queue.clone())?,
         tools: ToolTable::new(config.aliases.clone()),
+        rules: Rules::new(queue.clone(), config),
         profiles,
         link_key: link_key(config)?,
         audit_key: signer.public().clone(),

@@ -1,52 +1,118 @@
 //! ② Who may do what: the one step that every call passes before anything is recorded or run.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+use smcp_common::agent::OPERATORS;
+use smcp_common::policy::{Grant, Policies, Question, Rejection, Session, Unready, Via};
 use smcp_common::queue::QueueError;
 
 use crate::app::App;
-use crate::auth::OPERATOR;
 use crate::caller::Caller;
+use crate::denial::Denied;
 use crate::profiles::Profiles;
 use crate::refusal::Refusal;
 use crate::tools::PluginTool;
 
-/// Why a call is allowed, for the audit record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Allowed {
-    /// The rules that allowed it.
-    pub rules: Vec<String>,
-}
-
-/// Decides about a call of a plugin's tool.
+/// Decides about a call of a plugin's tool with exactly these arguments: rules first, and then what the agent keeps attached, which
+/// can only narrow.
 ///
 /// # Errors
-/// The refusal to tell the caller; the caller of this function records it.
-pub fn decide(app: &App, caller: &Caller, tool: &PluginTool) -> Result<Allowed, Refusal> {
+/// What to tell the caller, and to record.
+pub fn decide(
+    app: &App,
+    caller: &Caller,
+    tool: &PluginTool,
+    arguments: &Map<String, Value>,
+    session: &Session,
+) -> Result<Grant, Denied> {
     let name = tool.tool.name.as_str();
-    let attached = Attached::of(app, caller)?;
-    if attached.has(name) {
-        Ok(Allowed {
-            rules: vec!["builtin:agents-call-attached-tools".to_owned()],
-        })
-    } else {
-        let tools = app.tools.current(&app.queue)?;
-        Err(not_attached(
-            name,
-            &tools.names().filter(|tool| attached.has(tool)).collect(),
-        ))
+    let grant = rules(app)?.grant(&Question {
+        subject: &app.queue.subject(&caller.agent)?,
+        plugin: &tool.tool.plugin,
+        tool: name,
+        arguments,
+        session,
+    })?;
+    check_attached(app, caller, name)?;
+    Ok(grant)
+}
+
+/// Whether some arguments and some time could allow the caller that tool, which is then worth to be planned with.
+///
+/// # Errors
+/// What to tell the caller, and to record.
+pub fn decide_roughly(app: &App, caller: &Caller, tool: &PluginTool) -> Result<(), Denied> {
+    let name = tool.tool.name.as_str();
+    let rules = rules(app)?;
+    if !rules
+        .listed(&app.queue.subject(&caller.agent)?)
+        .contains(name)
+    {
+        let message = format!(
+            "No rule permits '{}' to call {name}, whatever the arguments. Ask an operator for one, or to add you to a group that has one.",
+            caller.agent
+        );
+        return Err(Rejection {
+            code: "not_allowed",
+            message,
+            rules: Vec::new(),
+            policy: rules.hash().to_owned(),
+        }
+        .into());
+    }
+    check_attached(app, caller, name)
+}
+
+/// The rules in force.
+///
+/// # Errors
+/// `policy_error`: nothing may run without rules.
+pub fn rules(app: &App) -> Result<Arc<Policies>, Refusal> {
+    app.rules.current().map_err(|unready| match unready {
+        Unready::Queue(error) => error.into(),
+        unready @ Unready::Rules(_) => {
+            let error: &dyn std::error::Error = &unready;
+            tracing::error!(error, "nothing can be decided");
+            Refusal::new(
+                "policy_error",
+                format!("Nothing is allowed: {unready}. An operator can see what is wrong with them in the log of this server."),
+            )
+        }
+    })
+}
+
+/// The circumstances of a call that somebody makes now.
+pub fn session(app: &App, caller: &Caller) -> Session {
+    Session {
+        via: Via::Call,
+        transport: caller.transport.as_str(),
+        address: caller.address,
+        now: app.queue.clock().now(),
+        dry_run: false,
     }
 }
 
-/// Whether the caller may see and cancel a job of `agent`: its own, and operators everybody's.
-pub fn may_follow(caller: &Caller, agent: &str) -> bool {
-    caller.agent == agent || is_operator(caller)
+fn check_attached(app: &App, caller: &Caller, name: &str) -> Result<(), Denied> {
+    let attached = Attached::of(app, caller)?;
+    if attached.has(name) {
+        return Ok(());
+    }
+    let tools = app.tools.current(&app.queue)?;
+    let attached = tools.names().filter(|tool| attached.has(tool)).collect();
+    Err(not_attached(name, &attached).into())
 }
 
-/// Whether the caller administers this server.
-pub fn is_operator(caller: &Caller) -> bool {
-    caller.agent == OPERATOR
+/// Whether the caller may see and cancel a job of `agent`: its own, and operators everybody's.
+pub fn may_follow(app: &App, caller: &Caller, agent: &str) -> bool {
+    caller.agent == agent || is_operator(app, caller)
+}
+
+/// Whether the caller is a member of the operators, who see what is everybody's. Where that cannot be read, it is not.
+pub fn is_operator(app: &App, caller: &Caller) -> bool {
+    let subject = app.queue.subject(&caller.agent);
+    subject.is_ok_and(|subject| subject.groups.contains(OPERATORS))
 }
 
 /// The tools that an agent keeps attached.

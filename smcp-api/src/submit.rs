@@ -4,14 +4,14 @@
 use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, Retry, Source};
-use smcp_common::plugin::{OnDisconnect, Order};
+use smcp_common::plugin::{Binding, OnDisconnect, Order};
 use smcp_common::policy::Via;
 use smcp_common::queue::{RetiredTool, SessionCall};
 
 use crate::app::App;
 use crate::caller::Caller;
 use crate::denial;
-use crate::policy::decide;
+use crate::policy::{decide, session};
 use crate::refusal::Refusal;
 use crate::retry_policy;
 use crate::tools::Tools;
@@ -67,11 +67,12 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
     check_key(request.idempotency_key.as_deref())?;
     retry_policy::check(app, request.retry.as_ref())?;
     let arguments = tool.arguments(request.arguments)?;
-    let allowed = match decide(app, caller, tool) {
-        Ok(allowed) => allowed,
-        Err(refusal) => {
-            denial::record(app, caller, Via::Call, &tool.tool, arguments, &refusal).await?;
-            return Err(refusal);
+    let session = session(app, caller);
+    let grant = match decide(app, caller, tool, &arguments, &session) {
+        Ok(grant) => grant,
+        Err(denied) => {
+            let told = denial::record(app, caller, Via::Call, &tool.tool, arguments, denied);
+            return Err(told.await?);
         }
     };
     let news = app.watch.subscribe(&request.id);
@@ -86,9 +87,11 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         run_at: request.run_at,
         priority: request.priority,
         retry: request.retry,
-        rules: allowed.rules,
-        approval: None,
-        limits: Vec::new(),
+        grant,
+        binding: Binding {
+            plugin: tools.digest(&tool.tool.plugin).to_owned(),
+            until: app.queue.approval_until()?,
+        },
     };
     let job = tool.tool.job(order, app.default_timeout);
     let id = job.id.clone();

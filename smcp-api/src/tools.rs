@@ -21,6 +21,8 @@ pub struct Tools {
     version: i64,
     by_name: BTreeMap<String, PluginTool>,
     problems: Vec<(String, String)>,
+    /// Of the files of each plugin.
+    digests: BTreeMap<String, String>,
     /// Plugins whose tools are not served, and whether anything of them was ever accepted.
     quarantined: BTreeMap<String, bool>,
     aliases: Aliases,
@@ -70,6 +72,9 @@ impl ToolTable {
 impl Tools {
     fn read(queue: &Queue, aliases: &Aliases) -> Result<Self, QueueError> {
         let catalogue = queue.catalogue()?;
+        let digests = catalogue.plugins.iter();
+        let digests = digests.map(|plugin| (plugin.name.clone(), plugin.digest.clone()));
+        let digests = digests.collect();
         let quarantined = catalogue.plugins.iter().filter_map(|plugin| {
             let Some(Integrity::Quarantined { accepted }) = &plugin.integrity else {
                 return None;
@@ -94,9 +99,15 @@ impl Tools {
             version: catalogue.version,
             by_name,
             problems,
+            digests,
             quarantined,
             aliases: Arc::clone(aliases),
         })
+    }
+
+    /// The digest of a plugin's files; empty where there is no such plugin.
+    pub fn digest(&self, plugin: &str) -> &str {
+        self.digests.get(plugin).map_or("", String::as_str)
     }
 
     /// What is wrong with the schemas of a plugin's tools.

@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use smcp_common::clock::Timestamp;
 use smcp_common::plugin::{Tool, misfits, normalise};
-use smcp_common::policy::Via;
+use smcp_common::policy::{Session, Via};
 use smcp_common::queue::AllowedBy;
 use smcp_common::workflow::{Definition, Problem, check, has_references, literal};
 
 use crate::app::App;
 use crate::caller::Caller;
 use crate::denial;
-use crate::policy::decide;
+use crate::policy::{decide, decide_roughly};
 use crate::refusal::Refusal;
 use crate::submit::missing;
 use crate::tools::Tools;
@@ -27,7 +28,8 @@ pub struct Prepared {
 }
 
 /// Looks at a definition: its form, its references, its tools, their arguments as far as these are known, and whether the
-/// caller may call them. What is denied is recorded; nothing else is.
+/// caller may call them so `at` the time when it is to run. What is denied is recorded; nothing else is. Each step is decided once
+/// more when it begins.
 ///
 /// # Errors
 /// `invalid_workflow` with every problem and its place, in words and as `problems`; the code of a denial where nothing
@@ -36,10 +38,12 @@ pub async fn prepare(
     app: &App,
     caller: &Caller,
     mut definition: Definition,
+    at: Timestamp,
 ) -> Result<Prepared, Refusal> {
     let mut problems = check(&definition);
     let (mut denials, mut denied) = (BTreeMap::new(), 0);
     let mut rules = AllowedBy::new();
+    let session = Session::unattended(Via::Workflow, at);
     let tools = app.tools.current(&app.queue)?;
     for (place, tool, arguments) in calls(&mut definition) {
         let Some(found) = tools.find(tool) else {
@@ -48,42 +52,53 @@ pub async fn prepare(
             continue;
         };
         found.tool.name.as_str().clone_into(tool);
-        match decide(app, caller, found) {
-            Ok(allowed) => {
-                rules.insert(tool.clone(), allowed.rules);
-            }
-            Err(refusal) => {
-                problems.push(Problem::new(
-                    format!("{place}tool"),
-                    refusal.message.trim_end_matches('.'),
-                ));
-                let known = normalise(&found.tool, arguments.clone());
-                denials.insert(tool.clone(), (refusal, found, known));
-                denied += 1;
-            }
-        }
         for name in literal_secrets(&found.tool, arguments) {
             problems.push(Problem::new(format!("{place}arguments.{name}"), KEPT));
         }
-        if arguments.values().any(has_references) {
-            let known = normalise(&found.tool, arguments.clone());
-            let misfits = misfits(&found.tool, &known, has_references);
-            problems.extend(
-                misfits.into_iter().map(|(name, problem)| {
+        let known =
+            if arguments.values().any(has_references) {
+                let known = normalise(&found.tool, arguments.clone());
+                let misfits = misfits(&found.tool, &known, has_references);
+                problems.extend(misfits.into_iter().map(|(name, problem)| {
                     Problem::new(format!("{place}arguments.{name}"), problem)
-                }),
-            );
-        } else if let Err(refusal) = found.arguments(literal(arguments)) {
-            problems.push(Problem::new(
-                format!("{place}arguments"),
-                refusal.message.trim_end_matches('.'),
-            ));
+                }));
+                None
+            } else {
+                let fitting = found.arguments(literal(arguments));
+                fitting
+                    .map_err(|refusal| {
+                        let problem = refusal.message.trim_end_matches('.');
+                        problems.push(Problem::new(format!("{place}arguments"), problem));
+                    })
+                    .ok()
+            };
+        let decided = match &known {
+            Some(known) => decide(app, caller, found, known, &session).map(|grant| grant.rules),
+            None => decide_roughly(app, caller, found).map(|()| Vec::new()),
+        };
+        match decided {
+            Ok(allowing) => {
+                rules.entry(tool.clone()).or_default().extend(allowing);
+            }
+            Err(denial) => {
+                problems.push(Problem::new(
+                    format!("{place}tool"),
+                    denial.refusal.message.trim_end_matches('.'),
+                ));
+                let known = known.unwrap_or_else(|| normalise(&found.tool, arguments.clone()));
+                denials.insert(tool.clone(), (denial, found, known));
+                denied += 1;
+            }
         }
     }
+    for allowing in rules.values_mut() {
+        allowing.sort_unstable();
+        allowing.dedup();
+    }
     let mut first = None;
-    for (refusal, found, arguments) in denials.into_values() {
-        denial::record(app, caller, Via::Workflow, &found.tool, arguments, &refusal).await?;
-        first.get_or_insert(refusal);
+    for (denied, found, arguments) in denials.into_values() {
+        let told = denial::record(app, caller, Via::Workflow, &found.tool, arguments, denied);
+        first.get_or_insert(told.await?);
     }
     if problems.is_empty() {
         return Ok(Prepared { definition, rules });

@@ -12,10 +12,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use chrono_tz::Tz;
+
 use self::file::{Automatic, File};
 use self::values::{
     at_least, calls, data_dir, database, first, keys, pin, plugin_directories, plugin_timeout,
-    secrets_key, workers,
+    policy, secrets_key, workers,
 };
 use crate::plugin::{Pinning, ToolName};
 use crate::sandbox::{Require, Terms};
@@ -46,6 +48,8 @@ pub struct Config {
     pub aliases: BTreeMap<String, ToolName>,
     /// Which tools agents start with.
     pub profiles: ProfileSettings,
+    /// Where the rules are.
+    pub policy: Policy,
     /// What plugins may do.
     pub sandbox: Sandbox,
     /// Worker processes that `smcp up` keeps running.
@@ -158,6 +162,17 @@ pub struct Audit {
     pub anchor_file: Option<PathBuf>,
     /// A program and its arguments, to whose standard input each checkpoint is given; may be empty.
     pub anchor_command: Vec<String>,
+}
+
+/// Settings of the rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// Where the rules are; `None` means `policies` in the data directory, which is made where it is not there.
+    pub directory: Option<PathBuf>,
+    /// The zone of weekdays and times of day.
+    pub zone: Tz,
+    /// Whether rules may name tools that are not there yet.
+    pub allow_missing: bool,
 }
 
 /// Settings of the log.
@@ -316,6 +331,7 @@ impl Config {
                 attach: env.text("SMCP_ATTACH_PROFILE"),
                 admin_prefix: env.text("SMCP_ADMIN_PREFIX"),
             },
+            policy: policy(env, file.policy)?,
             sandbox: sandbox::read(
                 file.sandbox,
                 file.plugins.pass_env.as_deref().unwrap_or_default(),
@@ -353,6 +369,12 @@ impl Config {
             Some(path) => vec![path.into()],
             None => vec!["smcp.toml".into(), data_dir(env, flags)?.join("smcp.toml")],
         })
+    }
+
+    /// Where the rules are.
+    pub fn policy_directory(&self) -> PathBuf {
+        let named = self.policy.directory.clone();
+        named.unwrap_or_else(|| self.data_dir.join("policies"))
     }
 
     /// The key of this machine's operator, which the command line shows; made at the first start, readable by its

@@ -106,7 +106,7 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let place = match self.place(plugin) {
+        let place = match self.place(plugin, job.strict_sandbox) {
             Ok(place) => place,
             Err(PlacingError::Unavailable(message)) => {
                 return refused(code::SANDBOX_UNAVAILABLE, message);
@@ -125,9 +125,12 @@ impl Runner {
     }
 
     /// The place of an interpreter that waits for calls of `plugin`, else a new one.
-    fn place(&self, plugin: &Plugin) -> Result<Arc<Place>, PlacingError> {
+    fn place(&self, plugin: &Plugin, strictly: bool) -> Result<Arc<Place>, PlacingError> {
         let asks = plugin.sandbox.clone().unwrap_or_default();
         let profile = self.sandbox.profile(plugin, &asks)?;
+        if strictly {
+            self.sandbox.check_strictly(&profile)?;
+        }
         let waiting = self.warm.as_ref().and_then(|warm| {
             let kept = warm.kept(&plugin.name, &plugin.digest, &fingerprint(&profile))?;
             kept.downcast::<Place>().ok()

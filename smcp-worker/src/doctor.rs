@@ -7,7 +7,7 @@ mod demand;
 mod facts;
 mod findings;
 
-pub use self::demand::{missing, refusal};
+pub use self::demand::{missing, refusal, refusal_of_rule};
 pub use self::facts::{Cgroup, Facts, Lack, Namespaces, Platform, User};
 pub use self::findings::{report, tier};
 

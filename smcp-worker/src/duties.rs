@@ -4,6 +4,7 @@
 
 mod audit;
 mod retention;
+mod rules;
 mod schedules;
 mod tools;
 mod workflows;
@@ -18,6 +19,7 @@ use tokio::time::{Instant, sleep};
 
 pub(crate) use self::audit::Audit;
 use self::retention::Pruner;
+use self::rules::Rules;
 use self::schedules::Schedules;
 use self::tools::KnownTools;
 use crate::presence::settle_the_dead;
@@ -50,6 +52,7 @@ pub(crate) fn start(
 ) -> Result<(), WorkerError> {
     thread::start("scheduler", options, clock, move |queue| {
         let duties = Duties {
+            rules: Rules::new(queue.clone()),
             queue,
             tools: KnownTools::default(),
             upkeep: Upkeep::default(),
@@ -70,6 +73,7 @@ struct Duties {
     /// Where all workers of this database have their directories.
     siblings: PathBuf,
     tools: KnownTools,
+    rules: Rules,
     schedules: Schedules,
     pruner: Pruner,
     audit: Audit,
@@ -129,10 +133,14 @@ impl Duties {
                 Some(retry_at)
             })
         };
-        let schedules = self.schedules.perform(&self.queue, &mut self.tools).await;
+        let schedules = self
+            .schedules
+            .perform(&self.queue, &mut self.tools, &self.rules)
+            .await;
         let workflows = workflows::perform(
             &self.queue,
             &mut self.tools,
+            &self.rules,
             &self.worker,
             self.default_timeout,
         )

@@ -216,10 +216,7 @@ async fn an_argument_of_half_a_mb_is_more_than_a_command_line_takes() {
     for transport in TRANSPORTS {
         let mut session = Session::open(&world, transport).await;
         let refused = session
-            .call(
-                "awkward__argv",
-                json!({"text": "x".repeat(512 * 1024)}),
-            )
+            .call("awkward__argv", json!({"text": "x".repeat(512 * 1024)}))
             .await;
         assert_eq!(refused["isError"], true);
         let error = &refused["structuredContent"]["error"];

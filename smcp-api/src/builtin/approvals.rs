@@ -82,7 +82,7 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
     let shown: Vec<_> = open
         .iter()
         .filter(|open| job.as_ref().is_none_or(|job| open.job.as_str() == job))
-        .filter(|open| is_shown(open, &subject, is_operator(caller)))
+        .filter(|open| is_shown(open, &subject, is_operator(app, caller)))
         .map(|open| show(app, open, &subject))
         .collect();
     Ok(json!({ "approvals": shown }))
@@ -128,7 +128,7 @@ fn run_link(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refus
     let id = job_id(&job)?;
     let subject = app.queue.subject(&caller.agent)?;
     let open = app.queue.open_request(&id)?;
-    let Some(open) = open.filter(|open| is_shown(open, &subject, is_operator(caller))) else {
+    let Some(open) = open.filter(|open| is_shown(open, &subject, is_operator(app, caller))) else {
         return Err(refusal(&smcp_common::approval::Obstacle::NotPending(job)));
     };
     let now = app.queue.clock().now();

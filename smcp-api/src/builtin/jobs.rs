@@ -110,10 +110,10 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
     } = read(arguments)?;
     let own = || Some(caller.agent.clone());
     let agent = match agent {
-        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"jobs": []})),
+        Some(agent) if !may_follow(app, caller, &agent) => return Ok(json!({"jobs": []})),
         Some(agent) => Some(agent),
         None => {
-            if is_operator(caller) {
+            if is_operator(app, caller) {
                 None
             } else {
                 own()
@@ -203,7 +203,7 @@ pub(crate) fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, Refusal>
         .parse()
         .map_err(|error| Refusal::invalid_arguments(format!("{error}.")))?;
     match app.queue.job(&parsed)? {
-        Some(job) if may_follow(caller, &job.agent) => Ok(job),
+        Some(job) if may_follow(app, caller, &job.agent) => Ok(job),
         Some(_) | None => Err(Refusal::no_such_job(id)),
     }
 }

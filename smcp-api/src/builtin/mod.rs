@@ -23,7 +23,7 @@ mod workflows;
 
 pub(crate) use self::jobs::find as find_job;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
@@ -34,12 +34,13 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use smcp_common::config::ConfigError;
 use smcp_common::plugin::ToolName;
-use smcp_common::policy::Via;
-use smcp_common::queue::Denial;
+use smcp_common::policy::{ADMINISTER, Action, BUILTIN_PLUGIN, FOLLOW, Question, Via};
+use smcp_common::queue::Decided;
 
 use crate::app::App;
 use crate::caller::Caller;
-use crate::policy::is_operator;
+use crate::denial::Denied;
+use crate::policy::{rules, session};
 use crate::refusal::Refusal;
 use crate::tools::{problems, unfit};
 
@@ -52,7 +53,8 @@ pub struct Builtin {
     description: &'static str,
     input_schema: Value,
     changes: Changes,
-    open_to: OpenTo,
+    /// Its action group in rules.
+    group: &'static str,
     is_told_once: bool,
     /// Whether its arguments must be kept nowhere, not even by the client.
     takes_secrets: bool,
@@ -68,15 +70,6 @@ enum Changes {
     Once,
     /// Something with each call.
     Each,
-}
-
-/// Who may call a tool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OpenTo {
-    /// Every agent; whose jobs and schedules it then reaches, the tool itself decides.
-    Everybody,
-    /// Operators alone: what it changes is everybody's.
-    Operators,
 }
 
 impl std::fmt::Debug for Builtin {
@@ -183,14 +176,14 @@ pub fn check_aliases(aliases: &BTreeMap<String, ToolName>) -> Result<(), ConfigE
     Ok(())
 }
 
-/// What `tools/list` says of the built-in tools that the caller may call.
+/// What `tools/list` says of the built-in tools among `listed`.
 ///
 /// # Errors
 /// Database errors.
-pub fn definitions(app: &App, caller: &Caller) -> Result<Vec<Tool>, Refusal> {
+pub fn definitions(app: &App, listed: &BTreeSet<String>) -> Result<Vec<Tool>, Refusal> {
     BUILTINS
         .iter()
-        .filter(|tool| tool.is_open_to(caller))
+        .filter(|tool| listed.contains(tool.name))
         .map(|tool| definition(app, tool))
         .collect()
 }
@@ -247,24 +240,50 @@ pub async fn call(
             .collect();
         return Err(unfit(tool.name, &problems, &known));
     }
-    if !tool.is_open_to(caller) {
-        let refusal = operators_only(tool.name);
-        app.queue
-            .record_denial(tool.denial(caller, arguments, refusal.code))
-            .await?;
-        return Err(refusal);
-    }
+    authorise(app, caller, tool, &arguments).await?;
     (tool.run)(app, caller, arguments).await
 }
 
-fn operators_only(tool: &str) -> Refusal {
-    Refusal::new(
-        "not_allowed",
-        format!(
-            "{tool} changes what others depend on, so that only operators may call it: whoever shows the operator's key, \
-             which is the file operator.key in the data directory, as the smcp command does."
-        ),
-    )
+/// Decides about a call of a built-in tool, and records what has to be recorded: each denial, and before it is carried out, what
+/// an administrator does. What concerns the caller's own things alone is not, as that would cost more than the call.
+async fn authorise(
+    app: &App,
+    caller: &Caller,
+    tool: &Builtin,
+    arguments: &Value,
+) -> Result<(), Refusal> {
+    let given = arguments.as_object().cloned().unwrap_or_default();
+    let granted = rules(app)?
+        .grant(&Question {
+            subject: &app.queue.subject(&caller.agent)?,
+            plugin: BUILTIN_PLUGIN,
+            tool: tool.name,
+            arguments: &tool.with_defaults(given.clone()),
+            session: &session(app, caller),
+        })
+        // It answers at once: there is no job that could wait.
+        .and_then(|grant| grant.without_approval(tool.name));
+    match granted {
+        Ok(_) if tool.group == FOLLOW => Ok(()),
+        Ok(grant) => {
+            let decided = tool.decided(caller, given, grant.rules, grant.policy);
+            Ok(app.queue.record_allowance(decided).await?)
+        }
+        Err(rejection) => {
+            let (rules, policy) = (rejection.rules.clone(), rejection.policy.clone());
+            let decided = tool.decided(caller, given, rules, policy);
+            app.queue.record_denial(decided, rejection.code).await?;
+            Err(Denied::from(rejection).refusal)
+        }
+    }
+}
+
+/// The built-in tools as rules see them.
+pub(crate) fn actions() -> Vec<Action> {
+    BUILTINS
+        .iter()
+        .map(|tool| Action::builtin(tool.name, tool.group, tool.input_schema.clone()))
+        .collect()
 }
 
 impl Builtin {
@@ -290,7 +309,7 @@ impl Builtin {
             description,
             input_schema,
             changes,
-            open_to: OpenTo::Everybody,
+            group: FOLLOW,
             is_told_once: false,
             takes_secrets: false,
             run,
@@ -300,36 +319,41 @@ impl Builtin {
 }
 
 impl Builtin {
-    /// Whether the caller may call it.
-    fn is_open_to(&self, caller: &Caller) -> bool {
-        match self.open_to {
-            OpenTo::Everybody => true,
-            OpenTo::Operators => is_operator(caller),
+    /// Its arguments as they will be taken: what is absent is what the schema says.
+    fn with_defaults(&self, mut arguments: Map<String, Value>) -> Map<String, Value> {
+        let properties = self.input_schema["properties"].as_object();
+        for (name, property) in properties.into_iter().flatten() {
+            if let Some(default) = property.get("default")
+                && !arguments.contains_key(name)
+            {
+                arguments.insert(name.clone(), default.clone());
+            }
         }
+        arguments
     }
 
-    /// The record of a refused call. What its schema marks as `writeOnly` is shown in no record.
-    fn denial(&self, caller: &Caller, arguments: Value, code: &str) -> Denial {
+    /// The record of a decision about a call. What its schema marks as `writeOnly` is shown in no record.
+    fn decided(
+        &self,
+        caller: &Caller,
+        arguments: Map<String, Value>,
+        rules: Vec<String>,
+        policy: String,
+    ) -> Decided {
         let properties = self.input_schema["properties"].as_object();
         let secret = properties
             .into_iter()
             .flatten()
             .filter(|(_, property)| property["writeOnly"] == true);
-        Denial {
+        Decided {
             agent: caller.agent.clone(),
             tool: self.name.to_owned(),
-            code: code.to_owned(),
+            rules,
+            policy: Some(policy),
             via: Via::Call,
             entrance: Some(caller.entrance()),
             secret: secret.map(|(name, _)| name.clone()).collect(),
-            arguments: match arguments {
-                Value::Object(arguments) => arguments,
-                Value::Null
-                | Value::Bool(_)
-                | Value::Number(_)
-                | Value::String(_)
-                | Value::Array(_) => Map::new(),
-            },
+            arguments,
         }
     }
 
@@ -339,9 +363,9 @@ impl Builtin {
         self
     }
 
-    /// The same tool, for operators alone.
+    /// The same tool, for administrators: what it changes or shows is everybody's.
     fn for_operators(mut self) -> Self {
-        self.open_to = OpenTo::Operators;
+        self.group = ADMINISTER;
         self
     }
 

@@ -87,7 +87,7 @@ async fn run_list(app: &App, caller: &Caller) -> Result<Value, Refusal> {
         .lanes
         .iter()
         .take(LANES)
-        .map(|state| told(caller, state))
+        .map(|state| told(app, caller, state))
         .collect();
     let now = app.queue.clock().now();
     let pauses: Vec<_> = queues
@@ -104,11 +104,11 @@ async fn run_list(app: &App, caller: &Caller) -> Result<Value, Refusal> {
 }
 
 /// A lane, with those of its running jobs that the caller may follow.
-fn told(caller: &Caller, state: &LaneState) -> Value {
+fn told(app: &App, caller: &Caller, state: &LaneState) -> Value {
     let jobs: Vec<_> = state
         .running
         .iter()
-        .filter(|job| may_follow(caller, &job.agent))
+        .filter(|job| may_follow(app, caller, &job.agent))
         .collect();
     json!({
         "lane": state.lane,

@@ -11,7 +11,7 @@ use super::{Builtin, Changes, read};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::denial;
-use crate::policy::{decide, is_operator};
+use crate::policy::{decide, session};
 use crate::refusal::Refusal;
 
 const REQUEUE_DEAD: &str = "jobs__requeue_dead";
@@ -102,12 +102,11 @@ async fn again(app: &App, caller: &Caller, job: &Job) -> Result<Result<(), Skip>
     let Some(tool) = tools.find(&job.tool) else {
         return Ok(Err(Skip::tool_removed(&job.tool)));
     };
-    if !is_operator(caller)
-        && let Err(refusal) = decide(app, caller, tool)
-    {
-        let arguments = job.arguments.as_object().cloned().unwrap_or_default();
-        denial::record(app, caller, Via::Call, &tool.tool, arguments, &refusal).await?;
-        return Err(refusal);
+    let arguments = job.arguments.as_object().cloned().unwrap_or_default();
+    let session = session(app, caller);
+    if let Err(denied) = decide(app, caller, tool, &arguments, &session) {
+        let told = denial::record(app, caller, Via::Call, &tool.tool, arguments, denied);
+        return Err(told.await?);
     }
     let ids = std::slice::from_ref(&job.id);
     let each = app.queue.revive(ids, &caller.agent, None).await?;

@@ -106,7 +106,7 @@ pub(super) fn shown_to(app: &App, caller: &Caller) -> Result<Vec<WorkerInfo>, Re
     for worker in &mut workers {
         let Some(id) = &worker.job else { continue };
         let job = app.queue.job(id)?;
-        if !job.is_some_and(|job| may_follow(caller, &job.agent)) {
+        if !job.is_some_and(|job| may_follow(app, caller, &job.agent)) {
             (worker.job, worker.tool) = (None, None);
         }
     }

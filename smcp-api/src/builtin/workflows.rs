@@ -122,7 +122,7 @@ async fn run_submit(app: &App, caller: &Caller, mut arguments: Value) -> Result<
         .as_object_mut()
         .and_then(|arguments| arguments.shift_remove("idempotency_key"));
     let definition = read_definition(&arguments).map_err(|problems| invalid(&problems))?;
-    let prepared = prepare(app, caller, definition).await?;
+    let prepared = prepare(app, caller, definition, app.queue.clock().now()).await?;
     let new = NewWorkflow {
         id: WorkflowId::random(),
         agent: caller.agent.clone(),
@@ -166,7 +166,7 @@ async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
     let List { state, limit } = read(arguments)?;
     let filter = WorkflowFilter {
         state,
-        agent: (!is_operator(caller)).then(|| caller.agent.clone()),
+        agent: (!is_operator(app, caller)).then(|| caller.agent.clone()),
         limit,
     };
     let workflows = app.queue.workflows(filter).await?;
@@ -231,7 +231,7 @@ fn find(app: &App, caller: &Caller, id: &str) -> Result<Workflow, Refusal> {
         .parse()
         .map_err(|error| Refusal::invalid_arguments(format!("{error}.")))?;
     match app.queue.workflow(&parsed)? {
-        Some(workflow) if may_follow(caller, &workflow.agent) => Ok(workflow),
+        Some(workflow) if may_follow(app, caller, &workflow.agent) => Ok(workflow),
         Some(_) | None => Err(Refusal::new(
             "no_such_workflow",
             format!("There is no workflow {id}."),

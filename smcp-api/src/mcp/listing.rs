@@ -1,4 +1,5 @@
-//! What `tools/list` says: the built-in tools, and the tools of plugins that the agent keeps attached, page by page.
+//! What `tools/list` says: the tools that some arguments and some time could allow the agent, as far as it keeps those of plugins
+//! attached, page by page.
 
 use std::sync::Arc;
 
@@ -11,20 +12,24 @@ use smcp_common::plugin::Annotations;
 use crate::app::App;
 use crate::builtin;
 use crate::caller::Caller;
-use crate::policy::Attached;
+use crate::policy::{Attached, rules};
 use crate::refusal::Refusal;
 use crate::tools::PluginTool;
 
 /// The tools that the caller sees, sorted by name.
 pub(super) fn tools(app: &App, caller: &Caller) -> Result<Vec<Tool>, Refusal> {
+    let listed = rules(app)?.listed(&app.queue.subject(&caller.agent)?);
     let attached = Attached::of(app, caller)?;
     let plugins = app.tools.current(&app.queue)?;
     let mut tools: Vec<_> = plugins
         .listed()
-        .filter(|(_, tool)| attached.has(tool.tool.name.as_str()))
+        .filter(|(_, tool)| {
+            let name = tool.tool.name.as_str();
+            attached.has(name) && listed.contains(name)
+        })
         .map(|(name, tool)| of_plugin(name, tool))
         .collect();
-    tools.extend(builtin::definitions(app, caller)?);
+    tools.extend(builtin::definitions(app, &listed)?);
     tools.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tools)
 }

@@ -54,7 +54,7 @@ pub(super) fn templates() -> ListResourceTemplatesResult {
 /// The caller's newest jobs whose output does not fit an answer.
 pub(super) async fn list(app: &App, caller: &Caller) -> Result<ListResourcesResult, ErrorData> {
     let filter = Filter {
-        agent: (!is_operator(caller)).then(|| caller.agent.clone()),
+        agent: (!is_operator(app, caller)).then(|| caller.agent.clone()),
         limit: SEARCHED,
         ..Filter::default()
     };

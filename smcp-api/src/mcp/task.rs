@@ -171,7 +171,7 @@ fn find(app: &App, caller: &Caller, id: &str) -> Result<Job, ErrorData> {
     };
     let parsed: JobId = id.parse().map_err(|_| unknown())?;
     match app.queue.job(&parsed) {
-        Ok(Some(job)) if may_follow(caller, &job.agent) => Ok(job),
+        Ok(Some(job)) if may_follow(app, caller, &job.agent) => Ok(job),
         Ok(_) => Err(unknown()),
         Err(error) => Err(Refusal::from(error).to_protocol_error()),
     }

@@ -38,6 +38,8 @@ CREATE TABLE jobs (
   cancel_reason    TEXT,
   error_code       TEXT,
   error_message    TEXT,
+  -- 1 where it runs only if every key of its plugin's profile is enforced.
+  strict_sandbox   INTEGER NOT NULL CHECK (strict_sandbox IN (0, 1)),
   output_bytes     INTEGER NOT NULL DEFAULT 0,
   -- How often an approval was asked for, and what was approved of.
   approval_round   INTEGER NOT NULL DEFAULT 0 CHECK (approval_round >= 0),

@@ -15,6 +15,7 @@ pub(super) struct File {
     pub(super) http: Http,
     pub(super) calls: Calls,
     pub(super) limits: Limits,
+    pub(super) policy: Policy,
     pub(super) plugins: Plugins,
     pub(super) sandbox: Sandbox,
     pub(super) workers: Workers,
@@ -80,6 +81,14 @@ pub(super) struct Sandbox {
 pub(super) enum Automatic {
     Auto,
     Off,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Policy {
+    pub(super) directory: Option<PathBuf>,
+    pub(super) zone: Option<String>,
+    pub(super) allow_missing: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

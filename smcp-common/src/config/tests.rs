@@ -153,3 +153,27 @@ fn the_example_file_states_the_defaults() {
         load("", &[], &Flags::default())
     );
 }
+
+#[test]
+fn rules_are_in_the_data_directory_unless_told_otherwise() {
+    let config = load("", &[], &Flags::default()).unwrap();
+    let default = Path::new("/home/ada/.local/share/smcp/policies");
+    assert_eq!(config.policy_directory(), default);
+    assert_eq!(config.policy.zone, Tz::UTC);
+
+    let file = "[policy]\ndirectory = '/file'\nzone = 'Asia/Tokyo'\n";
+    let config = load(file, &[], &Flags::default()).unwrap();
+    assert_eq!(config.policy_directory(), Path::new("/file"));
+    assert_eq!(config.policy.zone, Tz::Asia__Tokyo);
+    let variables = [
+        ("SMCP_POLICIES", "/env"),
+        ("SMCP_POLICY_ZONE", "Mars/Olympus"),
+    ];
+    let error = load(file, &variables, &Flags::default()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "policy.zone (SMCP_POLICY_ZONE) is 'Mars/Olympus', but must be the name of a time zone such as Europe/Berlin"
+    );
+    let config = load(file, &variables[..1], &Flags::default()).unwrap();
+    assert_eq!(config.policy_directory(), Path::new("/env"));
+}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::environment::split;
-use super::{Calls, ConfigError, Environment, Flags, Secret, Workers, file};
+use super::{Calls, ConfigError, Environment, Flags, Policy, Secret, Workers, file};
 use crate::plugin::Pinning;
 use crate::secret::KeyFile;
 
@@ -208,5 +208,22 @@ pub(super) fn workers(
     Ok(Workers {
         asked: asked.map(within).transpose()?,
         default: within(file.unwrap_or(1))?,
+    })
+}
+
+pub(super) fn policy(env: &Environment, file: file::Policy) -> Result<Policy, ConfigError> {
+    let zone = env.text("SMCP_POLICY_ZONE").or(file.zone);
+    let zone = zone.unwrap_or_else(|| "UTC".to_owned());
+    Ok(Policy {
+        directory: env
+            .text("SMCP_POLICIES")
+            .map(PathBuf::from)
+            .or(file.directory),
+        zone: zone.parse().map_err(|_| ConfigError::Value {
+            key: "policy.zone (SMCP_POLICY_ZONE)",
+            value: zone,
+            expected: "the name of a time zone such as Europe/Berlin",
+        })?,
+        allow_missing: file.allow_missing.unwrap_or(false),
     })
 }

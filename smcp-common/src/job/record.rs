@@ -112,10 +112,14 @@ pub struct NewJob {
     pub idempotency_key: Option<String>,
     /// The rules that allowed it, for the audit record.
     pub rules: Vec<String>,
+    /// The hash of the rules that were asked, for the audit record.
+    pub policy: String,
     /// What must be approved of before it runs.
     pub approval: Option<approval::Request>,
     /// Their limits: it is recorded only where all of them admit one call more, and then counts against each.
     pub limits: Vec<Limit>,
+    /// Whether it runs only where every key of its plugin's profile is enforced.
+    pub strict_sandbox: bool,
 }
 
 /// A job that a worker holds.
@@ -139,6 +143,8 @@ pub struct Claimed {
     pub timeout: Option<Duration>,
     /// What was approved of, where it needed that: nothing else may run.
     pub approved: Option<approval::Digest>,
+    /// Whether it runs only where every key of its plugin's profile is enforced.
+    pub strict_sandbox: bool,
 }
 
 /// A job as it is shown.

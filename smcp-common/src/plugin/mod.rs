@@ -29,7 +29,7 @@ pub use integrity::{Found, Integrity, Pinning, Sight};
 pub use lane::{Lane, Template, TemplateError};
 pub use manifest::{Manifest, Problem};
 pub use name::{NameError, ToolName};
-pub use order::Order;
+pub use order::{Binding, Order};
 pub use parameter::{FlagStyle, Kind, Parameter};
 pub use runtime::{Runtime, Warm};
 pub use secret::{SecretForm, SecretWish};

@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Tool;
-use crate::approval;
+use crate::approval::Request;
 use crate::clock::Timestamp;
 use crate::job::{Entrance, JobId, NewJob, Origin, Retry, Source};
-use crate::limit::Limit;
+use crate::policy::Grant;
+use crate::secret::masked;
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
 #[derive(Debug, Clone)]
@@ -33,27 +34,44 @@ pub struct Order {
     pub priority: i32,
     /// The caller's own policy in the place of the tool's.
     pub retry: Option<Retry>,
-    /// The rules that allow it.
-    pub rules: Vec<String>,
-    /// What must be approved of before it runs.
-    pub approval: Option<approval::Request>,
-    /// The limits that they set.
-    pub limits: Vec<Limit>,
+    /// What the rules say to it.
+    pub grant: Grant,
+    /// What an approval is bound to, where it needs one.
+    pub binding: Binding,
+}
+
+/// What the approval of a call is bound to, beside the call itself and the rules.
+#[derive(Debug, Clone)]
+pub struct Binding {
+    /// The digest of the plugin's files.
+    pub plugin: String,
+    /// When the call is given up.
+    pub until: Timestamp,
 }
 
 impl Tool {
-    /// The job that carries out `order`. `default_timeout` is for tools that declare none.
+    /// The job that carries out `order`. `default_timeout` is for tools that declare none. Rules can only shorten what tool and
+    /// caller ask for.
     pub fn job(&self, order: Order, default_timeout: Option<Duration>) -> NewJob {
+        let approval = order.approval(self);
+        let Grant {
+            rules,
+            policy,
+            obligations,
+        } = order.grant;
+        let timeout = self
+            .timeout_ms
+            .map(Duration::from_millis)
+            .or(default_timeout);
+        let longest = obligations.timeout_ms.map(Duration::from_millis);
+        let retry = order.retry.or_else(|| self.retry.clone());
         NewJob {
             tool: self.name.to_string(),
             plugin: self.plugin.clone(),
             lane: self.lane.render(&self.plugin, &order.arguments),
             effect: self.effect,
-            timeout: self
-                .timeout_ms
-                .map(Duration::from_millis)
-                .or(default_timeout),
-            retry: order.retry.or_else(|| self.retry.clone()),
+            timeout: [timeout, longest].into_iter().flatten().min(),
+            retry: at_most(retry, obligations.max_attempts),
             id: order.id,
             agent: order.agent,
             source: order.source,
@@ -64,9 +82,33 @@ impl Tool {
             secret: self.secret_parameters(),
             entrance: order.entrance,
             idempotency_key: order.idempotency_key,
-            rules: order.rules,
-            approval: order.approval,
-            limits: order.limits,
+            rules,
+            policy,
+            approval,
+            limits: obligations.limits,
+            strict_sandbox: obligations.strict_sandbox,
         }
     }
+}
+
+impl Order {
+    /// What must be approved of before it runs.
+    fn approval(&self, tool: &Tool) -> Option<Request> {
+        let shown = masked(tool, &self.arguments);
+        self.grant.request(
+            &self.agent,
+            tool.name.as_str(),
+            &shown,
+            &self.binding.plugin,
+            self.binding.until,
+        )
+    }
+}
+
+/// A policy of no more attempts than rules allow.
+fn at_most(retry: Option<Retry>, most: Option<u32>) -> Option<Retry> {
+    let Some(most) = most else { return retry };
+    let mut retry = retry.unwrap_or_else(Retry::undeclared);
+    retry.max_attempts = retry.max_attempts.min(most);
+    Some(retry)
 }

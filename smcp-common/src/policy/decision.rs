@@ -13,6 +13,8 @@ pub struct Decision {
     pub obligations: Obligations,
     /// The hash of the set of rules that was asked, in hexadecimal.
     pub policy: String,
+    /// Why it could not be decided, where the verdict is [`Verdict::Error`]: a sentence without the values of arguments.
+    pub problem: Option<String>,
 }
 
 /// Whether a call may run.

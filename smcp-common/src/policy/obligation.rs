@@ -23,6 +23,28 @@ pub struct Obligations {
     pub strict_sandbox: bool,
 }
 
+impl Obligations {
+    /// What all of `asked` ask for together.
+    pub(super) fn strictest<'o>(asked: impl Iterator<Item = &'o Self>) -> Self {
+        asked.fold(Self::default(), |all, one| Self {
+            approval: Approval::both(all.approval, one.approval.as_ref()),
+            limits: [all.limits, one.limits.clone()].concat(),
+            timeout_ms: least(all.timeout_ms, one.timeout_ms),
+            max_attempts: least(all.max_attempts, one.max_attempts),
+            max_arguments_bytes: least(all.max_arguments_bytes, one.max_arguments_bytes),
+            dry_run_only: all.dry_run_only || one.dry_run_only,
+            strict_sandbox: all.strict_sandbox || one.strict_sandbox,
+        })
+    }
+}
+
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    match (one, other) {
+        (Some(one), Some(other)) => Some(one.min(other)),
+        (one, other) => one.or(other),
+    }
+}
+
 /// Whose approval is needed, and how often.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Approval {
@@ -31,4 +53,19 @@ pub struct Approval {
     pub groups: Vec<String>,
     /// How many agents must approve of it; at least 1.
     pub approvals: u32,
+}
+
+impl Approval {
+    fn both(one: Option<Self>, other: Option<&Self>) -> Option<Self> {
+        match (one, other) {
+            (Some(mut one), Some(other)) => {
+                one.groups.extend(other.groups.iter().cloned());
+                one.groups.sort_unstable();
+                one.groups.dedup();
+                one.approvals = one.approvals.max(other.approvals);
+                Some(one)
+            }
+            (one, other) => one.or_else(|| other.cloned()),
+        }
+    }
 }

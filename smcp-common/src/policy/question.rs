@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::clock::Timestamp;
 
 /// Who wants something.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// The agent's name.
     pub agent: String,
@@ -48,7 +48,7 @@ impl Via {
 pub struct Session {
     /// By which way.
     pub via: Via,
-    /// `http`, `sse`, `stdio`, or `none` where nobody is connected.
+    /// `http`, `streamable_http`, `sse`, `stdio`, or `none` where nobody is connected.
     pub transport: &'static str,
     /// Where the caller is, as far as it has an address.
     pub address: Option<IpAddr>,
@@ -58,11 +58,26 @@ pub struct Session {
     pub dry_run: bool,
 }
 
+impl Session {
+    /// That of a call for which nobody is connected.
+    pub const fn unattended(via: Via, now: Timestamp) -> Self {
+        Self {
+            via,
+            transport: "none",
+            address: None,
+            now,
+            dry_run: false,
+        }
+    }
+}
+
 /// A call about which is to be decided.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'q> {
     /// Who calls.
     pub subject: &'q Subject,
+    /// The plugin that has the tool, or [`BUILTIN_PLUGIN`](super::BUILTIN_PLUGIN).
+    pub plugin: &'q str,
     /// The tool's own name.
     pub tool: &'q str,
     /// Exactly the arguments that will run: defaults applied, nulls dropped.

@@ -31,8 +31,10 @@ pub struct Catalogue {
 pub struct ListState {
     /// The version of the catalogue.
     pub version: i64,
-    /// Grows when an agent attaches or detaches tools.
+    /// Grows when an agent attaches or detaches tools, or its groups change.
     pub choices: i64,
+    /// The version of the rules.
+    pub rules: i64,
 }
 
 /// A tool that was there once.
@@ -81,6 +83,7 @@ impl Queue {
                 Ok(ListState {
                     version: row.get(2)?,
                     choices: row.get(5)?,
+                    rules: row.get(6)?,
                 })
             })?)
         })

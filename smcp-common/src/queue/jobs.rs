@@ -22,15 +22,17 @@ pub struct Submitted {
     pub existing: bool,
 }
 
-/// A call that was not allowed.
+/// A call about which was decided, for the audit record.
 #[derive(Debug, Clone)]
-pub struct Denial {
+pub struct Decided {
     /// Who called.
     pub agent: String,
     /// The tool.
     pub tool: String,
-    /// Why not, as told to the caller.
-    pub code: String,
+    /// The rules that decided, sorted; none where it was denied as none permits it.
+    pub rules: Vec<String>,
+    /// The hash of the rules that were asked; `None` where the decision is not theirs.
+    pub policy: Option<String>,
     /// By which way the call came to be.
     pub via: Via,
     /// How the caller came in; `None` where nobody is connected.
@@ -96,8 +98,17 @@ impl Queue {
     ///
     /// # Errors
     /// Database errors.
-    pub async fn record_denial(&self, denial: Denial) -> Result<(), QueueError> {
-        self.store.write(c::Deny { denial }).await
+    pub async fn record_denial(&self, call: Decided, code: &str) -> Result<(), QueueError> {
+        let code = Some(code.to_owned());
+        self.store.write(c::Decide { call, code }).await
+    }
+
+    /// ② Records that a call of a built-in tool was allowed, before it is carried out.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub async fn record_allowance(&self, call: Decided) -> Result<(), QueueError> {
+        self.store.write(c::Decide { call, code: None }).await
     }
 
     /// Asks for a job to be stopped. A waiting job ends at once; of a running one its worker is told, and

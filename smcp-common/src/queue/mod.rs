@@ -5,8 +5,8 @@
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
 //! `settings`, `audit`, `secrets`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools and what
-//! has been accepted of it (`catalogue`, `pins`), MCP sessions (`sessions`), who calls (`agents`), the scheduler (`schedules`,
-//! `workflows`, `retention`), and whoever wants to know what rules leave (`limits`).
+//! has been accepted of it (`catalogue`, `pins`), MCP sessions (`sessions`), who calls (`agents`) under which rules
+//! (`policies`), the scheduler (`schedules`, `workflows`, `retention`), and whoever wants to know what rules leave (`limits`).
 
 mod agents;
 mod approvals;
@@ -51,11 +51,12 @@ pub use self::audit::{AuditFilter, AuditPage, AuditPiece, AuditRecord, AuditStat
 pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
-pub use self::jobs::{Denial, Depth, EVENTS_BYTES, Filter, Submitted};
+pub use self::jobs::{Decided, Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::leases::LeaseWatch;
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};
 pub use self::pins::{Acceptance, NewPin, Pin, Pinned, Pins};
+pub use self::policies::{Accepted, NewPolicies, PolicyState};
 pub use self::retention::{Retention, Walk};
 pub use self::schedules::{Fired, Firing};
 pub use self::secrets::{SecretsRotated, StoredSecret};

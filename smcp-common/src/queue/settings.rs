@@ -1,5 +1,7 @@
 //! Settings that operators change while SMCP runs.
 
+use std::time::Duration;
+
 use rusqlite::OptionalExtension;
 
 use super::command as c;
@@ -56,6 +58,17 @@ impl Queue {
                 .query_row([setting.name()], |row| row.get(0))
                 .optional()?)
         })
+    }
+
+    /// When a call that asks for an approval now is given up.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn approval_until(&self) -> Result<Timestamp, QueueError> {
+        let setting = Setting::ApprovalExpiry;
+        let seconds = self.setting(setting)?.unwrap_or_else(|| setting.default());
+        let patience = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
+        Ok(self.clock.now().plus(patience))
     }
 
     /// Sets a setting to what [`Setting::read`] has admitted, or with `None` back to its default. To set what is set

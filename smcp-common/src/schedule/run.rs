@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::{Schedule, Target};
 use crate::job::{JobId, NewJob, Origin, Source};
-use crate::plugin::{Order, Tool, normalise};
+use crate::plugin::{Binding, Order, Tool, normalise};
+use crate::policy::Grant;
 use crate::queue::NewWorkflow;
 use crate::workflow::WorkflowId;
-
-/// Why a run is allowed, for the audit record: its arguments and its owner were checked when the schedule was.
-const RULE: &str = "builtin:schedules-run-as-their-owner";
 
 /// What a tick becomes.
 #[derive(Debug)]
@@ -39,14 +39,15 @@ impl Run {
 }
 
 impl Schedule {
-    /// One run, as the schedule's owner, with the tools as `find` knows them now. `default_timeout` is for tools that
-    /// declare none.
+    /// One run, as the schedule's owner, with the tools as `find` knows them now, as far as `grant` lets the owner call the tool
+    /// with these arguments, and what its approval is bound to where it needs one. `default_timeout` is for tools that declare none.
     ///
     /// # Errors
-    /// Why there is none, in a sentence: the tool is gone. A workflow whose tools are gone finds that out step by step.
+    /// Why there is none, in a sentence: the tool is gone, or not allowed. A workflow finds both out step by step.
     pub fn run<'t>(
         &self,
         find: impl FnOnce(&str) -> Option<&'t Tool>,
+        grant: impl FnOnce(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), String>,
         default_timeout: Option<Duration>,
     ) -> Result<Run, String> {
         match &self.spec.target {
@@ -54,22 +55,23 @@ impl Schedule {
                 let Some(found) = find(tool) else {
                     return Err(format!("There is no tool '{tool}' any more."));
                 };
+                let arguments = normalise(found, arguments.clone());
+                let (grant, binding) = grant(found, &arguments)?;
                 let order = Order {
+                    grant,
+                    binding,
                     id: JobId::random(),
                     agent: self.agent.clone(),
                     source: Source::Schedule,
                     origin: Some(Origin::Schedule {
                         schedule: self.id.clone(),
                     }),
-                    arguments: normalise(found, arguments.clone()),
+                    arguments,
                     entrance: None,
                     idempotency_key: None,
                     run_at: None,
                     priority: self.spec.priority,
                     retry: self.spec.retry.clone(),
-                    rules: vec![RULE.to_owned()],
-                    approval: None,
-                    limits: Vec::new(),
                 };
                 Ok(Run::Job(Box::new(found.job(order, default_timeout))))
             }

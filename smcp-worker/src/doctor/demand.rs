@@ -12,12 +12,23 @@ pub fn missing(report: &Report, profile: &Profile) -> Vec<Key> {
 ///
 /// [`Require::Strict`] wants every key of the profile enforced, [`Require::Restricted`] none of them absent.
 pub fn refusal(report: &Report, profile: &Profile) -> Option<String> {
+    let by = format!("sandbox.require is \"{}\"", report.require.as_str());
+    refusal_by(report, profile, report.require, &by)
+}
+
+/// The same where a rule wants what [`Require::Strict`] wants, whatever `sandbox.require` says.
+pub fn refusal_of_rule(report: &Report, profile: &Profile) -> Option<String> {
+    let by = "the rule that allows the call wants @sandbox(\"strict\")";
+    refusal_by(report, profile, Require::Strict, by)
+}
+
+fn refusal_by(report: &Report, profile: &Profile, require: Require, by: &str) -> Option<String> {
     if let Some(refusal) = &report.refusal {
         return Some(refusal.clone());
     }
     let wanting: Vec<_> = missing(report, profile)
         .into_iter()
-        .filter(|key| match report.require {
+        .filter(|key| match require {
             Require::None => false,
             Require::Restricted => state(report, *key) == State::Absent,
             Require::Strict => true,
@@ -25,8 +36,7 @@ pub fn refusal(report: &Report, profile: &Profile) -> Option<String> {
         .collect();
     let (first, others) = wanting.split_first()?;
     let mut message = format!(
-        "This machine cannot hold the plugin to its sandbox, and sandbox.require is \"{}\": {}",
-        report.require.as_str(),
+        "This machine cannot hold the plugin to its sandbox, and {by}: {}",
         clause(report, *first)
     );
     for key in others {

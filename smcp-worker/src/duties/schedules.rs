@@ -1,11 +1,16 @@
 //! Schedules: whatever is due becomes jobs, of the tools as they are then.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
+use smcp_common::plugin::Tool;
+use smcp_common::policy::{Session, Subject, Via};
 use smcp_common::queue::{Firing, Queue, QueueError};
 use smcp_common::schedule::{MAX_TICKS, Plan, Run, Schedule, plan};
 
+use super::rules::{Denials, Rules, RulesNow, record};
 use super::tools::{KnownTools, Tools};
 
 /// Schedules that are looked at together.
@@ -35,6 +40,7 @@ impl Schedules {
         &self,
         queue: &Queue,
         known: &mut KnownTools,
+        rules: &Rules,
     ) -> Result<Option<Timestamp>, QueueError> {
         for _ in 0..ROUNDS {
             let now = queue.clock().now();
@@ -43,35 +49,40 @@ impl Schedules {
             if due.is_empty() && waiting.is_empty() {
                 break;
             }
-            let tools = known.current(queue)?;
-            self.fire(queue, &tools, &due, now).await?;
-            self.fire_waiting(queue, &tools, &waiting).await?;
+            let making = Making {
+                queue,
+                tools: known.current(queue)?,
+                rules: rules.now(queue, known.digests())?,
+                now,
+                default_timeout: self.default_timeout,
+            };
+            self.fire(&making, &due).await?;
+            self.fire_waiting(&making, &waiting).await?;
         }
         queue.next_due()
     }
 
     /// Fires schedules in one transaction, as many as it can hold.
-    async fn fire(
-        &self,
-        queue: &Queue,
-        tools: &Tools,
-        due: &[Schedule],
-        now: Timestamp,
-    ) -> Result<(), QueueError> {
+    async fn fire(&self, making: &Making<'_>, due: &[Schedule]) -> Result<(), QueueError> {
         let (mut firings, mut ticks) = (Vec::new(), 0);
+        let mut denials = Denials::new();
         for schedule in due {
-            let firing = self.firing(tools, schedule, now);
+            let subject = making.queue.subject(&schedule.agent)?;
+            let mut denied = Denials::new();
+            let firing = making.firing(schedule, &subject, &mut denied);
             ticks += firing.ticks.len();
             // The others are still due in the next round.
             if ticks > MAX_TICKS && !firings.is_empty() {
                 break;
             }
             firings.push(firing);
+            denials.extend(denied);
         }
         if firings.is_empty() {
             return Ok(());
         }
-        let fired = queue.fire_schedules(firings, &self.by).await?;
+        record(making.queue, denials).await?;
+        let fired = making.queue.fire_schedules(firings, &self.by).await?;
         tracing::debug!(
             jobs = fired.submitted,
             skipped = fired.skipped,
@@ -81,8 +92,38 @@ impl Schedules {
         Ok(())
     }
 
+    /// Runs ticks whose schedules' runs before have ended.
+    async fn fire_waiting(
+        &self,
+        making: &Making<'_>,
+        waiting: &[(String, Timestamp)],
+    ) -> Result<(), QueueError> {
+        for (id, tick) in waiting {
+            if let Some(schedule) = making.queue.schedule(id)? {
+                let subject = making.queue.subject(&schedule.agent)?;
+                let mut denials = Denials::new();
+                let run = making.run(&schedule, &subject, &mut denials);
+                record(making.queue, denials).await?;
+                making.queue.fire_waiting(id, *tick, run, &self.by).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What runs are made of.
+#[derive(Debug)]
+struct Making<'q> {
+    queue: &'q Queue,
+    tools: Arc<Tools>,
+    rules: RulesNow,
+    now: Timestamp,
+    default_timeout: Option<Duration>,
+}
+
+impl Making<'_> {
     /// What is to be done about a schedule.
-    fn firing(&self, tools: &Tools, schedule: &Schedule, now: Timestamp) -> Firing {
+    fn firing(&self, schedule: &Schedule, subject: &Subject, denials: &mut Denials) -> Firing {
         let planned = match (schedule.spec.cron(), schedule.next) {
             (Ok(cron), Some(next)) => {
                 let chance = rand::random();
@@ -91,7 +132,7 @@ impl Schedules {
                     &schedule.spec,
                     schedule.runs,
                     next,
-                    now,
+                    self.now,
                     chance,
                 ))
             }
@@ -117,7 +158,7 @@ impl Schedules {
             schedule: schedule.id.clone(),
             version: schedule.version,
             ticks: ticks
-                .map(|tick| (tick, self.run(tools, schedule)))
+                .map(|tick| (tick, self.run(schedule, subject, denials)))
                 .collect(),
             missed: plan.missed,
             next: plan.next,
@@ -125,24 +166,20 @@ impl Schedules {
         }
     }
 
-    /// Runs ticks whose schedules' runs before have ended.
-    async fn fire_waiting(
-        &self,
-        queue: &Queue,
-        tools: &Tools,
-        waiting: &[(String, Timestamp)],
-    ) -> Result<(), QueueError> {
-        for (id, tick) in waiting {
-            if let Some(schedule) = queue.schedule(id)? {
-                let job = self.run(tools, &schedule);
-                queue.fire_waiting(id, *tick, job, &self.by).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// What a tick becomes, or why that is nothing.
-    fn run(&self, tools: &Tools, schedule: &Schedule) -> Result<Run, String> {
-        schedule.run(|name| tools.get(name), self.default_timeout)
+    fn run(
+        &self,
+        schedule: &Schedule,
+        subject: &Subject,
+        denials: &mut Denials,
+    ) -> Result<Run, String> {
+        let session = Session::unattended(Via::Schedule, self.now);
+        let grant = |tool: &Tool, arguments: &Map<String, Value>| {
+            self.rules
+                .grant(subject, tool, arguments, &session, denials)
+                .map(|grant| (grant, self.rules.binding(tool)))
+                .map_err(|rejection| rejection.message)
+        };
+        schedule.run(|name| self.tools.get(name), grant, self.default_timeout)
     }
 }

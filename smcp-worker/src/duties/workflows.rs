@@ -3,13 +3,16 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{Failure, JobId, NewJob, Origin, Source, code};
-use smcp_common::plugin::{Order, misfits, normalise};
+use smcp_common::plugin::{Binding, Order, Tool, misfits, normalise};
+use smcp_common::policy::{Grant, Rejection, Session, Via};
 use smcp_common::queue::{Queue, QueueError, Workflow};
-use smcp_common::workflow::Call;
+use smcp_common::workflow::{Call, WorkflowId};
 
 use super::RETRY;
+use super::rules::{Denials, Rules, RulesNow, record};
 use super::tools::{KnownTools, Tools};
 
 /// Drives on every workflow that is due; answers when the next one is, apart from news.
@@ -19,6 +22,7 @@ use super::tools::{KnownTools, Tools};
 pub(super) async fn perform(
     queue: &Queue,
     known: &mut KnownTools,
+    rules: &Rules,
     worker: &str,
     default_timeout: Option<Duration>,
 ) -> Result<Option<Timestamp>, QueueError> {
@@ -28,12 +32,22 @@ pub(super) async fn perform(
     }
     let tools = known.current(queue)?;
     let by = format!("worker:{worker}");
+    let rules = rules.now(queue, known.digests())?;
     let mut unreadable = Vec::new();
     for id in due {
-        let mut make =
-            |workflow: &Workflow, call: Call<'_>| job(&tools, workflow, call, default_timeout);
-        match queue.advance_workflow(&id, &by, &tools, &mut make).await {
-            Ok(_) => {}
+        let mut denials = Denials::new();
+        match advance(
+            queue,
+            &id,
+            &by,
+            &tools,
+            &rules,
+            default_timeout,
+            &mut denials,
+        )
+        .await
+        {
+            Ok(()) => record(queue, denials).await?,
             Err(error) if error.is_transient() => return Err(error),
             // One that cannot be read must not keep the others from going on.
             Err(error) => {
@@ -58,11 +72,37 @@ pub(super) async fn perform(
     Ok(next.map(|next| next.max(earliest)))
 }
 
+/// Drives on one workflow, as its owner.
+async fn advance(
+    queue: &Queue,
+    id: &WorkflowId,
+    by: &str,
+    tools: &Tools,
+    rules: &RulesNow,
+    default_timeout: Option<Duration>,
+    denials: &mut Denials,
+) -> Result<(), QueueError> {
+    let Some(workflow) = queue.workflow(id)? else {
+        return Ok(());
+    };
+    let subject = queue.subject(&workflow.agent)?;
+    let session = Session::unattended(Via::Workflow, queue.clock().now());
+    let grant = &mut |tool: &Tool, arguments: &Map<String, Value>| {
+        let grant = rules.grant(&subject, tool, arguments, &session, denials)?;
+        Ok((grant, rules.binding(tool)))
+    };
+    let mut make =
+        |workflow: &Workflow, call: Call<'_>| job(tools, workflow, call, grant, default_timeout);
+    queue.advance_workflow(id, by, tools, &mut make).await?;
+    Ok(())
+}
+
 /// The job that carries out a call of a workflow.
 fn job(
     tools: &Tools,
     workflow: &Workflow,
     call: Call<'_>,
+    grant: &mut dyn FnMut(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), Rejection>,
     default_timeout: Option<Duration>,
 ) -> Result<NewJob, Failure> {
     let Some(tool) = tools.get(call.tool) else {
@@ -80,6 +120,10 @@ fn job(
         );
         return Err(Failure::new(code::INVALID_ARGUMENTS, message));
     }
+    let (grant, binding) = grant(tool, &arguments).map_err(|rejection| {
+        let message = format!("Step '{}' cannot run. {rejection}", call.step.id);
+        Failure::new(rejection.code, message)
+    })?;
     let order = Order {
         id: JobId::random(),
         agent: workflow.agent.clone(),
@@ -94,9 +138,8 @@ fn job(
         run_at: None,
         priority: 0,
         retry: None,
-        rules: workflow.rules.get(call.tool).cloned().unwrap_or_default(),
-        approval: None,
-        limits: Vec::new(),
+        grant,
+        binding,
     };
     Ok(tool.job(order, default_timeout))
 }

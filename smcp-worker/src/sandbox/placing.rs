@@ -159,6 +159,17 @@ impl Sandbox {
         Ok(profile)
     }
 
+    /// Whether every key of `profile` is enforced here, whatever `sandbox.require` says: a rule wants it.
+    ///
+    /// # Errors
+    /// [`PlacingError::Unavailable`] where one is not.
+    pub(crate) fn check_strictly(&self, profile: &Profile) -> Result<(), PlacingError> {
+        match doctor::refusal_of_rule(&self.report, profile) {
+            Some(refusal) => Err(PlacingError::Unavailable(refusal)),
+            None => Ok(()),
+        }
+    }
+
     /// A place for runs of `plugin` under `profile`, one at a time.
     ///
     /// # Errors

@@ -47,7 +47,9 @@ fn due(run_at: Timestamp) -> NewJob {
         idempotency_key: None,
         approval: None,
         rules: Vec::new(),
+        policy: String::new(),
         limits: Vec::new(),
+        strict_sandbox: false,
     }
 }
 

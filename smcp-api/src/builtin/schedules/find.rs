@@ -15,7 +15,7 @@ const CANDIDATES: u32 = 10;
 pub(super) async fn find(app: &App, caller: &Caller, reference: &str) -> Result<Schedule, Refusal> {
     // Ids are kept in lower case.
     let by_id = app.queue.schedule(&reference.to_lowercase())?;
-    if let Some(schedule) = by_id.filter(|schedule| may_follow(caller, &schedule.agent)) {
+    if let Some(schedule) = by_id.filter(|schedule| may_follow(app, caller, &schedule.agent)) {
         return Ok(schedule);
     }
     let named = async |agent, limit| {
@@ -23,7 +23,7 @@ pub(super) async fn find(app: &App, caller: &Caller, reference: &str) -> Result<
         app.queue.schedules(agent, name, limit).await
     };
     let mut found = named(Some(caller.agent.clone()), 1).await?;
-    if found.is_empty() && is_operator(caller) {
+    if found.is_empty() && is_operator(app, caller) {
         found = named(None, CANDIDATES).await?;
     }
     match found.len() {

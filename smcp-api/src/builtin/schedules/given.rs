@@ -91,8 +91,10 @@ impl Given {
             arguments: self.arguments,
             workflow: self.workflow,
         };
+        let from = start_at.map_or(now, |start| start.max(now));
+        let at = parsed.upcoming(from, 1).into_iter().next().unwrap_or(now);
         let target = wanted
-            .check(app, owner, known.map(|known| &known.target))
+            .check(app, owner, known.map(|known| &known.target), at)
             .await?;
         if matches!(target, Target::Workflow { .. }) && (retry.is_some() || self.priority.is_some())
         {

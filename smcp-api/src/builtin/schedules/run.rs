@@ -2,8 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smcp_common::plugin::Tool;
-use smcp_common::policy::Via;
+use smcp_common::clock::Timestamp;
+use smcp_common::plugin::{Binding, Tool};
+use smcp_common::policy::{Grant, Session, Via};
 use smcp_common::schedule::{Cron, Schedule, Target};
 
 use super::find::{find, no_such_schedule};
@@ -68,8 +69,8 @@ const fn default_limit() -> u32 {
 pub(super) async fn list(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
     let List { agent, limit } = read(arguments)?;
     let agent = match agent {
-        Some(agent) if !may_follow(caller, &agent) => return Ok(json!({"schedules": []})),
-        None if !is_operator(caller) => Some(caller.agent.clone()),
+        Some(agent) if !may_follow(app, caller, &agent) => return Ok(json!({"schedules": []})),
+        None if !is_operator(app, caller) => Some(caller.agent.clone()),
         agent => agent,
     };
     let schedules = app.queue.schedules(agent, None, limit).await?;
@@ -100,17 +101,33 @@ pub(super) async fn trigger(
 ) -> Result<Value, Refusal> {
     let schedule = found(app, caller, arguments).await?;
     let owner = owner(caller, &schedule);
+    let now = app.queue.clock().now();
     // What was right when the schedule was made may not be so any more.
-    let tool = match &schedule.spec.target {
-        Target::Tool { tool, arguments } => Some(runnable(app, &owner, tool, arguments).await?),
+    let runnable = match &schedule.spec.target {
+        Target::Tool { tool, arguments } => {
+            Some(runnable(app, &owner, tool, arguments, now).await?)
+        }
         Target::Workflow { workflow, .. } => {
-            prepare(app, &owner, (**workflow).clone()).await?;
+            prepare(app, &owner, (**workflow).clone(), now).await?;
             None
         }
     };
+    let (tools, until) = (app.tools.current(&app.queue)?, app.queue.approval_until()?);
+    let binding = |tool: &Tool| Binding {
+        plugin: tools.digest(&tool.plugin).to_owned(),
+        until,
+    };
     let run = schedule
-        .run(|_| tool.as_ref(), app.default_timeout)
-        .map_err(|reason| Refusal::new("unknown_tool", reason))?;
+        .run(
+            |_| runnable.as_ref().map(|(tool, _)| tool),
+            |tool, _| {
+                let gone = || format!("There is no tool '{}' any more.", tool.name);
+                let (_, grant) = runnable.as_ref().ok_or_else(gone)?;
+                Ok((grant.clone(), binding(tool)))
+            },
+            app.default_timeout,
+        )
+        .map_err(|reason| Refusal::new("not_allowed", reason))?;
     let (job, workflow) = (run.job().cloned(), run.workflow().cloned());
     app.queue
         .trigger_schedule(&schedule.id, run, &caller.agent)
@@ -119,13 +136,14 @@ pub(super) async fn trigger(
     Ok(json!({"job": job, "workflow": workflow, "schedule": schedule.id, "name": schedule.name}))
 }
 
-/// The tool, if it is there, takes these arguments, and the owner may call it.
+/// The tool, if it is there, takes these arguments, and the owner may call it so `at` that time; with what the rules ask for.
 pub(super) async fn runnable(
     app: &App,
     owner: &Caller,
     name: &str,
     arguments: &Map<String, Value>,
-) -> Result<Tool, Refusal> {
+    at: Timestamp,
+) -> Result<(Tool, Grant), Refusal> {
     if builtin::find(name).is_some() {
         return Err(unfit(
             "tool",
@@ -139,11 +157,14 @@ pub(super) async fn runnable(
         return Err(missing(app, &tools, name)?);
     };
     let arguments = tool.arguments(arguments.clone())?;
-    if let Err(refusal) = decide(app, owner, tool) {
-        denial::record(app, owner, Via::Schedule, &tool.tool, arguments, &refusal).await?;
-        return Err(refusal);
+    let session = Session::unattended(Via::Schedule, at);
+    match decide(app, owner, tool, &arguments, &session) {
+        Ok(grant) => Ok((tool.tool.clone(), grant)),
+        Err(denied) => {
+            let told = denial::record(app, owner, Via::Schedule, &tool.tool, arguments, denied);
+            Err(told.await?)
+        }
     }
-    Ok(tool.tool.clone())
 }
 
 /// The caller as the schedule's owner, as whom it runs whoever touches it.

@@ -1,6 +1,7 @@
 //! What a schedule is to run: a tool with its arguments, or a workflow.
 
 use serde_json::{Map, Value};
+use smcp_common::clock::Timestamp;
 use smcp_common::schedule::Target;
 use smcp_common::workflow::read;
 
@@ -19,7 +20,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// The target, checked unless it is what was checked before.
+    /// The target, checked as for a run `at` its next time, unless it is what was checked before.
     ///
     /// # Errors
     /// The refusal that says what is wrong with it.
@@ -28,6 +29,7 @@ impl Wanted {
         app: &App,
         owner: &Caller,
         known: Option<&Target>,
+        at: Timestamp,
     ) -> Result<Target, Refusal> {
         let Self {
             tool,
@@ -42,7 +44,7 @@ impl Wanted {
                 ));
             }
             let definition = read(&workflow).map_err(|problems| invalid(&problems))?;
-            let prepared = prepare(app, owner, definition).await?;
+            let prepared = prepare(app, owner, definition, at).await?;
             return Ok(Target::Workflow {
                 workflow: Box::new(prepared.definition),
                 rules: prepared.rules,
@@ -62,7 +64,7 @@ impl Wanted {
         let arguments = arguments
             .or_else(|| known_arguments.cloned())
             .unwrap_or_default();
-        let found = runnable(app, owner, &tool, &arguments).await?;
+        let (found, _) = runnable(app, owner, &tool, &arguments, at).await?;
         if let Some(name) = literal_secrets(&found, &arguments).next() {
             return Err(unfit(&format!("arguments.{name}"), KEPT));
         }

@@ -106,6 +106,8 @@ impl Command for ChangeGroups {
                 self.by
             ],
         )?;
+        // What it is listed may be another list now.
+        tx.execute(include_str!("../sql/catalogue_choose.sql"), [])?;
         tx.marks.rings = true;
         let data = json!({"agent": name, "groups": after, "old_groups": before});
         tx.audit("agent.changed", &self.by, None, &data)?;

@@ -116,6 +116,7 @@ impl Candidate {
             sealed: row.get(12)?,
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
             approved: row.get(13)?,
+            strict_sandbox: row.get(14)?,
             id,
         };
         let retry = row::retry(

@@ -1,4 +1,5 @@
-//! A call that was not allowed leaves an audit record, and no job.
+//! Decisions without a job: a call that was not allowed leaves an audit record and nothing else, and one of a built-in tool
+//! that changes what is everybody's leaves one before it is carried out.
 
 use std::net::IpAddr;
 
@@ -8,41 +9,53 @@ use super::{Command, Tx};
 use crate::audit::Copied;
 use crate::canonical;
 use crate::policy::Via;
-use crate::queue::{Denial, QueueError};
+use crate::queue::{Decided, QueueError};
 
 #[derive(Debug)]
-pub(in crate::queue) struct Deny {
-    pub(in crate::queue) denial: Denial,
+pub(in crate::queue) struct Decide {
+    pub(in crate::queue) call: Decided,
+    /// Why it was denied, as told to the caller; `None` where it was allowed.
+    pub(in crate::queue) code: Option<String>,
 }
 
-/// The details of a denial.
+/// The details of a decision.
 #[derive(Debug, Serialize)]
-struct Denied<'d> {
+struct Recorded<'d> {
     address: Option<IpAddr>,
     arguments: Copied<'d>,
     arguments_digest: String,
-    code: &'d str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<&'d str>,
+    policy: Option<&'d str>,
+    rules: &'d [String],
     tool: &'d str,
     transport: Option<&'d str>,
     via: Via,
 }
 
-impl Command for Deny {
+impl Command for Decide {
     type Answer = ();
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
-        let denial = &self.denial;
-        let call = canonical::call(&denial.tool, &denial.arguments);
-        let entrance = denial.entrance.as_ref();
-        let data = Denied {
+        let call = &self.call;
+        let bytes = canonical::call(&call.tool, &call.arguments);
+        let entrance = call.entrance.as_ref();
+        let data = Recorded {
             address: entrance.and_then(|entrance| entrance.address),
-            arguments: Copied::of(&denial.arguments, &denial.secret),
-            arguments_digest: canonical::hex(&tx.digest_key.digest(&call)),
-            code: &denial.code,
-            tool: &denial.tool,
+            arguments: Copied::of(&call.arguments, &call.secret),
+            arguments_digest: canonical::hex(&tx.digest_key.digest(&bytes)),
+            code: self.code.as_deref(),
+            policy: call.policy.as_deref(),
+            rules: &call.rules,
+            tool: &call.tool,
             transport: entrance.map(|entrance| entrance.transport),
-            via: denial.via,
+            via: call.via,
         };
-        tx.audit("call.denied", &denial.agent, None, &data)
+        let kind = if self.code.is_some() {
+            "call.denied"
+        } else {
+            "call.allowed"
+        };
+        tx.audit(kind, &call.agent, None, &data)
     }
 }

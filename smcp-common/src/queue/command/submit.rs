@@ -77,6 +77,7 @@ pub(super) fn record(
         arguments: Copied::of(&job.arguments, &job.secret),
         arguments_digest: canonical::hex(&tx.digest_key.digest(&call)),
         lane: job.lane.as_deref(),
+        policy: &job.policy,
         rules: &job.rules,
         run_at,
         source: job.source.as_str(),
@@ -107,6 +108,7 @@ struct Recorded<'j> {
     arguments: Copied<'j>,
     arguments_digest: String,
     lane: Option<&'j str>,
+    policy: &'j str,
     rules: &'j [String],
     run_at: Option<Timestamp>,
     source: &'j str,
@@ -214,7 +216,8 @@ fn insert(tx: &Tx<'_>, job: &NewJob, stored: &Stored<'_>) -> Result<(), QueueErr
             workflow,
             step,
             job.approval.is_some(),
-            stored.sealed
+            stored.sealed,
+            job.strict_sandbox
         ],
     )?;
     Ok(())

@@ -1,1 +1,1 @@
-SELECT wanted, scanned, version, scanned_at, problems, choices FROM catalogue
+SELECT wanted, scanned, version, scanned_at, problems, choices, (SELECT version FROM policies) FROM catalogue

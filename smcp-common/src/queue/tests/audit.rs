@@ -97,16 +97,21 @@ async fn a_call_is_recorded_with_its_arguments_and_no_secret(world: World) {
 }
 
 async fn a_denied_call_is_recorded_as_one_that_was_not(world: World) {
-    let denial = Denial {
+    let denial = Decided {
         agent: "ci".into(),
         tool: "math__add".into(),
-        code: "not_allowed".into(),
+        rules: Vec::new(),
+        policy: None,
         via: Via::Schedule,
         entrance: None,
         arguments: arguments(json!({"a": 1, "pin": 1234})),
         secret: vec!["pin".into()],
     };
-    world.queue.record_denial(denial).await.unwrap();
+    world
+        .queue
+        .record_denial(denial, "not_allowed")
+        .await
+        .unwrap();
     let [said] = world.audited("call.denied").try_into().unwrap();
     assert!(
         said.starts_with(
@@ -532,16 +537,17 @@ async fn without_a_record_nothing_happens(world: World) {
             .await
             .is_err()
     );
-    let denial = Denial {
+    let denial = Decided {
         agent: "ci".into(),
         tool: "math__add".into(),
-        code: "not_allowed".into(),
+        rules: Vec::new(),
+        policy: None,
         via: Via::Call,
         entrance: None,
         arguments: Map::new(),
         secret: Vec::new(),
     };
-    assert!(queue.record_denial(denial).await.is_err());
+    assert!(queue.record_denial(denial, "not_allowed").await.is_err());
     assert_eq!(
         [
             "jobs",

@@ -43,7 +43,8 @@ use crate::job::{
     StateName,
 };
 use crate::key_file::Key;
-use crate::plugin::Plugin;
+use crate::plugin::{Binding, Plugin, Tool};
+use crate::policy::{Grant, Obligations};
 
 /// One test per behaviour and engine. A second engine adds a line here.
 macro_rules! conformance {
@@ -202,8 +203,24 @@ fn job() -> NewJob {
         idempotency_key: None,
         rules: vec!["builtin".into()],
         approval: None,
+        policy: String::new(),
         limits: Vec::new(),
+        strict_sandbox: false,
     }
+}
+
+/// What rules say that ask for nothing.
+fn granted(_: &Tool, _: &Map<String, Value>) -> Result<(Grant, Binding), String> {
+    let grant = Grant {
+        rules: vec!["builtin".into()],
+        policy: String::new(),
+        obligations: Obligations::default(),
+    };
+    let binding = Binding {
+        plugin: String::new(),
+        until: START,
+    };
+    Ok((grant, binding))
 }
 
 fn arguments(value: Value) -> Map<String, Value> {

@@ -1,0 +1,134 @@
+//! The rules that jobs made here are under: each schedule's tick and each step of a workflow is decided when it comes, as its owner,
+//! with the groups that it is in then.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+use smcp_common::clock::Timestamp;
+use smcp_common::plugin::{Binding, Tool};
+use smcp_common::policy::{
+    Grant, Keeper, Policies, Question, Rejection, Session, Subject, Unready, Via,
+};
+use smcp_common::queue::{Decided, Queue, QueueError};
+
+use super::tools::Digests;
+
+/// The rules in force, read again only when they or the catalogue have changed.
+#[derive(Debug)]
+pub(super) struct Rules(Keeper);
+
+/// The rules as they are at one time.
+#[derive(Debug)]
+pub(super) struct RulesNow {
+    policies: Result<Arc<Policies>, String>,
+    /// Of the files of each plugin.
+    digests: Arc<Digests>,
+    /// When what needs an approval is given up.
+    until: Timestamp,
+}
+
+/// What was denied, to be recorded.
+pub(super) type Denials = Vec<(Decided, &'static str)>;
+
+impl Rules {
+    /// Those of `queue`.
+    pub(super) const fn new(queue: Queue) -> Self {
+        Self(Keeper::new(queue, Vec::new()))
+    }
+
+    /// The rules in force; `digests` are those of the plugins' files.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub(super) fn now(&self, queue: &Queue, digests: Arc<Digests>) -> Result<RulesNow, QueueError> {
+        let policies = match self.0.current() {
+            Ok(policies) => Ok(policies),
+            Err(Unready::Queue(error)) => return Err(error),
+            Err(Unready::Rules(fault)) => {
+                let error: &dyn std::error::Error = &fault;
+                tracing::error!(error, "the rules in force cannot be used: nothing is run");
+                Err(Unready::Rules(fault).to_string())
+            }
+        };
+        Ok(RulesNow {
+            policies,
+            digests,
+            until: queue.approval_until()?,
+        })
+    }
+}
+
+impl RulesNow {
+    /// What the rules say to a call by `subject`; a denial is noted in `denials`.
+    ///
+    /// # Errors
+    /// Why it may not run.
+    pub(super) fn grant(
+        &self,
+        subject: &Subject,
+        tool: &Tool,
+        arguments: &Map<String, Value>,
+        session: &Session,
+        denials: &mut Denials,
+    ) -> Result<Grant, Rejection> {
+        let name = tool.name.as_str();
+        let granted = match &self.policies {
+            Ok(policies) => policies.grant(&Question {
+                subject,
+                plugin: &tool.plugin,
+                tool: name,
+                arguments,
+                session,
+            }),
+            Err(problem) => Err(Rejection {
+                code: "policy_error",
+                message: format!("{name} is not allowed: {problem}."),
+                rules: Vec::new(),
+                policy: String::new(),
+            }),
+        };
+        if let Err(rejection) = &granted {
+            let denied = denied(subject, tool, arguments, session.via, rejection);
+            denials.push((denied, rejection.code));
+        }
+        granted
+    }
+
+    /// What the approval of a call of that tool is bound to, where it needs one.
+    pub(super) fn binding(&self, tool: &Tool) -> Binding {
+        Binding {
+            plugin: self.digests.get(&tool.plugin).cloned().unwrap_or_default(),
+            until: self.until,
+        }
+    }
+}
+
+fn denied(
+    subject: &Subject,
+    tool: &Tool,
+    arguments: &Map<String, Value>,
+    via: Via,
+    rejection: &Rejection,
+) -> Decided {
+    Decided {
+        agent: subject.agent.clone(),
+        tool: tool.name.to_string(),
+        rules: rejection.rules.clone(),
+        policy: Some(rejection.policy.clone()),
+        via,
+        entrance: None,
+        arguments: arguments.clone(),
+        secret: tool.secret_parameters(),
+    }
+}
+
+/// Records what was denied.
+///
+/// # Errors
+/// Database errors.
+pub(super) async fn record(queue: &Queue, denials: Denials) -> Result<(), QueueError> {
+    for (denied, code) in denials {
+        queue.record_denial(denied, code).await?;
+    }
+    Ok(())
+}

@@ -5,6 +5,8 @@
     reason = "these comments are the help texts, which a terminal shows without markdown"
 )]
 
+mod agents;
+mod approvals;
 mod audit;
 mod doctor;
 mod operate;
@@ -21,6 +23,10 @@ use clap_complete::Shell;
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 
+pub(crate) use self::agents::{
+    Agents, AgentsAdd, AgentsGroups, AgentsList, AgentsRevoke, AgentsRotate,
+};
+pub(crate) use self::approvals::{Approvals, ApprovalsSay, ApprovalsShow};
 pub(crate) use self::audit::{
     Audit, AuditExport, AuditSearch, AuditTail, AuditVerify, Format as AuditFormat, Span,
 };
@@ -69,6 +75,9 @@ pub(crate) enum Command {
     /// List, follow, stop and repeat jobs
     #[command(subcommand)]
     Jobs(Jobs),
+    /// List what waits for an approval, and approve of it or deny it
+    #[command(subcommand)]
+    Approvals(Approvals),
     /// Run tools again and again, at the times of a cron expression
     #[command(subcommand)]
     Schedules(Schedules),
@@ -81,6 +90,9 @@ pub(crate) enum Command {
     /// List, add, remove and replace workers
     #[command(subcommand)]
     Workers(Workers),
+    /// Add agents, give them keys and groups, and end them
+    #[command(subcommand)]
+    Agents(Agents),
     /// List and change what can be set while SMCP runs
     #[command(subcommand)]
     Settings(Settings),

@@ -1,5 +1,7 @@
 //! The operator's commands: each asks the API, or reads a file, and prints.
 
+pub(crate) mod agents;
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod completions;

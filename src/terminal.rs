@@ -46,6 +46,16 @@ pub(crate) fn warn(text: &str) -> anyhow::Result<()> {
         .context("cannot write to standard error")
 }
 
+/// Writes a line to standard error, for who looks on while standard output goes elsewhere.
+///
+/// # Errors
+/// Standard error cannot be written.
+pub(crate) fn note(text: &str) -> anyhow::Result<()> {
+    io::stderr()
+        .write_all(format!("{}\n", one_line(text)).as_bytes())
+        .context("cannot write to standard error")
+}
+
 /// Writes a value as indented JSON to standard output.
 ///
 /// # Errors

@@ -26,6 +26,8 @@ pub(crate) fn new_job() -> NewJob {
         retry: None,
         idempotency_key: None,
         rules: vec!["builtin".into()],
+        approval: None,
+        limits: Vec::new(),
     }
 }
 

@@ -6,6 +6,10 @@
 //!
 //! A key that is presented must be right, from this machine too. The Python SMCP lets loopback pass whatever it
 //! presents; here that would run an agent whose key was revoked or mistyped under another name, with other rights.
+//!
+//! Keys of the settings are compared in constant time. Those of added agents are found in the database by their SHA-256
+//! ([`StoredKeys`]): how long an index takes to find a digest tells about the digest of what was presented, which its
+//! sender knows; towards 256 random bits that leads nowhere.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -18,12 +22,14 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+use smcp_common::queue::{Bearer, QueueError};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
 use crate::caller::{Caller, Transport};
 use crate::problem::Problem;
 use crate::serve::Peer;
+use crate::stored_keys::StoredKeys;
 
 pub use smcp_common::agent::{LEGACY, LOCAL, OPERATOR};
 
@@ -36,6 +42,8 @@ pub struct AuthConfig {
     pub disabled: bool,
     /// Serves requests from loopback addresses without a key.
     pub allow_loopback: bool,
+    /// Whether an added agent has a key in the database, as far as that was known at the start: the bind guard asks.
+    pub has_stored_keys: bool,
 }
 
 impl AuthConfig {
@@ -43,7 +51,7 @@ impl AuthConfig {
     ///
     /// The operator's key always exists, so it says nothing about whether somebody meant to let agents in.
     pub fn has_agent_keys(&self) -> bool {
-        self.keys.iter().any(|key| key.agent != OPERATOR)
+        self.has_stored_keys || self.keys.iter().any(|key| key.agent != OPERATOR)
     }
 }
 
@@ -53,6 +61,7 @@ impl Default for AuthConfig {
             keys: Vec::new(),
             disabled: false,
             allow_loopback: true,
+            has_stored_keys: false,
         }
     }
 }
@@ -72,9 +81,14 @@ impl ApiKey {
     pub fn new(agent: impl Into<String>, secret: impl AsRef<[u8]>) -> Self {
         Self {
             agent: agent.into(),
-            digest: Sha256::digest(secret).into(),
+            digest: digest(secret),
         }
     }
+}
+
+/// What is kept of a key. It has 256 random bits, or is compared with few others, so that a slow hash would win nothing.
+pub fn digest(secret: impl AsRef<[u8]>) -> [u8; 32] {
+    Sha256::digest(secret).into()
 }
 
 impl fmt::Debug for ApiKey {
@@ -86,26 +100,57 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Names the agent that a request with these `headers` from `peer` belongs to.
+/// Whom a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The agent.
+    pub agent: String,
+    /// The key in the database by which it is known; `None` where that is another one, or none.
+    pub key: Option<Bearer>,
+}
+
+impl Identity {
+    fn of(agent: &str) -> Self {
+        Self {
+            agent: agent.to_owned(),
+            key: None,
+        }
+    }
+}
+
+/// Names the agent that a request with these `headers` from `peer` belongs to; `stored` finds the keys in the database by
+/// their digests.
 ///
 /// # Errors
-/// [`Unauthorized`] when the key is wrong, or when there is none and `peer` needs one.
-pub fn authenticate<'a>(
+/// [`Unidentified::Unauthorized`] when the key is wrong, or when there is none and `peer` needs one; database errors.
+pub fn authenticate(
     headers: &HeaderMap,
     peer: IpAddr,
-    config: &'a AuthConfig,
-) -> Result<&'a str, Unauthorized> {
+    config: &AuthConfig,
+    stored: impl FnOnce(&[u8; 32]) -> Result<Option<Bearer>, QueueError>,
+) -> Result<Identity, Unidentified> {
     let from_loopback = peer.to_canonical().is_loopback();
     if config.keys.is_empty() && from_loopback {
-        return Ok(LOCAL);
+        return Ok(Identity::of(LOCAL));
     }
-    match presented_key(headers) {
-        key if config.disabled => Ok(key
-            .and_then(|key| agent_of(key, &config.keys))
-            .unwrap_or(LOCAL)),
-        Some(key) => agent_of(key, &config.keys).ok_or(Unauthorized),
-        None if from_loopback && config.allow_loopback => Ok(LOCAL),
-        None => Err(Unauthorized),
+    let Some(presented) = presented_key(headers).map(digest) else {
+        let needs_none = config.disabled || (from_loopback && config.allow_loopback);
+        return if needs_none {
+            Ok(Identity::of(LOCAL))
+        } else {
+            Err(Unauthorized.into())
+        };
+    };
+    if let Some(agent) = agent_of(&presented, &config.keys) {
+        return Ok(Identity::of(agent));
+    }
+    match stored(&presented)? {
+        Some(bearer) => Ok(Identity {
+            agent: bearer.agent.clone(),
+            key: Some(bearer),
+        }),
+        None if config.disabled => Ok(Identity::of(LOCAL)),
+        None => Err(Unauthorized.into()),
     }
 }
 
@@ -113,13 +158,22 @@ pub fn authenticate<'a>(
 #[derive(Debug, Clone)]
 pub struct Gate {
     config: Arc<AuthConfig>,
+    stored: Arc<StoredKeys>,
     transport: Transport,
 }
 
 impl Gate {
     /// Guards the routes of `transport`.
-    pub const fn new(config: Arc<AuthConfig>, transport: Transport) -> Self {
-        Self { config, transport }
+    pub const fn new(
+        config: Arc<AuthConfig>,
+        stored: Arc<StoredKeys>,
+        transport: Transport,
+    ) -> Self {
+        Self {
+            config,
+            stored,
+            transport,
+        }
     }
 }
 
@@ -130,21 +184,43 @@ pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next
         return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
             .into_response();
     };
-    match authenticate(request.headers(), peer, &gate.config) {
-        Ok(agent) => {
+    let stored = |digest: &[u8; 32]| gate.stored.find(digest);
+    match authenticate(request.headers(), peer, &gate.config, stored) {
+        Ok(Identity { agent, key }) => {
             let caller = Caller {
-                agent: agent.to_owned(),
+                agent,
                 transport: gate.transport,
                 address: Some(peer),
             };
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let response = next.run(request).await;
+            match key {
+                Some(key) => gate.stored.guard(key, response),
+                None => response,
+            }
         }
-        Err(unauthorized) => {
+        Err(Unidentified::Unauthorized(unauthorized)) => {
             tracing::warn!(peer.address = %peer, path = request.uri().path(), "request without a valid API key");
             unauthorized.into_response()
         }
+        Err(Unidentified::Queue(error)) => {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "a key cannot be looked up");
+            let message = "the database cannot be read";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).into_response()
+        }
     }
+}
+
+/// Why it is not known whom a request comes from.
+#[derive(Debug, Error)]
+pub enum Unidentified {
+    /// It shows no key that is good for something.
+    #[error(transparent)]
+    Unauthorized(#[from] Unauthorized),
+    /// Its key cannot be looked up.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
 }
 
 /// The answer to a request that names no agent; it never says whether the key was missing or wrong.
@@ -183,11 +259,10 @@ fn bearer_token(credentials: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty()).then_some(token)
 }
 
-fn agent_of<'a>(presented: &[u8], keys: &'a [ApiKey]) -> Option<&'a str> {
-    let presented = Sha256::digest(presented);
+fn agent_of<'a>(presented: &[u8; 32], keys: &'a [ApiKey]) -> Option<&'a str> {
     // Every key is compared, whatever an earlier one gave: the time must not tell which one matched.
     keys.iter().fold(None, |found, key| {
-        let matches = bool::from(key.digest.ct_eq(&presented));
+        let matches = bool::from(key.digest.ct_eq(presented));
         found.or(matches.then_some(key.agent.as_str()))
     })
 }
@@ -228,7 +303,18 @@ mod tests {
 
     #[track_caller]
     fn check(lines: Lines<'_>, peer: IpAddr, config: &AuthConfig, expect: Option<&str>) {
-        assert_eq!(authenticate(&headers(lines), peer, config).ok(), expect);
+        // The database knows one key, and no other reaches it but those that the settings do not know.
+        let stored = |presented: &[u8; 32]| {
+            assert!(agent_of(presented, &config.keys).is_none());
+            Ok((*presented == digest("stored")).then(|| Bearer {
+                agent: "ada".into(),
+                key: "1".into(),
+                last_used_at: None,
+            }))
+        };
+        let identity = authenticate(&headers(lines), peer, config, stored);
+        let agent = identity.map(|identity| identity.agent).ok();
+        assert_eq!(agent.as_deref(), expect);
     }
 
     #[test]
@@ -238,6 +324,8 @@ mod tests {
             (&[("authorization", b"bEaReR second")], Some(LEGACY)),
             (&[("authorization", b"Bearer   boss  ")], Some(OPERATOR)),
             (&[("x-api-key", b"boss")], Some(OPERATOR)),
+            (&[("authorization", b"Bearer stored")], Some("ada")),
+            (&[("x-api-key", b"stored")], Some("ada")),
             (
                 &[("authorization", b"Bearer boss"), ("x-api-key", b"first")],
                 Some(OPERATOR),
@@ -316,6 +404,14 @@ mod tests {
         };
         check(&[], LAN, &disabled, Some(LOCAL));
         check(&[("x-api-key", b"nope")], LAN, &disabled, Some(LOCAL));
+        check(&[("x-api-key", b"stored")], LAN, &disabled, Some("ada"));
+    }
+
+    #[test]
+    fn a_database_that_cannot_be_read_lets_nobody_in() {
+        let headers = headers(&[("x-api-key", b"any")]);
+        let refused = authenticate(&headers, LOOPBACK, &config(), |_| Err(QueueError::Busy));
+        assert!(matches!(refused, Err(Unidentified::Queue(_))));
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub fn guard(host: &str, addresses: &[IpAddr], auth: &AuthConfig) -> Result<(), 
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "refusing to listen on {host} ({address}): other machines could call every tool without a key. \
-     Set MCP_API_KEY, or listen on 127.0.0.1, or set MCP_AUTH_DISABLED=1 if something else keeps callers out"
+     Add an agent (smcp agents add NAME), or set MCP_API_KEY, or listen on 127.0.0.1, or set MCP_AUTH_DISABLED=1 if something else keeps callers out"
 )]
 pub struct BindRefused {
     host: String,
@@ -80,6 +80,15 @@ mod tests {
         for address in LOOPBACK {
             assert!(!refused(&[address], &AuthConfig::default()), "{address}");
         }
+    }
+
+    #[test]
+    fn a_key_in_the_database_is_enough() {
+        let auth = AuthConfig {
+            has_stored_keys: true,
+            ..with_key_of(OPERATOR)
+        };
+        assert!(!refused(&["0.0.0.0"], &auth));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 
 pub mod answer;
 pub mod app;
+mod approval;
+mod approval_link;
 pub mod auth;
 pub mod bind;
 pub mod body;
@@ -28,6 +30,7 @@ pub mod retry_policy;
 pub mod router;
 pub mod serve;
 mod signing;
+pub mod stored_keys;
 pub mod submit;
 pub mod tools;
 mod waiting;
@@ -41,8 +44,11 @@ use std::sync::Arc;
 use smcp_common::audit::{DigestKey, Signer};
 use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::{Config, ConfigError, Secret};
+use smcp_common::key_file::{self, Key};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
+use smcp_common::queue::{
+    Commit, Durability, OpenError, Options, Queue, QueueError, Wake, any_key_is_live,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::app::{App, Counters};
@@ -180,15 +186,27 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         announcer: Announcer::start(queue.clone())?,
         tools: ToolTable::new(config.aliases.clone()),
         profiles,
+        link_key: link_key(config)?,
         audit_key: signer.public().clone(),
         default_timeout: config.plugins.timeout,
         default_workers: config.workers.default,
+        max_arguments_bytes: config.max_arguments_bytes,
         calls: config.calls,
         drain,
         started_at: clock.now(),
         counters: Counters::default(),
         queue,
     }))
+}
+
+/// The key that links are signed with.
+fn link_key(config: &Config) -> Result<Key, ApiError> {
+    let path = config.data_dir.join("approval-link.key");
+    key_file::read_or_make(&path).map_err(|source| ApiError::Files {
+        what: "cannot use the key of approval links,",
+        path,
+        source,
+    })
 }
 
 fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
@@ -208,6 +226,7 @@ fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
             keys: legacy.chain([operator]).collect(),
             disabled: config.auth.disabled,
             allow_loopback: config.auth.allow_loopback,
+            has_stored_keys: has_stored_keys(config),
         },
         limits: Limits {
             max_body_bytes: config.http.max_body_bytes,
@@ -217,6 +236,13 @@ fn http_config(config: &Config, operator_key: &str) -> HttpConfig {
             ..Limits::default()
         },
     }
+}
+
+/// Whether an added agent has a key. Asked only where no other agent has one, as it is for the bind guard alone.
+fn has_stored_keys(config: &Config) -> bool {
+    // A database that is not there yet has none; one that cannot be read is told of when it is opened.
+    config.auth.keys.is_empty()
+        && any_key_is_live(&config.database, SystemClock.now()).unwrap_or(false)
 }
 
 fn not_ready(app: &App) -> Vec<NotReady> {

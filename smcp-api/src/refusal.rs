@@ -2,6 +2,8 @@
 
 use rmcp::ErrorData;
 use serde_json::{Value, json};
+use smcp_common::job::code;
+use smcp_common::limit::Exceeded;
 use smcp_common::queue::QueueError;
 
 /// An error that a caller reads.
@@ -36,6 +38,23 @@ impl Refusal {
         Self::new("no_such_job", format!("There is no job {id}."))
     }
 
+    /// A limit of a rule that admits no more calls for now.
+    fn limit_exceeded(exceeded: &Exceeded) -> Self {
+        let Exceeded {
+            limit, frees_at, ..
+        } = exceeded;
+        Self {
+            code: code::LIMIT_EXCEEDED,
+            message: format!("{} Nothing has been run.", exceeded.sentence()),
+            details: Some(json!({
+                "rule": limit.rule,
+                "limit": limit.kind,
+                "frees_at": frees_at.to_string(),
+                "retry_after_s": exceeded.wait_s(),
+            })),
+        }
+    }
+
     /// The form of a failure where there is no tool whose answer it could be: JSON-RPC's internal error.
     pub fn to_protocol_error(&self) -> ErrorData {
         ErrorData::internal_error(self.message.clone(), None)
@@ -64,8 +83,14 @@ impl From<QueueError> for Refusal {
                     details,
                 }
             }
+            QueueError::LimitExceeded(exceeded) => Self::limit_exceeded(exceeded),
             QueueError::NoSuchJob(job) => Self::no_such_job(job.as_str()),
             QueueError::NoSuchSchedule(_) => Self::new("no_such_schedule", sentence(&error)),
+            QueueError::NoSuchAgent(_) => Self::new("no_such_agent", sentence(&error)),
+            QueueError::AgentExists(_) => Self::new("agent_exists", sentence(&error)),
+            QueueError::AgentRevoked(_) => Self::new("agent_revoked", sentence(&error)),
+            QueueError::NoSuchKey { .. } => Self::new("no_such_key", sentence(&error)),
+            QueueError::OperatorStays => Self::new("operator_stays", sentence(&error)),
             QueueError::ScheduleExists(_) => Self::new("schedule_exists", sentence(&error)),
             QueueError::Busy => Self::new(
                 "busy",

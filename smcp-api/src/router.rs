@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use rmcp::ServerHandler;
 
 use crate::app::App;
+use crate::approval_link;
 use crate::auth::{self, Gate};
 use crate::caller::Transport;
 use crate::health::{self, Readiness};
@@ -18,6 +19,7 @@ use crate::mcp::legacy_sse::{self, LegacySse};
 use crate::mcp::streamable_http;
 use crate::origin::{self, BadEntry, OriginPolicy};
 use crate::problem::Problem;
+use crate::stored_keys::StoredKeys;
 
 /// Builds the router: who may reach it and who is calling are settled before a route sees the request.
 ///
@@ -44,8 +46,9 @@ where
     } = config;
     let origin_policy = OriginPolicy::new(host, allowed_hosts, allowed_origins)?;
     let auth = Arc::new(config.auth.clone());
+    let stored = Arc::new(StoredKeys::new(app.queue.clone()));
     let gate = |transport| {
-        let gate = Gate::new(Arc::clone(&auth), transport);
+        let gate = Gate::new(Arc::clone(&auth), Arc::clone(&stored), transport);
         from_fn_with_state(gate, auth::identify)
     };
 
@@ -74,6 +77,7 @@ where
         .layer(gate(Transport::Http));
 
     Ok(open
+        .merge(approval_link::routes(app))
         .merge(mcp)
         .merge(sse)
         .merge(elsewhere)

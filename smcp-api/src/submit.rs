@@ -59,6 +59,7 @@ pub struct Ticket {
 /// The refusal to tell the caller. No job has been recorded then.
 #[tracing::instrument(name = "submit", skip_all, fields(job.tool = request.tool, job.agent = caller.agent))]
 pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Ticket, Refusal> {
+    check_size(&request.arguments, app.max_arguments_bytes)?;
     let tools = app.tools.current(&app.queue)?;
     let Some(tool) = tools.find(&request.tool) else {
         return Err(missing(app, &tools, &request.tool)?);
@@ -86,6 +87,8 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         priority: request.priority,
         retry: request.retry,
         rules: allowed.rules,
+        approval: None,
+        limits: Vec::new(),
     };
     let job = tool.tool.job(order, app.default_timeout);
     let id = job.id.clone();
@@ -105,6 +108,42 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         news,
         on_disconnect: tool.tool.on_disconnect,
     })
+}
+
+/// Refuses arguments that are larger than `max_bytes` of JSON.
+///
+/// # Errors
+/// The refusal to tell the caller, with both sizes.
+pub(crate) fn check_size(arguments: &Map<String, Value>, max_bytes: usize) -> Result<(), Refusal> {
+    let mut counted = Counted(0);
+    // A sink that takes all and values that are JSON: it does not fail.
+    drop(serde_json::to_writer(&mut counted, arguments));
+    let Counted(bytes) = counted;
+    if bytes <= max_bytes {
+        return Ok(());
+    }
+    Err(Refusal {
+        code: "arguments_too_large",
+        message: format!(
+            "The arguments are {bytes} bytes of JSON, of which {max_bytes} are allowed. Nothing has been run. Pass less, or put \
+             the data where the tool can read it and pass its name."
+        ),
+        details: Some(json!({"bytes": bytes, "max_bytes": max_bytes})),
+    })
+}
+
+/// A sink that counts.
+struct Counted(usize);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }
 
 fn check_key(key: Option<&str>) -> Result<(), Refusal> {
@@ -155,4 +194,22 @@ fn unknown(tools: &Tools, name: &str) -> Refusal {
         "unknown_tool",
         format!("There is no tool '{name}'; {advice}."),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_may_be_as_large_as_is_allowed_and_no_larger() {
+        let arguments = Map::from_iter([("ä".to_owned(), json!("\n"))]);
+        let bytes = r#"{"ä":"\n"}"#.len();
+        assert_eq!(check_size(&arguments, bytes), Ok(()));
+        let refusal = check_size(&arguments, bytes - 1).unwrap_err();
+        let details = json!({"bytes": bytes, "max_bytes": bytes - 1});
+        assert_eq!(
+            (refusal.code, refusal.details),
+            ("arguments_too_large", Some(details))
+        );
+    }
 }

@@ -34,6 +34,8 @@ pub struct Config {
     pub auth: Auth,
     /// How long callers wait.
     pub calls: Calls,
+    /// The most bytes of JSON that the arguments of a call may have, whatever its rules say; at least 1,024.
+    pub max_arguments_bytes: usize,
     /// What the workers run.
     pub plugins: Plugins,
     /// Other names for tools of plugins; each matches `^[A-Za-z0-9_.-]{1,128}$`.
@@ -288,6 +290,12 @@ impl Config {
                     && env.switch("MCP_AUTH_ALLOW_LOOPBACK")?.unwrap_or(true),
             },
             calls: calls(&file.calls)?,
+            max_arguments_bytes: at_least(
+                "limits.max_arguments_bytes",
+                file.limits.max_arguments_bytes.unwrap_or(1024 * 1024),
+                1024,
+                "a number of bytes, at least 1024",
+            )?,
             plugins: Plugins {
                 directories: plugin_directories(env, flags, file.plugins.directories),
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,

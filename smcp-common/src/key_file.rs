@@ -57,22 +57,9 @@ pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
 }
 
 fn decode(text: Zeroizing<String>) -> io::Result<Key> {
-    let mut key = Key::default();
-    let digits = text.as_bytes();
-    if digits.len() != 2 * key.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(invalid(
-            "it holds no key of 64 hexadecimal digits".to_owned(),
-        ));
-    }
-    for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let digit = |digit: u8| {
-            char::from(digit)
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        };
-        *byte = 16 * digit(pair[0]).unwrap_or_default() + digit(pair[1]).unwrap_or_default();
-    }
-    Ok(key)
+    let key = crate::canonical::unhex(&text);
+    let no_key = || invalid("it holds no key of 64 hexadecimal digits".to_owned());
+    key.map(Zeroizing::new).ok_or_else(no_key)
 }
 
 /// Written aside and linked into place, so that nobody ever reads half a key.

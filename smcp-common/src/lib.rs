@@ -4,10 +4,12 @@
 //! [`job`] says what a job is and which state follows, [`schedule`] when a schedule's tool runs, [`queue`] keeps both, [`plugin`] is what a tool says about
 //! itself, [`audit`] and [`canonical`] are the chain of records, [`config`], [`clock`], [`telemetry`] and
 //! [`lifecycle`] are how a process is set up, tells the time, logs and stops, and [`setting`] what operators change
-//! meanwhile. [`agent`] is who calls, [`policy`] decides what each may do, [`limit`] how much of it, [`secret`] is what only
+//! meanwhile. [`agent`] is who calls, [`policy`] decides what each may do, [`limit`] how much of it, [`approval`] what
+//! others must approve of, [`secret`] is what only
 //! plugins see, and [`key_file`] holds the keys for these. `remote` says which files others change unheard.
 
 pub mod agent;
+pub mod approval;
 pub mod audit;
 pub mod canonical;
 pub mod clock;

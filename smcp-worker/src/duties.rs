@@ -137,12 +137,14 @@ impl Duties {
             self.default_timeout,
         )
         .await;
+        let approvals = self.queue.expire_approvals().await;
         let pruning = self.pruner.perform(&self.queue, &self.worker).await;
         let audit = self.audit.perform(&self.queue).await;
         self.upkeep.perform(&self.queue);
         let next = [
             done("firing schedules", schedules),
             done("advancing workflows", workflows),
+            done("giving up unapproved jobs", approvals),
             done("pruning jobs", pruning.map(Some)),
             done("signing audit records", audit),
         ];

@@ -24,6 +24,7 @@ pub mod work;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use smcp_common::audit::{DigestKey, Signer};
 use smcp_common::clock::SystemClock;
@@ -41,6 +42,9 @@ use self::warm::Warm;
 
 /// The running program itself: an upgrade on disk cannot mix two versions.
 const SUPERVISOR: &str = "/proc/self/exe";
+
+/// How long a stopping worker tries to settle what it holds; then the next one does. `smcp up` kills it after 15 s.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// A worker that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -188,7 +192,9 @@ pub async fn run(
         warm.close().await;
     }
     scans.abort();
-    match queue.release_all(&worker).await {
+    let farewell = work::persist("farewell", || queue.release_all(&worker));
+    let released = tokio::time::timeout(FAREWELL, farewell).await;
+    match released.unwrap_or(Err(QueueError::Busy)) {
         Ok(jobs) => {
             presence.end();
             if jobs == 0 {

@@ -152,7 +152,7 @@ async fn wait(client: &mut Client, options: &JobRef) -> anyhow::Result<ExitCode>
         // Once each, and not that others go first.
         for reason in job["waiting"].as_array().into_iter().flatten() {
             let code = reason["code"].as_str().unwrap_or_default();
-            let is_turn = ["lane_busy", "behind", "workers_busy"].contains(&code);
+            let is_turn = ["agent_busy", "lane_busy", "behind", "workers_busy"].contains(&code);
             if !is_turn && !told.contains(&reason["code"]) {
                 told.push(reason["code"].clone());
                 warn(reason["message"].as_str().unwrap_or_default())?;

@@ -178,3 +178,29 @@ async fn a_name_with_a_dot_means_the_same_tool() {
     let jobs = world.smcp_json(&["jobs", "list"]);
     assert_eq!(jobs[0]["tool"], "demo_math__calculate");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn arguments_that_are_too_large_are_refused_with_both_sizes() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let value = |bytes: usize| json!({"value": {"text": "x".repeat(bytes)}});
+    let frame = value(0).to_string().len();
+    let most = 1024 * 1024;
+    let answer = client
+        .call("awkward__echo-json", value(most + 1 - frame))
+        .await;
+    let error = &answer.structured_content.as_ref().unwrap()["error"];
+    assert_eq!(answer.is_error, Some(true));
+    assert_eq!(
+        (&error["code"], &error["bytes"], &error["max_bytes"]),
+        (
+            &json!("arguments_too_large"),
+            &json!(most + 1),
+            &json!(most)
+        )
+    );
+    assert_eq!(world.smcp_json(&["jobs", "list"]), json!([]));
+    let submit = json!({"tool": "awkward__echo-json", "arguments": value(most - frame)});
+    let submitted = client.call("jobs__submit", submit).await;
+    assert_eq!(submitted.is_error, Some(false), "{submitted:?}");
+}

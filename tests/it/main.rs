@@ -11,6 +11,7 @@
     reason = "tests say what went wrong by panicking, and start processes of their own"
 )]
 
+mod agents;
 mod aliases;
 mod answers;
 mod arguments;

@@ -243,6 +243,18 @@ impl World {
         text(&fs::read(self.path("log")).unwrap_or_default())
     }
 
+    /// Where each job of this world stands, a line each: what a log of warnings alone does not tell.
+    fn jobs(&self) -> String {
+        let jobs = "SELECT num || ' ' || tool || ' ' || state || ' attempt ' || attempt || ' ' || ifnull(error_code, '') || ' ' ||
+                    ifnull(error_message, '') FROM jobs ORDER BY num";
+        let read = rusqlite::Connection::open(self.database()).and_then(|database| {
+            let mut statement = database.prepare(jobs)?;
+            let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+            lines.map(|line| Ok(line? + "\n")).collect()
+        });
+        read.unwrap_or_else(|error| format!("{error}\n"))
+    }
+
     /// Waits until something has been logged `times` times; see [`World::with`] for the level, `SMCP_LOG`.
     pub(crate) fn wait_for_log(&self, what: &str, times: usize) {
         eventually(&format!("{what:?} is logged"), || {
@@ -389,7 +401,7 @@ impl Drop for World {
     #[expect(clippy::print_stderr, reason = "shown only where the test fails")]
     fn drop(&mut self) {
         if std::thread::panicking() {
-            return eprintln!("--- log ---\n{}", self.log());
+            return eprintln!("--- jobs ---\n{}--- log ---\n{}", self.jobs(), self.log());
         }
         eventually("every process of this world has ended", || {
             processes::of(self.data()).is_empty().then_some(())

@@ -58,7 +58,7 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         dry_run,
         confirm,
     } = read(arguments)?;
-    let (verb, done) = if state == StateName::Queued {
+    let (verb, done) = if state.is_waiting() {
         ("cancel", "cancelled")
     } else {
         ("delete", "deleted")

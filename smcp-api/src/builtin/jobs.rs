@@ -216,7 +216,7 @@ async fn show(app: &App, job: Job) -> Result<Value, Refusal> {
     if let Some(warning) = job.warning() {
         shown["warning"] = json!(warning);
     }
-    if job.state == StateName::Queued {
+    if job.state.is_waiting() {
         shown["waiting"] = waiting::reasons(app, &job.id).await?.into();
     }
     Ok(shown)

@@ -1,5 +1,7 @@
 //! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
 
+mod agents;
+mod approvals;
 mod audit;
 mod flush;
 mod health;
@@ -50,6 +52,7 @@ pub struct Builtin {
     input_schema: Value,
     changes: Changes,
     open_to: OpenTo,
+    is_told_once: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -84,6 +87,10 @@ impl std::fmt::Debug for Builtin {
 /// All of them, by name.
 static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     let mut all = vec![
+        approvals::list(),
+        approvals::approve(),
+        approvals::deny(),
+        approvals::link(),
         flush::flush(),
         health::health(),
         plugins::list(),
@@ -110,6 +117,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         output::output(),
         output::events(),
     ]);
+    all.extend(agents::all());
     all.extend(audit::all());
     all.extend(schedules::all());
     all.extend(workflows::all());
@@ -129,6 +137,11 @@ impl Builtin {
             Changes::Nothing | Changes::Once => true,
             Changes::Each => false,
         }
+    }
+
+    /// True where its answer holds a key: it must not be kept for a client that loses it.
+    pub const fn is_told_once(&self) -> bool {
+        self.is_told_once
     }
 }
 
@@ -225,7 +238,7 @@ pub async fn call(
     if !tool.is_open_to(caller) {
         let refusal = operators_only(tool.name);
         app.queue
-            .record_denial(tool.denial(caller, arguments, refusal.code))
+            .record_denial(tool.denial(caller, &arguments, refusal.code))
             .await?;
         return Err(refusal);
     }
@@ -266,6 +279,7 @@ impl Builtin {
             input_schema,
             changes,
             open_to: OpenTo::Everybody,
+            is_told_once: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -282,7 +296,7 @@ impl Builtin {
     }
 
     /// The record of a refused call. What its schema marks as `writeOnly` is shown in no record.
-    fn denial(&self, caller: &Caller, arguments: Value, code: &str) -> Denial {
+    fn denial(&self, caller: &Caller, arguments: &Value, code: &str) -> Denial {
         let properties = self.input_schema["properties"].as_object();
         let secret = properties
             .into_iter()
@@ -295,16 +309,19 @@ impl Builtin {
             via: Via::Call,
             entrance: Some(caller.entrance()),
             secret: secret.map(|(name, _)| name.clone()).collect(),
-            arguments: match arguments {
-                Value::Object(arguments) => arguments,
-                _ => Map::new(),
-            },
+            arguments: arguments.as_object().cloned().unwrap_or_default(),
         }
     }
 
     /// The same tool, for operators alone.
     fn for_operators(mut self) -> Self {
         self.open_to = OpenTo::Operators;
+        self
+    }
+
+    /// The same, with an answer that is kept nowhere.
+    fn told_once(mut self) -> Self {
+        self.is_told_once = true;
         self
     }
 }

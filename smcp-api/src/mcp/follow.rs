@@ -148,6 +148,8 @@ impl Follower {
                 self.reason_at = Some(Instant::now() + REASON_AFTER);
             }
             EventKind::Queued
+            | EventKind::ApprovalRequested
+            | EventKind::ApprovalVoted
             | EventKind::Progress
             | EventKind::Log
             | EventKind::Output

@@ -5,7 +5,7 @@
 use rmcp::model::{CallToolResult, ContentBlock, MetaObject};
 use serde_json::{Value, json};
 use smcp_common::clock::Timestamp;
-use smcp_common::job::{Job, JobId, StateName, Waiting};
+use smcp_common::job::{Job, JobId, Waiting};
 
 use crate::answer::JOB_META;
 use crate::app::App;
@@ -29,13 +29,10 @@ pub(super) async fn hand_over(app: &App, id: &JobId) -> Result<CallToolResult, R
         .current(&app.queue)?
         .find(&job.tool)
         .is_some_and(|tool| tool.tool.output_schema.is_some());
-    let waiting = match job.state {
-        StateName::Queued => app.queue.waiting(id).await?.unwrap_or_default(),
-        StateName::Running
-        | StateName::Succeeded
-        | StateName::Failed
-        | StateName::Cancelled
-        | StateName::OutcomeUnknown => Vec::new(),
+    let waiting = if job.state.is_waiting() {
+        app.queue.waiting(id).await?.unwrap_or_default()
+    } else {
+        Vec::new()
     };
     let now = app.queue.clock().now();
     Ok(hint(&job, &waiting, now, promises_structure))
@@ -55,11 +52,11 @@ fn hint(
         "The call goes on as job {id}, which is {state}.{why} jobs__wait with this id waits for its answer, jobs__get shows \
          where it stands, jobs__output what it has printed, and jobs__cancel stops it. Do not call {tool} again: that \
          would be a second job.",
-        state = state.as_str(),
+        state = state.as_str().replace('_', " "),
         why = why.unwrap_or_default()
     );
     let mut place = json!({"id": id, "state": state});
-    if state == StateName::Queued {
+    if state.is_waiting() {
         place["waiting"] = list(waiting, now).into();
     }
     let content = vec![ContentBlock::text(&*text)];

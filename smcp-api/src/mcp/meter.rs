@@ -1,6 +1,7 @@
 //! Progress as MCP wants it: a number that grows with everything that is said, whatever the plugin counts.
 
 use serde_json::Value;
+use smcp_common::approval::{Voice, list};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{EventKind, JobEvent};
 
@@ -36,7 +37,11 @@ impl Meter {
     pub(super) fn step(&mut self, event: &JobEvent) -> Option<Step> {
         if !matches!(
             event.kind,
-            EventKind::Progress | EventKind::Log | EventKind::Requeued
+            EventKind::Progress
+                | EventKind::Log
+                | EventKind::Requeued
+                | EventKind::ApprovalRequested
+                | EventKind::ApprovalVoted
         ) {
             return None;
         }
@@ -46,8 +51,18 @@ impl Meter {
             .get("message")
             .and_then(Value::as_str)
             .map(ToOwned::to_owned);
-        let message =
-            message.or_else(|| (event.kind == EventKind::Requeued).then(|| requeued(&event.data)));
+        let message = match event.kind {
+            EventKind::Requeued => Some(requeued(&event.data)),
+            EventKind::ApprovalRequested => Some(approval_requested(&event.data)),
+            EventKind::ApprovalVoted => Some(approval_voted(&event.data)),
+            EventKind::Queued
+            | EventKind::Started
+            | EventKind::Progress
+            | EventKind::Log
+            | EventKind::Output
+            | EventKind::CancelRequested
+            | EventKind::Finished => message,
+        };
         let counted = number("progress");
         self.counted |= counted.is_some();
         self.total = number("total").or(self.total);
@@ -97,6 +112,39 @@ fn requeued(data: &Value) -> String {
         // By whom it was asked for.
         asked => format!("The job is queued again: {asked}."),
     }
+}
+
+/// Whom the job waits for.
+fn approval_requested(data: &Value) -> String {
+    let groups = data["groups"].as_array().into_iter().flatten();
+    let groups: Vec<_> = groups
+        .filter_map(Value::as_str)
+        .map(ToOwned::to_owned)
+        .collect();
+    let until = data["expires_at"].as_i64().map(Timestamp::from_millis);
+    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+    let of = match data["approvals"].as_u64() {
+        None | Some(1) => String::new(),
+        Some(approvals) => format!(" of {approvals}"),
+    };
+    format!(
+        "The job waits for the approval{of} of {}{until}.",
+        list(&groups)
+    )
+}
+
+/// Who has said what.
+fn approval_voted(data: &Value) -> String {
+    let by = data["by"].as_str().unwrap_or("somebody");
+    let reason = data["reason"].as_str().map(|reason| format!(": {reason}"));
+    let reason = reason.unwrap_or_default();
+    if data["voice"].as_str() == Some(Voice::Deny.as_str()) {
+        return format!("{by} did not approve of the job{reason}.");
+    }
+    format!(
+        "{by} approved of the job ({} of {}){reason}.",
+        data["given"], data["approvals"]
+    )
 }
 
 #[cfg(test)]

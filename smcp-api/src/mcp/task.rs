@@ -4,7 +4,9 @@
 //! rmcp 3.9.0 cannot send `notifications/tasks`, so that clients ask with `tasks/get`.
 
 use rmcp::ErrorData;
-use rmcp::model::{CreateTaskResult, DetailedTask, GetTaskResult, JsonObject, Task, TaskPayload};
+use rmcp::model::{
+    CreateTaskResult, DetailedTask, GetTaskResult, InputRequests, JsonObject, Task, TaskPayload,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use smcp_common::job::{EventKind, Job, JobEvent, JobId, StateName, Waiting, code};
@@ -72,6 +74,9 @@ async fn detailed(app: &App, job: &Job) -> Result<DetailedTask, Refusal> {
     let newest = app.queue.newest_event(&job.id)?;
     let updated_at = newest.as_ref().map_or(job.created_at, |event| event.at);
     let payload = match fate(job.state, job.error.as_ref().map(|error| &*error.code)) {
+        Fate::InputRequired => TaskPayload::InputRequired {
+            input_requests: InputRequests::default(),
+        },
         Fate::Working => TaskPayload::Working,
         Fate::Cancelled => TaskPayload::Cancelled,
         Fate::Failed => TaskPayload::Failed {
@@ -111,6 +116,8 @@ fn kept_ms(app: &App) -> Result<u64, Refusal> {
 /// one that has no result of its tool at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
+    /// Of others, not of the client: there is nothing that it could be asked.
+    InputRequired,
     Working,
     Completed,
     Failed,
@@ -119,10 +126,13 @@ enum Fate {
 
 fn fate(state: StateName, error: Option<&str>) -> Fate {
     match state {
+        StateName::AwaitingApproval => Fate::InputRequired,
         StateName::Queued | StateName::Running => Fate::Working,
         StateName::Succeeded => Fate::Completed,
         StateName::Cancelled => Fate::Cancelled,
         StateName::OutcomeUnknown => Fate::Failed,
+        // The answer is that nobody approved of it.
+        StateName::Denied | StateName::Expired => Fate::Completed,
         StateName::Failed => match error {
             Some(code::WORKER_LOST | code::INTERNAL) | None => Fate::Failed,
             Some(_) => Fate::Completed,
@@ -132,7 +142,7 @@ fn fate(state: StateName, error: Option<&str>) -> Fate {
 
 /// Why a queued job waits, unless it is for its turn alone.
 async fn why(app: &App, job: &Job) -> Result<Option<String>, Refusal> {
-    if job.state != StateName::Queued {
+    if !job.state.is_waiting() {
         return Ok(None);
     }
     let waiting = app.queue.waiting(&job.id).await?.unwrap_or_default();
@@ -182,6 +192,17 @@ mod tests {
     #[test]
     fn a_tool_that_failed_has_completed_and_one_that_was_lost_has_failed() {
         let rows = [
+            (StateName::AwaitingApproval, None, Fate::InputRequired),
+            (
+                StateName::Denied,
+                Some(code::APPROVAL_DENIED),
+                Fate::Completed,
+            ),
+            (
+                StateName::Expired,
+                Some(code::APPROVAL_EXPIRED),
+                Fate::Completed,
+            ),
             (StateName::Queued, None, Fate::Working),
             (StateName::Running, None, Fate::Working),
             (StateName::Succeeded, None, Fate::Completed),

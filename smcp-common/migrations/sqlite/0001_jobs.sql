@@ -14,7 +14,8 @@ CREATE TABLE jobs (
   workflow         TEXT,
   step             TEXT,
   state            TEXT    NOT NULL CHECK (state = 'queued' OR state = 'running' OR state = 'succeeded' OR state = 'failed'
-                                          OR state = 'cancelled' OR state = 'outcome_unknown'),
+                                          OR state = 'cancelled' OR state = 'outcome_unknown' OR state = 'awaiting_approval'
+                                          OR state = 'denied' OR state = 'expired'),
   lane             TEXT,
   priority         INTEGER NOT NULL CHECK (priority BETWEEN -100 AND 100),
   effect           TEXT    NOT NULL CHECK (effect = 'read_only' OR effect = 'idempotent' OR effect = 'once'),
@@ -38,13 +39,19 @@ CREATE TABLE jobs (
   error_code       TEXT,
   error_message    TEXT,
   output_bytes     INTEGER NOT NULL DEFAULT 0,
+  -- How often an approval was asked for, and what was approved of.
+  approval_round   INTEGER NOT NULL DEFAULT 0 CHECK (approval_round >= 0),
+  approved         BLOB    CHECK (length(approved) = 32),
   -- All that was printed, where that is more than is kept.
   printed_bytes    INTEGER CHECK (printed_bytes > 0),
   created_at       INTEGER NOT NULL,
   finished_at      INTEGER,
   CHECK ((state = 'running') = (worker IS NOT NULL)),
   CHECK ((state = 'running') = (lease_until IS NOT NULL)),
-  CHECK ((state IN ('queued', 'running')) = (finished_at IS NULL)),
+  CHECK ((state = 'queued' OR state = 'running' OR state = 'awaiting_approval') = (finished_at IS NULL)),
+  -- What needs an approval neither waits for a worker nor runs without one.
+  CHECK (approval_round = 0 OR approved IS NOT NULL OR NOT (state = 'queued' OR state = 'running')),
+  CHECK (state <> 'awaiting_approval' OR (approval_round > 0 AND approved IS NULL)),
   CHECK ((cancel_at IS NULL) = (cancel_by IS NULL)),
   CHECK ((workflow IS NULL) = (step IS NULL)),
   CHECK ((source = 'schedule') = (schedule IS NOT NULL)),
@@ -52,9 +59,10 @@ CREATE TABLE jobs (
   CHECK ((error_code IS NULL) = (error_message IS NULL))
 ) STRICT;
 
--- What a claim walks: lane by lane and plugin by plugin, best job first. Finished and future jobs are not in it, however
--- many there are. The plugin is in it so that a pause of one costs a step, not a look at each of its jobs.
-CREATE INDEX jobs_claimable ON jobs (lane, plugin, priority DESC, run_at, num) WHERE state = 'queued' AND due = 1;
+-- What a claim walks: lane by lane, plugin by plugin and agent by agent, best job first. Finished and future jobs are not in it,
+-- however many there are. Plugin and agent are in it so that a pause of the one and the turn of the other cost a step, not a look
+-- at each of their jobs.
+CREATE INDEX jobs_claimable ON jobs (lane, plugin, agent, priority DESC, run_at, num) WHERE state = 'queued' AND due = 1;
 CREATE INDEX jobs_future ON jobs (run_at) WHERE state = 'queued' AND due = 0;
 -- One running job a lane: the promise that plugin actions are serial, kept by the database itself.
 -- Jobs without a lane do not collide here, as NULLs are distinct; they are in it so that held jobs are found at once.
@@ -70,7 +78,7 @@ CREATE TABLE attempts (
   started_at    INTEGER NOT NULL,
   ended_at      INTEGER,
   outcome       TEXT    CHECK (outcome = 'succeeded' OR outcome = 'failed' OR outcome = 'stopped' OR outcome = 'released'
-                                 OR outcome = 'interrupted' OR outcome = 'snoozed' OR outcome = 'worker_lost'),
+                                 OR outcome = 'interrupted' OR outcome = 'snoozed' OR outcome = 'worker_lost' OR outcome = 'approval_voided'),
   error_code    TEXT,
   error_message TEXT,
   -- What held it, as JSON; none where no process has run.

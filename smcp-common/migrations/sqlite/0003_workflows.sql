@@ -65,7 +65,8 @@ CREATE TABLE workflow_checks (
   job      TEXT    NOT NULL,
   begun_at INTEGER NOT NULL,
   -- The end of its job, once somebody has noted it.
-  state    TEXT    CHECK (state = 'succeeded' OR state = 'failed' OR state = 'cancelled' OR state = 'outcome_unknown'),
+  state    TEXT    CHECK (state = 'succeeded' OR state = 'failed' OR state = 'cancelled' OR state = 'outcome_unknown'
+                          OR state = 'denied' OR state = 'expired'),
   ended_at INTEGER,
   PRIMARY KEY (workflow, step, n),
   FOREIGN KEY (workflow, step) REFERENCES workflow_steps (workflow, n) ON DELETE CASCADE,

@@ -13,6 +13,7 @@ pub(super) struct File {
     pub(super) database: Option<String>,
     pub(super) http: Http,
     pub(super) calls: Calls,
+    pub(super) limits: Limits,
     pub(super) plugins: Plugins,
     pub(super) sandbox: Sandbox,
     pub(super) workers: Workers,
@@ -45,6 +46,12 @@ pub(super) struct Calls {
     pub(super) wait_s: Option<f64>,
     pub(super) wait_with_progress_s: Option<f64>,
     pub(super) heartbeat_s: Option<f64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Limits {
+    pub(super) max_arguments_bytes: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -89,7 +96,6 @@ pub(super) struct Log {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_field_names, reason = "the names are those in the file")]
 pub(super) struct Audit {
     pub(super) anchor_file: Option<PathBuf>,
     pub(super) anchor_command: Vec<String>,

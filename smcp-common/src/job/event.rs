@@ -12,6 +12,10 @@ use crate::clock::Timestamp;
 pub enum EventKind {
     /// It was recorded; data: `run_at`.
     Queued,
+    /// It needs somebody's approval; data: `groups`, `approvals`, `expires_at`.
+    ApprovalRequested,
+    /// Somebody approved of it, or did not; data: `by`, `voice`, `reason`, `given`, `approvals`.
+    ApprovalVoted,
     /// An attempt began; data: `attempt`, `worker`.
     Started,
     /// The plugin reported progress; data: `progress`, `total`, `message` (each may be absent).
@@ -29,8 +33,10 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 10] = [
         Self::Queued,
+        Self::ApprovalRequested,
+        Self::ApprovalVoted,
         Self::Started,
         Self::Progress,
         Self::Log,
@@ -44,6 +50,8 @@ impl EventKind {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
+            Self::ApprovalRequested => "approval_requested",
+            Self::ApprovalVoted => "approval_voted",
             Self::Started => "started",
             Self::Progress => "progress",
             Self::Log => "log",

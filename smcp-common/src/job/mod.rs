@@ -7,6 +7,7 @@ mod outcome;
 mod record;
 mod retry;
 mod state;
+mod turn;
 mod waiting;
 
 pub use effect::Effect;
@@ -16,4 +17,5 @@ pub use outcome::{Failure, Outcome, code};
 pub use record::{Attempt, CancelRequest, Claimed, Entrance, Job, NewJob, Origin, Source};
 pub use retry::{Advice, Causes, MAX_ATTEMPTS, MAX_DELAY, Retry, RetryOn};
 pub use state::{Again, Event, IllegalTransition, Policy, State, StateName, next, revived};
+pub use turn::{Line, Rank, ahead};
 pub use waiting::{POSITION_LIMIT, Pause, Scope, Situation, Waiting, waiting};

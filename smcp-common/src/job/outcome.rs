@@ -3,17 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Advice, Again, Event, RetryOn};
+use crate::approval;
 
 /// The end of an attempt, as the worker saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The plugin exited with status 0; its answer is its standard output.
     Succeeded,
     /// It did not.
     Failed {
         /// Why.
-        #[serde(flatten)]
         failure: Failure,
         /// What the plugin says of another attempt.
         advice: Advice,
@@ -29,6 +28,8 @@ pub enum Outcome {
     Released,
     /// The worker was told to stop at once and killed it half-way.
     Interrupted,
+    /// What was approved of is not what would have run: it is asked for anew, and nothing has begun.
+    ApprovalVoided(Box<approval::Request>),
 }
 
 /// Why an attempt failed, in words for the caller.
@@ -64,8 +65,14 @@ pub mod code {
     pub const WORKER_LOST: &str = "worker_lost";
     /// The worker died, and the job must not be repeated unasked.
     pub const OUTCOME_UNKNOWN: &str = "outcome_unknown";
+    /// Somebody who might have approved of the job did not.
+    pub const APPROVAL_DENIED: &str = "approval_denied";
+    /// Nobody approved of the job in time.
+    pub const APPROVAL_EXPIRED: &str = "approval_expired";
     /// The job was cancelled.
     pub const CANCELLED: &str = "cancelled";
+    /// A limit of a rule admits no more calls for now.
+    pub const LIMIT_EXCEEDED: &str = "limit_exceeded";
     /// A defect of ours; the log has the details.
     pub const INTERNAL: &str = "internal_error";
 }
@@ -80,6 +87,7 @@ impl Outcome {
             Self::Stopped => Event::Stopped,
             Self::Released => Event::Released,
             Self::Interrupted => Event::Interrupted,
+            Self::ApprovalVoided(_) => Event::ApprovalVoided,
         }
     }
 
@@ -92,6 +100,7 @@ impl Outcome {
             Self::Stopped => "stopped",
             Self::Released => "released",
             Self::Interrupted => "interrupted",
+            Self::ApprovalVoided(_) => "approval_voided",
         }
     }
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{Effect, Failure, JobId, Retry, StateName, code};
+use crate::approval;
 use crate::clock::Timestamp;
+use crate::limit::Limit;
 use crate::policy::Via;
 use crate::sandbox::Confinement;
 
@@ -110,6 +112,10 @@ pub struct NewJob {
     pub idempotency_key: Option<String>,
     /// The rules that allowed it, for the audit record.
     pub rules: Vec<String>,
+    /// What must be approved of before it runs.
+    pub approval: Option<approval::Request>,
+    /// Their limits: it is recorded only where all of them admit one call more, and then counts against each.
+    pub limits: Vec<Limit>,
 }
 
 /// A job that a worker holds.
@@ -129,6 +135,8 @@ pub struct Claimed {
     pub arguments: Map<String, Value>,
     /// The attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
+    /// What was approved of, where it needed that: nothing else may run.
+    pub approved: Option<approval::Digest>,
 }
 
 /// A job as it is shown.

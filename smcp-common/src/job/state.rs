@@ -13,6 +13,13 @@ use super::{Causes, Effect, RetryOn};
 /// `failures` counts the attempts that are held against the job; a worker that was told to stop costs none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
+    /// Waits for somebody to approve of it.
+    AwaitingApproval {
+        /// Claims so far.
+        attempt: u32,
+        /// Attempts held against the job.
+        failures: u32,
+    },
     /// Waits for a worker, for its time, or for its lane.
     Queued {
         /// Claims so far.
@@ -37,11 +44,23 @@ pub enum State {
     Cancelled,
     /// Its worker died, and what it did cannot be known; only a person or an explicit request runs it again.
     OutcomeUnknown,
+    /// Somebody who might have approved of it did not.
+    Denied,
+    /// Nobody approved of it in time.
+    Expired,
 }
 
 /// What happened to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
+    /// Everybody whose approval it needs has approved of it.
+    Approved,
+    /// Somebody who might have approved of it did not.
+    Denied,
+    /// Nobody approved of it in time.
+    ApprovalExpired,
+    /// Before it began, the worker found that what was approved of is not what would run.
+    ApprovalVoided,
     /// A worker took it.
     Claimed,
     /// The attempt ended well.
@@ -67,7 +86,11 @@ impl Event {
     pub const fn is_held_against(self) -> bool {
         match self {
             Self::Failed(_) | Self::WorkerLost => true,
-            Self::Claimed
+            Self::Approved
+            | Self::Denied
+            | Self::ApprovalExpired
+            | Self::ApprovalVoided
+            | Self::Claimed
             | Self::Succeeded
             | Self::Snoozed
             | Self::Stopped
@@ -119,6 +142,10 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
     use Event as E;
     use State as S;
     Ok(match (state, event) {
+        (S::AwaitingApproval { attempt, failures }, E::Approved) => S::Queued { attempt, failures },
+        (S::AwaitingApproval { .. }, E::Denied) => S::Denied,
+        (S::AwaitingApproval { .. }, E::ApprovalExpired) => S::Expired,
+
         (S::Queued { attempt, failures }, E::Claimed) => S::Running {
             attempt: attempt + 1,
             failures,
@@ -141,14 +168,22 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
                 S::Failed
             }
         }
-        (S::Queued { .. }, E::CancelRequested)
+        (S::AwaitingApproval { .. } | S::Queued { .. }, E::CancelRequested)
         | (S::Running { .. }, E::Stopped)
         | (
             S::Running {
                 cancelling: true, ..
             },
-            E::Released | E::Snoozed,
+            E::Released | E::Snoozed | E::ApprovalVoided,
         ) => S::Cancelled,
+        (
+            S::Running {
+                attempt,
+                failures,
+                cancelling: false,
+            },
+            E::ApprovalVoided,
+        ) => S::AwaitingApproval { attempt, failures },
         (
             S::Running {
                 attempt,
@@ -185,11 +220,30 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
             cancelling: true,
         },
 
-        (S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown, E::CancelRequested) => state,
+        (
+            S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown | S::Denied | S::Expired,
+            E::CancelRequested,
+        ) => state,
 
         (
+            S::AwaitingApproval { .. },
+            E::Claimed
+            | E::Succeeded
+            | E::Failed(_)
+            | E::Snoozed
+            | E::Stopped
+            | E::Released
+            | E::Interrupted
+            | E::WorkerLost
+            | E::ApprovalVoided,
+        )
+        | (
             S::Queued { .. },
-            E::Succeeded
+            E::Approved
+            | E::Denied
+            | E::ApprovalExpired
+            | E::ApprovalVoided
+            | E::Succeeded
             | E::Failed(_)
             | E::Snoozed
             | E::Stopped
@@ -197,10 +251,14 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
             | E::Interrupted
             | E::WorkerLost,
         )
-        | (S::Running { .. }, E::Claimed)
+        | (S::Running { .. }, E::Claimed | E::Approved | E::Denied | E::ApprovalExpired)
         | (
-            S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown,
-            E::Claimed
+            S::Succeeded | S::Failed | S::Cancelled | S::OutcomeUnknown | S::Denied | S::Expired,
+            E::Approved
+            | E::Denied
+            | E::ApprovalExpired
+            | E::ApprovalVoided
+            | E::Claimed
             | E::Succeeded
             | E::Failed(_)
             | E::Snoozed
@@ -214,16 +272,28 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
 
 /// The state of a job that somebody who may wants to be run again after `attempt` claims; `None` where it cannot be: it
 /// has not ended, or it has succeeded, and doing that twice would be another deed. The count of failures begins anew,
-/// since somebody has looked and decided.
-pub fn revived(state: StateName, attempt: u32) -> Option<State> {
+/// since somebody has looked and decided. What needed an approval needs another one: each is for one time.
+pub fn revived(state: StateName, attempt: u32, needs_approval: bool) -> Option<State> {
     match state {
-        StateName::Failed | StateName::Cancelled | StateName::OutcomeUnknown => {
-            Some(State::Queued {
+        StateName::Failed
+        | StateName::Cancelled
+        | StateName::OutcomeUnknown
+        | StateName::Denied
+        | StateName::Expired => Some(if needs_approval {
+            State::AwaitingApproval {
                 attempt,
                 failures: 0,
-            })
-        }
-        StateName::Queued | StateName::Running | StateName::Succeeded => None,
+            }
+        } else {
+            State::Queued {
+                attempt,
+                failures: 0,
+            }
+        }),
+        StateName::AwaitingApproval
+        | StateName::Queued
+        | StateName::Running
+        | StateName::Succeeded => None,
     }
 }
 
@@ -262,20 +332,30 @@ impl State {
     /// Attempts held against the job; `None` once it has ended.
     pub const fn failures(self) -> Option<u32> {
         match self {
-            Self::Queued { failures, .. } | Self::Running { failures, .. } => Some(failures),
-            Self::Succeeded | Self::Failed | Self::Cancelled | Self::OutcomeUnknown => None,
+            Self::AwaitingApproval { failures, .. }
+            | Self::Queued { failures, .. }
+            | Self::Running { failures, .. } => Some(failures),
+            Self::Succeeded
+            | Self::Failed
+            | Self::Cancelled
+            | Self::OutcomeUnknown
+            | Self::Denied
+            | Self::Expired => None,
         }
     }
 
     /// The name without the counters.
     pub const fn name(self) -> StateName {
         match self {
+            Self::AwaitingApproval { .. } => StateName::AwaitingApproval,
             Self::Queued { .. } => StateName::Queued,
             Self::Running { .. } => StateName::Running,
             Self::Succeeded => StateName::Succeeded,
             Self::Failed => StateName::Failed,
             Self::Cancelled => StateName::Cancelled,
             Self::OutcomeUnknown => StateName::OutcomeUnknown,
+            Self::Denied => StateName::Denied,
+            Self::Expired => StateName::Expired,
         }
     }
 }
@@ -284,6 +364,8 @@ impl State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StateName {
+    /// See [`State::AwaitingApproval`].
+    AwaitingApproval,
     /// See [`State::Queued`].
     Queued,
     /// See [`State::Running`].
@@ -296,36 +378,65 @@ pub enum StateName {
     Cancelled,
     /// See [`State::OutcomeUnknown`].
     OutcomeUnknown,
+    /// See [`State::Denied`].
+    Denied,
+    /// See [`State::Expired`].
+    Expired,
 }
 
 impl StateName {
     /// Every state, in the order of a job's life.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
+        Self::AwaitingApproval,
         Self::Queued,
         Self::Running,
         Self::Succeeded,
         Self::Failed,
         Self::Cancelled,
         Self::OutcomeUnknown,
+        Self::Denied,
+        Self::Expired,
     ];
 
     /// The stored text.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::AwaitingApproval => "awaiting_approval",
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
             Self::Cancelled => "cancelled",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
         }
     }
 
     /// True when nothing more happens to the job by itself.
     pub const fn is_final(self) -> bool {
         match self {
-            Self::Queued | Self::Running => false,
-            Self::Succeeded | Self::Failed | Self::Cancelled | Self::OutcomeUnknown => true,
+            Self::AwaitingApproval | Self::Queued | Self::Running => false,
+            Self::Succeeded
+            | Self::Failed
+            | Self::Cancelled
+            | Self::OutcomeUnknown
+            | Self::Denied
+            | Self::Expired => true,
+        }
+    }
+
+    /// True while no worker has the job, and it has not ended: there is a reason that it waits for.
+    pub const fn is_waiting(self) -> bool {
+        match self {
+            Self::AwaitingApproval | Self::Queued => true,
+            Self::Running
+            | Self::Succeeded
+            | Self::Failed
+            | Self::Cancelled
+            | Self::OutcomeUnknown
+            | Self::Denied
+            | Self::Expired => false,
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::JobId;
+use crate::approval::list;
 use crate::clock::Timestamp;
 
 /// A position is counted up to this one; behind it, it does not matter.
@@ -41,6 +42,17 @@ pub struct Pause {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "code", rename_all = "snake_case")]
 pub enum Waiting {
+    /// Somebody must approve of it first.
+    Approval {
+        /// Members of these groups may; of each somebody must.
+        groups: Vec<String>,
+        /// So many agents must.
+        approvals: u32,
+        /// So many have.
+        given: u32,
+        /// It is given up then.
+        expires_at: Timestamp,
+    },
     /// An operator has paused what it belongs to.
     Paused(Pause),
     /// No worker has given a sign of life within its lease.
@@ -56,6 +68,13 @@ pub enum Waiting {
         run_at: Timestamp,
         /// The attempt that follows, from 2.
         attempt: u32,
+    },
+    /// Its agent has as many jobs running as it may.
+    AgentBusy {
+        /// The agent.
+        agent: String,
+        /// How many that are.
+        running: u64,
     },
     /// Another job of its lane runs.
     LaneBusy {
@@ -91,6 +110,10 @@ pub struct Situation {
     pub attempt: u32,
     /// Its lane.
     pub lane: Option<String>,
+    /// Its agent.
+    pub agent: String,
+    /// How many jobs the agent may have running, where it has so many.
+    pub full: Option<u64>,
     /// The pauses that cover it.
     pub pauses: Vec<Pause>,
     /// The job that runs in its lane.
@@ -111,6 +134,8 @@ pub fn waiting(situation: Situation, now: Timestamp) -> Vec<Waiting> {
         run_at,
         attempt,
         lane,
+        agent,
+        full,
         pauses,
         lane_job,
         ahead_in_lane,
@@ -132,6 +157,9 @@ pub fn waiting(situation: Situation, now: Timestamp) -> Vec<Waiting> {
         // Its turn is counted from then on.
         return reasons;
     }
+    if let Some(running) = full {
+        reasons.push(Waiting::AgentBusy { agent, running });
+    }
     let position = (ahead_in_lane + 1).min(POSITION_LIMIT);
     match (lane, lane_job) {
         (Some(lane), Some(job)) => {
@@ -142,7 +170,7 @@ pub fn waiting(situation: Situation, now: Timestamp) -> Vec<Waiting> {
             });
         }
         (lane, _) if ahead_in_lane > 0 => reasons.push(Waiting::Behind { lane, position }),
-        (_, _) if workers > 0 && busy >= workers => {
+        (_, _) if workers > 0 && busy >= workers && full.is_none() => {
             let position = (ahead_elsewhere + 1).min(POSITION_LIMIT);
             reasons.push(Waiting::WorkersBusy { workers, position });
         }
@@ -230,6 +258,20 @@ impl Waiting {
             _ => position.to_string(),
         };
         match self {
+            Self::Approval {
+                groups,
+                approvals,
+                given,
+                expires_at,
+            } => {
+                let of = match (approvals, given) {
+                    (1, _) => String::new(),
+                    (_, 0) => format!(" of {approvals}"),
+                    (_, _) => format!(" of {approvals}, {given} of whom have approved of it already,"),
+                };
+                let members = list(groups);
+                format!("it needs the approval{of} of {members} until {expires_at}; smcp approvals and approvals__list show it")
+            }
             Self::Paused(pause) => pause.clause(now),
             Self::NoWorker => {
                 "no worker is alive to run it; smcp worker starts one, and smcp up keeps some running"
@@ -237,6 +279,12 @@ impl Waiting {
             }
             Self::NotBefore { run_at } => format!("it is not to run before {run_at}"),
             Self::Retrying { run_at, attempt } => format!("attempt {attempt} follows at {run_at}"),
+            Self::AgentBusy { agent, running: 1 } => {
+                format!("agent '{agent}' has a job running, and may have no other at a time")
+            }
+            Self::AgentBusy { agent, running } => {
+                format!("agent '{agent}' has {running} jobs running, as many as it may at a time")
+            }
             Self::LaneBusy {
                 lane,
                 job,
@@ -280,10 +328,15 @@ impl Waiting {
     /// Whether it only waits for its turn, which comes by itself.
     pub const fn is_turn(&self) -> bool {
         match self {
-            Self::LaneBusy { .. } | Self::Behind { .. } | Self::WorkersBusy { .. } => true,
-            Self::Paused(_) | Self::NoWorker | Self::NotBefore { .. } | Self::Retrying { .. } => {
-                false
-            }
+            Self::AgentBusy { .. }
+            | Self::LaneBusy { .. }
+            | Self::Behind { .. }
+            | Self::WorkersBusy { .. } => true,
+            Self::Approval { .. }
+            | Self::Paused(_)
+            | Self::NoWorker
+            | Self::NotBefore { .. }
+            | Self::Retrying { .. } => false,
         }
     }
 }

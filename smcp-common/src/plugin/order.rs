@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::Tool;
+use crate::approval;
 use crate::clock::Timestamp;
 use crate::job::{Entrance, JobId, NewJob, Origin, Retry, Source};
+use crate::limit::Limit;
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
 #[derive(Debug, Clone)]
@@ -33,6 +35,10 @@ pub struct Order {
     pub retry: Option<Retry>,
     /// The rules that allow it.
     pub rules: Vec<String>,
+    /// What must be approved of before it runs.
+    pub approval: Option<approval::Request>,
+    /// The limits that they set.
+    pub limits: Vec<Limit>,
 }
 
 impl Tool {
@@ -65,6 +71,8 @@ impl Tool {
             entrance: order.entrance,
             idempotency_key: order.idempotency_key,
             rules: order.rules,
+            approval: order.approval,
+            limits: order.limits,
         }
     }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::job::{IllegalTransition, JobId};
+use crate::limit::Exceeded;
 
 /// A command or query that could not be carried out. Nothing of it has been stored.
 ///
@@ -36,6 +37,26 @@ pub enum QueueError {
     /// The owner has another schedule of that name.
     #[error("there is a schedule '{0}' already")]
     ScheduleExists(String),
+    /// There is no such agent.
+    #[error("there is no agent '{0}' that somebody has added")]
+    NoSuchAgent(String),
+    /// There is another agent of that name.
+    #[error("there is an agent '{0}' already")]
+    AgentExists(String),
+    /// The agent was revoked.
+    #[error("agent '{0}' was revoked")]
+    AgentRevoked(String),
+    /// The agent has no such key.
+    #[error("agent '{agent}' has no key {key}")]
+    NoSuchKey {
+        /// The agent.
+        agent: String,
+        /// The id that was named.
+        key: String,
+    },
+    /// The operator would not be one any more.
+    #[error("the agent operator is always in the group operators")]
+    OperatorStays,
     /// The key was used before, for another tool or other arguments.
     #[error(
         "idempotency key '{key}' was used for job {job}, which has another tool or other arguments"
@@ -46,6 +67,9 @@ pub enum QueueError {
         /// The job that has it.
         job: JobId,
     },
+    /// A limit of a rule admits no more calls for now.
+    #[error("{0}")]
+    LimitExceeded(Exceeded),
     /// A stored row cannot be read.
     #[error("row {row} of table {table} cannot be read: {what}")]
     Corrupt {
@@ -79,12 +103,24 @@ impl QueueError {
             | Self::NoSuchJob(_)
             | Self::NoSuchSchedule(_)
             | Self::ScheduleExists(_)
+            | Self::NoSuchAgent(_)
+            | Self::AgentExists(_)
+            | Self::AgentRevoked(_)
+            | Self::NoSuchKey { .. }
+            | Self::OperatorStays
             | Self::IdempotencyConflict { .. }
+            | Self::LimitExceeded(_)
             | Self::Corrupt { .. }
             | Self::Illegal(_)
             | Self::Closed
             | Self::Panicked => false,
         }
+    }
+}
+
+impl From<Exceeded> for QueueError {
+    fn from(exceeded: Exceeded) -> Self {
+        Self::LimitExceeded(exceeded)
     }
 }
 

@@ -73,9 +73,10 @@ impl Queue {
     /// ③ Records a job, or finds the one that its idempotency key already names.
     ///
     /// # Errors
-    /// [`QueueError::IdempotencyConflict`] where the key names another deed; database errors.
+    /// [`QueueError::IdempotencyConflict`] where the key names another deed; [`QueueError::LimitExceeded`], whose denial has been
+    /// recorded then; database errors.
     pub async fn submit(&self, job: NewJob) -> Result<Submitted, QueueError> {
-        self.store.write(c::Submit { job, call: None }).await
+        Ok(self.store.write(c::Submit { job, call: None }).await??)
     }
 
     /// The same for a request in a session, which finds the job again by [`Queue::became`].
@@ -88,7 +89,7 @@ impl Queue {
         call: SessionCall,
     ) -> Result<Submitted, QueueError> {
         let call = Some(call);
-        self.store.write(c::Submit { job, call }).await
+        Ok(self.store.write(c::Submit { job, call }).await??)
     }
 
     /// ② Records that a call was not allowed, and why.

@@ -5,8 +5,8 @@
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
 //! `settings`, `audit`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
-//! (`sessions`), and the scheduler (`schedules`, `workflows`,
-//! `retention`).
+//! (`sessions`), who calls (`agents`), the scheduler (`schedules`, `workflows`, `retention`), and whoever wants to know what
+//! rules leave (`limits`).
 
 mod agents;
 mod approvals;
@@ -42,6 +42,10 @@ use tokio::sync::watch;
 use self::sqlite::Store;
 use crate::clock::SharedClock;
 
+pub use self::agents::{
+    Agent, Bearer, GroupChange, Key, NewAgent, NewKey, Revoked, Rotated, any_key_is_live,
+};
+pub use self::approvals::{OpenRequest, Vote};
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::audit::{AuditFilter, AuditPage, AuditPiece, AuditRecord, AuditState};
 pub use self::bell::Wake;

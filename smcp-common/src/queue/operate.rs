@@ -61,6 +61,9 @@ pub enum Obstacle {
     /// Another job stands against it of which there may be one only.
     #[error("it collides with another job of which there may be one only")]
     Collision,
+    /// It belongs to an agent that was revoked.
+    #[error("its agent was revoked")]
+    AgentRevoked,
     /// The answer to a call of a session that is still known.
     #[error("its caller's session may still come back for the answer")]
     Awaited,
@@ -74,6 +77,7 @@ impl Obstacle {
             Self::State(_) => "wrong_state",
             Self::Workflow(_) => "part_of_workflow",
             Self::Collision => "collision",
+            Self::AgentRevoked => "agent_revoked",
             Self::Awaited => "awaited",
         }
     }
@@ -159,12 +163,15 @@ impl Queue {
 /// Where a job stands, in words.
 const fn standing(state: StateName) -> &'static str {
     match state {
+        StateName::AwaitingApproval => "it waits for an approval",
         StateName::Queued => "it is queued",
         StateName::Running => "it is running",
         StateName::Succeeded => "it has succeeded",
         StateName::Failed => "it has failed",
         StateName::Cancelled => "it was cancelled",
         StateName::OutcomeUnknown => "its outcome is unknown",
+        StateName::Denied => "it was not approved of",
+        StateName::Expired => "nobody approved of it in time",
     }
 }
 

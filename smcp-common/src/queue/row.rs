@@ -48,6 +48,7 @@ pub(super) fn state(
     cancelling: bool,
 ) -> Result<State, QueueError> {
     Ok(match state_name(id, name)? {
+        StateName::AwaitingApproval => State::AwaitingApproval { attempt, failures },
         StateName::Queued => State::Queued { attempt, failures },
         StateName::Running => State::Running {
             attempt,
@@ -58,6 +59,8 @@ pub(super) fn state(
         StateName::Failed => State::Failed,
         StateName::Cancelled => State::Cancelled,
         StateName::OutcomeUnknown => State::OutcomeUnknown,
+        StateName::Denied => State::Denied,
+        StateName::Expired => State::Expired,
     })
 }
 
@@ -66,6 +69,11 @@ pub(super) fn object(
     row: &str,
     text: &str,
 ) -> Result<Map<String, Value>, QueueError> {
+    serde_json::from_str(text).map_err(|error| corrupt(table, row, &error.to_string()))
+}
+
+/// Names, as a JSON array.
+pub(super) fn names(table: &'static str, row: &str, text: &str) -> Result<Vec<String>, QueueError> {
     serde_json::from_str(text).map_err(|error| corrupt(table, row, &error.to_string()))
 }
 

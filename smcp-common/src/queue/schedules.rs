@@ -120,15 +120,17 @@ impl Queue {
     /// Runs a schedule now: records `run` with a tick of its own.
     ///
     /// # Errors
-    /// [`QueueError::NoSuchSchedule`]; database errors.
+    /// [`QueueError::NoSuchSchedule`]; [`QueueError::LimitExceeded`], whose denial has been recorded then; database errors.
     pub async fn trigger_schedule(&self, id: &str, run: Run, by: &str) -> Result<(), QueueError> {
-        self.store
+        let triggered = self
+            .store
             .write(c::TriggerSchedule {
                 schedule: id.to_owned(),
                 run,
                 by: by.to_owned(),
             })
-            .await
+            .await?;
+        Ok(triggered?)
     }
 
     /// Carries out what has been decided about schedules, in one transaction. What was decided about a state that is not

@@ -68,6 +68,8 @@ impl Schedule {
                     priority: self.spec.priority,
                     retry: self.spec.retry.clone(),
                     rules: vec![RULE.to_owned()],
+                    approval: None,
+                    limits: Vec::new(),
                 };
                 Ok(Run::Job(Box::new(found.job(order, default_timeout))))
             }

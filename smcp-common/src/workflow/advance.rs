@@ -219,11 +219,14 @@ impl<J> Run<'_, J> {
             StateName::Cancelled if self.progress.cancelled => {
                 self.settle(n, StepState::Cancelled, end.at, end.error);
             }
-            StateName::Queued
+            StateName::AwaitingApproval
+            | StateName::Queued
             | StateName::Running
             | StateName::Failed
             | StateName::Cancelled
-            | StateName::OutcomeUnknown => {
+            | StateName::OutcomeUnknown
+            | StateName::Denied
+            | StateName::Expired => {
                 self.settle(n, StepState::Failed, end.at, end.error);
             }
         }

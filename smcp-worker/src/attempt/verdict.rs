@@ -198,7 +198,8 @@ mod tests {
             | Outcome::Snoozed { .. }
             | Outcome::Stopped
             | Outcome::Released
-            | Outcome::Interrupted) => other.as_str().to_owned(),
+            | Outcome::Interrupted
+            | Outcome::ApprovalVoided(_)) => other.as_str().to_owned(),
         }
     }
 

@@ -27,6 +27,8 @@ enum Stage {
     Walking(Walk),
     /// The workflows follow their jobs.
     Forgetting,
+    /// What was used of limits long ago.
+    Freeing,
     /// What has become free is given back.
     Shrinking,
 }
@@ -76,7 +78,9 @@ impl Pruner {
             Stage::Forgetting if queue.prune_workflows(limits, worker).await? => {
                 (Stage::Forgetting, PAUSE)
             }
-            Stage::Forgetting => (Stage::Shrinking, Duration::ZERO),
+            Stage::Forgetting => (Stage::Freeing, Duration::ZERO),
+            Stage::Freeing if queue.prune_limits().await? => (Stage::Freeing, PAUSE),
+            Stage::Freeing => (Stage::Shrinking, Duration::ZERO),
             Stage::Shrinking if queue.shrink().await? => (Stage::Shrinking, PAUSE),
             Stage::Shrinking => (Stage::Resting, EVERY),
         };

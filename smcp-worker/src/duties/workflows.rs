@@ -95,6 +95,8 @@ fn job(
         priority: 0,
         retry: None,
         rules: workflow.rules.get(call.tool).cloned().unwrap_or_default(),
+        approval: None,
+        limits: Vec::new(),
     };
     Ok(tool.job(order, default_timeout))
 }

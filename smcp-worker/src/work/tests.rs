@@ -45,7 +45,9 @@ fn due(run_at: Timestamp) -> NewJob {
         timeout: None,
         retry: None,
         idempotency_key: None,
+        approval: None,
         rules: Vec::new(),
+        limits: Vec::new(),
     }
 }
 

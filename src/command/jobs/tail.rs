@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use smcp_common::approval::list;
 use smcp_common::clock::Timestamp;
 use smcp_common::config::Environment;
 use smcp_common::job::EventKind;
@@ -72,6 +73,23 @@ impl Event {
         let or_none = |name| text(name).unwrap_or_default();
         let said = match self.kind {
             EventKind::Queued => "queued".to_owned(),
+            EventKind::ApprovalRequested => {
+                let groups = self.data["groups"].as_array().into_iter().flatten();
+                let groups: Vec<_> = groups
+                    .filter_map(|name| Some(one_line(name.as_str()?)))
+                    .collect();
+                format!("waits for an approval of {}", list(&groups))
+            }
+            EventKind::ApprovalVoted => {
+                let reason = text("reason")
+                    .map(|reason| format!(": {reason}"))
+                    .unwrap_or_default();
+                let said = match or_none("voice").as_str() {
+                    "deny" => "did not approve of it",
+                    _ => "approved of it",
+                };
+                format!("{} {said}{reason}", or_none("by"))
+            }
             EventKind::Started => format!(
                 "attempt {} started by {}",
                 or_none("attempt"),
@@ -117,6 +135,16 @@ mod tests {
     fn each_event_is_told_in_a_line() {
         let rows = [
             ("queued", json!({"run_at": 0}), "queued"),
+            (
+                "approval_requested",
+                json!({"groups": ["dev", "ops"]}),
+                "waits for an approval of dev and ops",
+            ),
+            (
+                "approval_voted",
+                json!({"by": "ann", "voice": "deny", "reason": "no"}),
+                "ann did not approve of it: no",
+            ),
             (
                 "started",
                 json!({"attempt": 1, "worker": "w1"}),

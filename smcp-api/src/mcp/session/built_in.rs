@@ -17,6 +17,7 @@ use crate::answer;
 use crate::app::App;
 use crate::builtin::{self, Builtin};
 use crate::caller::Caller;
+use crate::refusal::Refusal;
 
 /// A request that is to be answered by a built-in tool.
 #[derive(Debug)]
@@ -75,7 +76,12 @@ impl Asked {
         let called = tokio::spawn(async move {
             let _until_then = keeping;
             let answer = answer_of(&app, &caller, tool, arguments).await;
-            let json = serde_json::to_string(&answer).unwrap_or_default();
+            let json = if tool.is_told_once() {
+                serde_json::to_string(&answer::refused(&told_once()))
+            } else {
+                serde_json::to_string(&answer)
+            };
+            let json = json.unwrap_or_default();
             if let Err(error) = app.queue.keep_answer(call, json).await {
                 // The deed is done all the same, and a client that does not lose this answer needs no other.
                 let error: &dyn std::error::Error = &error;
@@ -135,6 +141,15 @@ async fn answer_of(
         Ok(value) => answer::value(value),
         Err(refusal) => answer::refused(&refusal),
     }
+}
+
+/// What is kept in the place of an answer that holds a key.
+fn told_once() -> Refusal {
+    Refusal::new(
+        "told_once",
+        "The answer held a key, which is told once and kept nowhere; the connection broke meanwhile. What was asked for has \
+         perhaps been done: see agents__list, and make another key with agents__rotate and overlap_s 0.",
+    )
 }
 
 /// What a client is told whose answer nobody can give any more.

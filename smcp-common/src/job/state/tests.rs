@@ -5,7 +5,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::job::Retry;
 
-const EVENTS: [Event; 12] = [
+const EVENTS: [Event; 16] = [
+    Event::Approved,
+    Event::Denied,
+    Event::ApprovalExpired,
+    Event::ApprovalVoided,
     Event::Claimed,
     Event::Succeeded,
     Event::Failed(Again::ByPolicy(RetryOn::Error)),
@@ -22,6 +26,9 @@ const EVENTS: [Event; 12] = [
 
 fn show(state: State) -> String {
     match state {
+        State::AwaitingApproval { attempt, failures } => {
+            format!("awaiting after {attempt} ({failures} failed)")
+        }
         State::Queued { attempt, failures } => {
             format!("queued after {attempt} ({failures} failed)")
         }
@@ -35,15 +42,22 @@ fn show(state: State) -> String {
                 if cancelling { ", cancelling" } else { "" }
             )
         }
-        State::Succeeded | State::Failed | State::Cancelled | State::OutcomeUnknown => {
-            state.name().to_string()
-        }
+        State::Succeeded
+        | State::Failed
+        | State::Cancelled
+        | State::OutcomeUnknown
+        | State::Denied
+        | State::Expired => state.name().to_string(),
     }
 }
 
 #[test]
 fn every_state_and_event() {
     let states = [
+        State::AwaitingApproval {
+            attempt: 1,
+            failures: 0,
+        },
         State::Queued {
             attempt: 0,
             failures: 0,
@@ -71,6 +85,8 @@ fn every_state_and_event() {
         State::Failed,
         State::Cancelled,
         State::OutcomeUnknown,
+        State::Denied,
+        State::Expired,
     ];
     let repeatable = Policy {
         effect: Effect::Idempotent,
@@ -91,6 +107,26 @@ fn every_state_and_event() {
         }
     }
     insta::assert_snapshot!(table, @"
+    awaiting after 1 (0 failed)          Approved                   queued after 1 (0 failed)
+    awaiting after 1 (0 failed)          Denied                     denied
+    awaiting after 1 (0 failed)          ApprovalExpired            expired
+    awaiting after 1 (0 failed)          ApprovalVoided             -
+    awaiting after 1 (0 failed)          Claimed                    -
+    awaiting after 1 (0 failed)          Succeeded                  -
+    awaiting after 1 (0 failed)          Failed(ByPolicy(Error))    -
+    awaiting after 1 (0 failed)          Failed(ByPolicy(Timeout))  -
+    awaiting after 1 (0 failed)          Failed(Wanted)             -
+    awaiting after 1 (0 failed)          Failed(Pointless)          -
+    awaiting after 1 (0 failed)          Snoozed                    -
+    awaiting after 1 (0 failed)          Stopped                    -
+    awaiting after 1 (0 failed)          Released                   -
+    awaiting after 1 (0 failed)          Interrupted                -
+    awaiting after 1 (0 failed)          WorkerLost                 -
+    awaiting after 1 (0 failed)          CancelRequested            cancelled
+    queued after 0 (0 failed)            Approved                   -
+    queued after 0 (0 failed)            Denied                     -
+    queued after 0 (0 failed)            ApprovalExpired            -
+    queued after 0 (0 failed)            ApprovalVoided             -
     queued after 0 (0 failed)            Claimed                    running #1 (0 failed)
     queued after 0 (0 failed)            Succeeded                  -
     queued after 0 (0 failed)            Failed(ByPolicy(Error))    -
@@ -103,6 +139,10 @@ fn every_state_and_event() {
     queued after 0 (0 failed)            Interrupted                -
     queued after 0 (0 failed)            WorkerLost                 -
     queued after 0 (0 failed)            CancelRequested            cancelled
+    queued after 2 (1 failed)            Approved                   -
+    queued after 2 (1 failed)            Denied                     -
+    queued after 2 (1 failed)            ApprovalExpired            -
+    queued after 2 (1 failed)            ApprovalVoided             -
     queued after 2 (1 failed)            Claimed                    running #3 (1 failed)
     queued after 2 (1 failed)            Succeeded                  -
     queued after 2 (1 failed)            Failed(ByPolicy(Error))    -
@@ -115,6 +155,10 @@ fn every_state_and_event() {
     queued after 2 (1 failed)            Interrupted                -
     queued after 2 (1 failed)            WorkerLost                 -
     queued after 2 (1 failed)            CancelRequested            cancelled
+    running #1 (0 failed)                Approved                   -
+    running #1 (0 failed)                Denied                     -
+    running #1 (0 failed)                ApprovalExpired            -
+    running #1 (0 failed)                ApprovalVoided             awaiting after 1 (0 failed)
     running #1 (0 failed)                Claimed                    -
     running #1 (0 failed)                Succeeded                  succeeded
     running #1 (0 failed)                Failed(ByPolicy(Error))    queued after 1 (1 failed)
@@ -127,6 +171,10 @@ fn every_state_and_event() {
     running #1 (0 failed)                Interrupted                queued after 1 (0 failed)
     running #1 (0 failed)                WorkerLost                 queued after 1 (1 failed)
     running #1 (0 failed)                CancelRequested            running #1 (0 failed, cancelling)
+    running #1 (0 failed, cancelling)    Approved                   -
+    running #1 (0 failed, cancelling)    Denied                     -
+    running #1 (0 failed, cancelling)    ApprovalExpired            -
+    running #1 (0 failed, cancelling)    ApprovalVoided             cancelled
     running #1 (0 failed, cancelling)    Claimed                    -
     running #1 (0 failed, cancelling)    Succeeded                  succeeded
     running #1 (0 failed, cancelling)    Failed(ByPolicy(Error))    failed
@@ -139,6 +187,10 @@ fn every_state_and_event() {
     running #1 (0 failed, cancelling)    Interrupted                cancelled
     running #1 (0 failed, cancelling)    WorkerLost                 cancelled
     running #1 (0 failed, cancelling)    CancelRequested            running #1 (0 failed, cancelling)
+    running #3 (2 failed)                Approved                   -
+    running #3 (2 failed)                Denied                     -
+    running #3 (2 failed)                ApprovalExpired            -
+    running #3 (2 failed)                ApprovalVoided             awaiting after 3 (2 failed)
     running #3 (2 failed)                Claimed                    -
     running #3 (2 failed)                Succeeded                  succeeded
     running #3 (2 failed)                Failed(ByPolicy(Error))    failed
@@ -151,6 +203,10 @@ fn every_state_and_event() {
     running #3 (2 failed)                Interrupted                queued after 3 (2 failed)
     running #3 (2 failed)                WorkerLost                 failed
     running #3 (2 failed)                CancelRequested            running #3 (2 failed, cancelling)
+    succeeded                            Approved                   -
+    succeeded                            Denied                     -
+    succeeded                            ApprovalExpired            -
+    succeeded                            ApprovalVoided             -
     succeeded                            Claimed                    -
     succeeded                            Succeeded                  -
     succeeded                            Failed(ByPolicy(Error))    -
@@ -163,6 +219,10 @@ fn every_state_and_event() {
     succeeded                            Interrupted                -
     succeeded                            WorkerLost                 -
     succeeded                            CancelRequested            succeeded
+    failed                               Approved                   -
+    failed                               Denied                     -
+    failed                               ApprovalExpired            -
+    failed                               ApprovalVoided             -
     failed                               Claimed                    -
     failed                               Succeeded                  -
     failed                               Failed(ByPolicy(Error))    -
@@ -175,6 +235,10 @@ fn every_state_and_event() {
     failed                               Interrupted                -
     failed                               WorkerLost                 -
     failed                               CancelRequested            failed
+    cancelled                            Approved                   -
+    cancelled                            Denied                     -
+    cancelled                            ApprovalExpired            -
+    cancelled                            ApprovalVoided             -
     cancelled                            Claimed                    -
     cancelled                            Succeeded                  -
     cancelled                            Failed(ByPolicy(Error))    -
@@ -187,6 +251,10 @@ fn every_state_and_event() {
     cancelled                            Interrupted                -
     cancelled                            WorkerLost                 -
     cancelled                            CancelRequested            cancelled
+    outcome_unknown                      Approved                   -
+    outcome_unknown                      Denied                     -
+    outcome_unknown                      ApprovalExpired            -
+    outcome_unknown                      ApprovalVoided             -
     outcome_unknown                      Claimed                    -
     outcome_unknown                      Succeeded                  -
     outcome_unknown                      Failed(ByPolicy(Error))    -
@@ -199,6 +267,38 @@ fn every_state_and_event() {
     outcome_unknown                      Interrupted                -
     outcome_unknown                      WorkerLost                 -
     outcome_unknown                      CancelRequested            outcome_unknown
+    denied                               Approved                   -
+    denied                               Denied                     -
+    denied                               ApprovalExpired            -
+    denied                               ApprovalVoided             -
+    denied                               Claimed                    -
+    denied                               Succeeded                  -
+    denied                               Failed(ByPolicy(Error))    -
+    denied                               Failed(ByPolicy(Timeout))  -
+    denied                               Failed(Wanted)             -
+    denied                               Failed(Pointless)          -
+    denied                               Snoozed                    -
+    denied                               Stopped                    -
+    denied                               Released                   -
+    denied                               Interrupted                -
+    denied                               WorkerLost                 -
+    denied                               CancelRequested            denied
+    expired                              Approved                   -
+    expired                              Denied                     -
+    expired                              ApprovalExpired            -
+    expired                              ApprovalVoided             -
+    expired                              Claimed                    -
+    expired                              Succeeded                  -
+    expired                              Failed(ByPolicy(Error))    -
+    expired                              Failed(ByPolicy(Timeout))  -
+    expired                              Failed(Wanted)             -
+    expired                              Failed(Pointless)          -
+    expired                              Snoozed                    -
+    expired                              Stopped                    -
+    expired                              Released                   -
+    expired                              Interrupted                -
+    expired                              WorkerLost                 -
+    expired                              CancelRequested            expired
     ");
 }
 
@@ -252,8 +352,17 @@ fn an_ended_job_is_run_again_unless_it_succeeded() {
             attempt: 4,
             failures: 0,
         };
+        let asked_again = State::AwaitingApproval {
+            attempt: 4,
+            failures: 0,
+        };
         let may = state.is_final() && state != StateName::Succeeded;
-        assert_eq!(revived(state, 4), may.then_some(again), "{state:?}");
+        assert_eq!(revived(state, 4, false), may.then_some(again), "{state:?}");
+        assert_eq!(
+            revived(state, 4, true),
+            may.then_some(asked_again),
+            "{state:?}"
+        );
     }
 }
 
@@ -281,6 +390,10 @@ fn history() -> impl Strategy<Value = Vec<Event>> {
         2 => Just(Event::Snoozed),
         1 => Just(Event::Stopped),
         1 => Just(Event::CancelRequested),
+        4 => Just(Event::Approved),
+        1 => Just(Event::Denied),
+        1 => Just(Event::ApprovalExpired),
+        3 => Just(Event::ApprovalVoided),
     ];
     prop::collection::vec(event, 0..60)
 }

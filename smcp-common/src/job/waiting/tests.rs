@@ -14,6 +14,8 @@ fn ready() -> Situation {
         run_at: NOW,
         attempt: 0,
         lane: Some("deploy".into()),
+        agent: "ada".into(),
+        full: None,
         pauses: Vec::new(),
         lane_job: None,
         ahead_in_lane: 0,
@@ -100,6 +102,24 @@ fn what_must_change_first_comes_first() {
             &["behind"],
         ),
         (
+            "full agent",
+            Situation {
+                full: Some(2),
+                busy: 2,
+                ..ready()
+            },
+            &["agent_busy"],
+        ),
+        (
+            "full agent and busy lane",
+            Situation {
+                full: Some(2),
+                lane_job: Some(id()),
+                ..ready()
+            },
+            &["agent_busy", "lane_busy"],
+        ),
+        (
             "busy workers",
             Situation {
                 busy: 2,
@@ -137,7 +157,7 @@ fn what_must_change_first_comes_first() {
             .map(|reason| json!(reason)["code"].clone())
             .collect();
         assert_eq!(codes, expected, "{name}");
-        let turn = ["lane_busy", "behind", "workers_busy"];
+        let turn = ["agent_busy", "lane_busy", "behind", "workers_busy"];
         for reason in &reasons {
             let code = json!(reason)["code"].clone();
             assert_eq!(
@@ -152,6 +172,10 @@ fn what_must_change_first_comes_first() {
 #[test]
 fn each_reason_is_a_sentence() {
     let run_at = NOW.plus(Duration::from_secs(60));
+    let full = |running| Waiting::AgentBusy {
+        agent: "ada".into(),
+        running,
+    };
     let busy = |position| Waiting::LaneBusy {
         lane: "deploy".into(),
         job: id(),
@@ -191,6 +215,14 @@ fn each_reason_is_a_sentence() {
         (
             Waiting::Retrying { run_at, attempt: 2 },
             "Attempt 2 follows at 2027-01-15T08:01:00.000Z.",
+        ),
+        (
+            full(1),
+            "Agent 'ada' has a job running, and may have no other at a time.",
+        ),
+        (
+            full(3),
+            "Agent 'ada' has 3 jobs running, as many as it may at a time.",
         ),
         (
             busy(1),

@@ -3,6 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
+use super::approval::close;
 use super::hold::request;
 use super::workflow::touch;
 use super::{Command, Tx};
@@ -37,6 +38,9 @@ impl Command for Cancel {
             &request(&self.by, self.reason.as_deref()),
         )?;
         if after.name() == StateName::Cancelled {
+            if matches!(state, State::AwaitingApproval { .. }) {
+                close(tx, num)?;
+            }
             let failure = Failure::new(code::CANCELLED, "The job was cancelled before it started.");
             tx.execute(
                 include_str!("../sql/held_settle.sql"),

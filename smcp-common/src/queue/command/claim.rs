@@ -1,13 +1,11 @@
 //! ④ The claim: one job for one free slot, with its attempt, its news and its audit record.
 
-use std::cmp::Reverse;
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 use serde::Serialize;
 
-use super::pause::Paused;
-use super::{Command, Tx};
+use super::{Barred, Command, Turns, Tx, heads};
 use crate::clock::Timestamp;
 use crate::job::{Claimed, Event, EventKind, Policy, State, next};
 use crate::queue::{LEASE, QueueError, row};
@@ -25,13 +23,13 @@ impl Command for Claim {
             return Ok(None);
         }
         promote(tx)?;
-        let Some(best) = best(tx)? else {
+        let Some(num) = best(tx)? else {
             return Ok(None);
         };
         let candidate = tx
             .connection
             .prepare_cached(include_str!("../sql/claim_select.sql"))?
-            .query_row([best.num], |row| Ok(Candidate::read(row)))??;
+            .query_row([num], |row| Ok(Candidate::read(row)))??;
         self.take(tx, candidate).map(Some)
     }
 }
@@ -57,94 +55,15 @@ fn promote(tx: &Tx<'_>) -> Result<(), QueueError> {
     Ok(())
 }
 
-/// The best job of each free lane, then the best of those.
-fn best(tx: &Tx<'_>) -> Result<Option<Head>, QueueError> {
-    let paused = Paused::read(tx.connection)?;
-    let mut best = None;
-    heads(tx.connection, &paused, |_, head| {
-        if best.is_none_or(|best| head.goes_before(best)) {
-            best = Some(head);
-        }
-    })?;
-    Ok(best)
-}
-
-/// Tells the best jobs that no running job and no pause keeps back: of each lane and plugin the first, those without a
-/// lane before the others. Walks lanes, not jobs: a deep backlog behind a busy lane or a pause costs one step. One recursive
-/// query could walk them, too, but SQLite sets up a B-tree for each execution of one, at more than the cost of everything
-/// else in a claim.
-pub(in crate::queue) fn heads(
-    connection: &Connection,
-    paused: &Paused,
-    mut tell: impl FnMut(Option<&str>, Head),
-) -> Result<(), QueueError> {
-    if paused.is_all() {
-        return Ok(());
-    }
-    let mut free = connection.prepare_cached(include_str!("../sql/claim_no_lane.sql"))?;
-    let mut plugin = String::new();
-    let mut step = |plugin: &str| {
-        free.query_row([plugin], |row| Ok((row.get(0)?, Head::read(row, 1)?)))
-            .optional()
+/// The job whose turn it is; that it is is noted.
+fn best(tx: &Tx<'_>) -> Result<Option<i64>, QueueError> {
+    let heads = heads(tx.connection, &Barred::read(tx.connection)?)?;
+    let turns = Turns::read(tx.connection)?;
+    let Some(first) = turns.first(&heads) else {
+        return Ok(None);
     };
-    while let Some((next, head)) = step(&plugin)? {
-        plugin = next;
-        if !paused.covers(None, &plugin) {
-            tell(None, head);
-        }
-    }
-    let mut lanes = connection.prepare_cached(include_str!("../sql/claim_lane.sql"))?;
-    let mut plugins = connection.prepare_cached(include_str!("../sql/claim_lane_plugin.sql"))?;
-    let mut from = String::new();
-    let mut step = |from: &str| {
-        lanes
-            .query_row([from], |row| {
-                let (lane, plugin, is_busy) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                Ok((lane, plugin, is_busy, Head::read(row, 3)?))
-            })
-            .optional()
-    };
-    while let Some((lane, plugin, is_busy, head)) = step(&from)? {
-        let (mut group, is_busy): (Option<(String, Head)>, bool) = (Some((plugin, head)), is_busy);
-        from = lane;
-        while let Some((plugin, head)) = group.filter(|_| !is_busy) {
-            if !paused.covers(Some(&from), &plugin) {
-                tell(Some(&from), head);
-            }
-            group = plugins
-                .query_row([&from, &plugin], |row| {
-                    Ok((row.get(0)?, Head::read(row, 1)?))
-                })
-                .optional()?;
-        }
-        // No text is between a lane and this one.
-        from.push('\0');
-    }
-    Ok(())
-}
-
-/// The job at the head of its lane, as far as it competes with those of other lanes.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::queue) struct Head {
-    pub(in crate::queue) num: i64,
-    pub(in crate::queue) priority: i64,
-    pub(in crate::queue) run_at: i64,
-}
-
-impl Head {
-    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
-        Ok(Self {
-            num: row.get(first)?,
-            priority: row.get(first + 1)?,
-            run_at: row.get(first + 2)?,
-        })
-    }
-
-    /// Highest priority, longest due, first recorded.
-    pub(in crate::queue) fn goes_before(self, other: Self) -> bool {
-        let rank = |head: Self| (Reverse(head.priority), head.run_at, head.num);
-        rank(self) < rank(other)
-    }
+    turns.note(tx, &heads, first)?;
+    Ok(Some(first.num))
 }
 
 /// Whether a claim would find something, and when the next job falls due. Takes no lock.
@@ -165,17 +84,16 @@ pub(in crate::queue) fn peek(
     if !waits && !falls_due {
         return Ok((false, next_due));
     }
-    let paused = Paused::read(connection)?;
-    if paused.is_all() {
+    let barred = Barred::read(connection)?;
+    if barred.is_all() {
         // Nothing to wake up for: whoever resumes rings the bell.
         return Ok((false, None));
     }
-    if paused.is_empty() || falls_due {
+    if barred.is_empty() || falls_due {
         return Ok((true, next_due));
     }
-    let mut found = false;
-    heads(connection, &paused, |_, _| found = true)?;
-    Ok((found, next_due))
+    let found = heads(connection, &barred)?;
+    Ok((!found.is_empty(), next_due))
 }
 
 struct Candidate {
@@ -196,6 +114,7 @@ impl Candidate {
             agent: row.get(4)?,
             arguments: row::object("jobs", id.as_str(), &row.get::<_, String>(5)?)?,
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
+            approved: row.get(12)?,
             id,
         };
         let retry = row::retry(

@@ -32,9 +32,20 @@ impl Command for FinishAttempt {
         let (failure, after_ms) = match outcome {
             Outcome::Failed { failure, advice } => (Some(failure.clone()), advice.after_ms),
             Outcome::Snoozed { after_ms } => (None, Some(*after_ms)),
-            Outcome::Succeeded | Outcome::Stopped | Outcome::Released | Outcome::Interrupted => {
-                (None, None)
-            }
+            Outcome::Succeeded
+            | Outcome::Stopped
+            | Outcome::Released
+            | Outcome::Interrupted
+            | Outcome::ApprovalVoided(_) => (None, None),
+        };
+        let approval = match outcome {
+            Outcome::ApprovalVoided(asked) => Some(&**asked),
+            Outcome::Succeeded
+            | Outcome::Failed { .. }
+            | Outcome::Snoozed { .. }
+            | Outcome::Stopped
+            | Outcome::Released
+            | Outcome::Interrupted => None,
         };
         let by = format!("worker:{}", hold.worker);
         held.end(
@@ -46,6 +57,7 @@ impl Command for FinishAttempt {
                 after: after_ms.map(Duration::from_millis),
                 by: &by,
                 confinement: confinement.as_ref(),
+                approval,
             },
         )?;
         if self.and_claim {

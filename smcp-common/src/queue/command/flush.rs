@@ -38,7 +38,7 @@ impl Flush {
         }
         match job.state {
             StateName::Running => Ok(Err(Obstacle::State(job.state))),
-            StateName::Queued => {
+            StateName::AwaitingApproval | StateName::Queued => {
                 let cancel = Cancel {
                     job: id.clone(),
                     by: self.by.clone(),
@@ -50,7 +50,9 @@ impl Flush {
             StateName::Succeeded
             | StateName::Failed
             | StateName::Cancelled
-            | StateName::OutcomeUnknown => self.delete(tx, id, job),
+            | StateName::OutcomeUnknown
+            | StateName::Denied
+            | StateName::Expired => self.delete(tx, id, job),
         }
     }
 

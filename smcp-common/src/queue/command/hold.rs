@@ -7,8 +7,12 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::agent::REVOKED;
+use super::approval::ask;
+use super::key::of_revoked;
 use super::workflow::touch;
-use super::{Command, Tx, json as text};
+use super::{Cancel, Command, Tx, json as text};
+use crate::approval::Request;
 use crate::clock::Timestamp;
 use crate::job::{
     Event, EventKind, Failure, JobId, MAX_DELAY, Policy, Retry, State, StateName, code, next,
@@ -45,6 +49,8 @@ pub(super) struct Ending<'e> {
     pub(super) by: &'e str,
     /// What held it, where a process has run.
     pub(super) confinement: Option<&'e Confinement>,
+    /// What is to be approved of instead, where nothing has begun for that reason.
+    pub(super) approval: Option<&'e Request>,
 }
 
 /// The news of a job's end.
@@ -132,6 +138,17 @@ impl Held {
                 confinement
             ],
         )?;
+        if let (State::AwaitingApproval { failures, .. }, Some(asked)) = (after, ending.approval) {
+            ask(tx, &self.id, self.num, failures, asked, ending.by)?;
+            let data = Attempted {
+                attempt: self.attempt,
+                code: None,
+                outcome: ending.outcome,
+                state: name,
+            };
+            tx.audit("job.attempted", ending.by, Some(self.id.as_str()), &data)?;
+            return Ok(after);
+        }
         let failures = self.failures + u32::from(ending.event.is_held_against());
         let run_at = self.comes_back(after, &ending, tx.now);
         let verdict = verdict(name, ending.event, failures, ending.failure);
@@ -168,6 +185,16 @@ impl Held {
             state: name,
         };
         tx.audit("job.attempted", ending.by, Some(self.id.as_str()), &data)?;
+        if name == StateName::Queued && of_revoked(tx, self.num)? {
+            // It was let go on to the end of its attempt, and no further.
+            let cancel = Cancel {
+                job: self.id.clone(),
+                by: "queue".to_owned(),
+                reason: Some(REVOKED.to_owned()),
+            };
+            cancel.apply(tx)?;
+            return Ok(State::Cancelled);
+        }
         Ok(after)
     }
 
@@ -195,6 +222,10 @@ impl Held {
             | Event::Stopped
             | Event::Released
             | Event::Interrupted
+            | Event::Approved
+            | Event::Denied
+            | Event::ApprovalExpired
+            | Event::ApprovalVoided
             | Event::CancelRequested => None,
         }
     }
@@ -208,7 +239,10 @@ fn verdict(
     failure: Option<Failure>,
 ) -> Option<Failure> {
     match state {
-        StateName::Queued | StateName::Running | StateName::Succeeded => None,
+        StateName::AwaitingApproval
+        | StateName::Queued
+        | StateName::Running
+        | StateName::Succeeded => None,
         StateName::Failed if event == Event::WorkerLost => Some(Failure::new(
             code::WORKER_LOST,
             format!(
@@ -216,7 +250,8 @@ fn verdict(
                  given up. Perhaps the job is what kills its workers."
             ),
         )),
-        StateName::Failed => failure,
+        // Denied and expired jobs are held by nobody.
+        StateName::Failed | StateName::Denied | StateName::Expired => failure,
         StateName::Cancelled => Some(Failure::new(code::CANCELLED, "The job was cancelled.")),
         StateName::OutcomeUnknown => Some(Failure::new(
             code::OUTCOME_UNKNOWN,
@@ -238,6 +273,7 @@ fn lost() -> Ending<'static> {
         after: None,
         by: "queue",
         confinement: None,
+        approval: None,
     }
 }
 
@@ -291,6 +327,7 @@ impl Command for ReleaseAll {
             after: None,
             by: &by,
             confinement: None,
+            approval: None,
         })
     }
 }

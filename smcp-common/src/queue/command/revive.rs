@@ -3,8 +3,10 @@
 use rusqlite::{ErrorCode, OptionalExtension, params};
 use serde_json::json;
 
+use super::approval::ask_as_before;
+use super::key::of_revoked;
 use super::{Command, Tx};
-use crate::job::{EventKind, JobId, State, StateName, revived};
+use crate::job::{EventKind, JobId, StateName, revived};
 use crate::queue::{Each, Obstacle, QueueError, row};
 
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Found {
     pub(super) workflow: Option<String>,
     /// A session knows it as the answer to a request.
     pub(super) is_awaited: bool,
+    /// It has needed an approval.
+    needs_approval: bool,
 }
 
 impl Found {
@@ -44,6 +48,7 @@ impl Found {
                     tool: row.get(4)?,
                     workflow: row.get(5)?,
                     is_awaited: row.get(6)?,
+                    needs_approval: row.get::<_, u32>(7)? > 0,
                 };
                 Ok(row::state_name(id.as_str(), &state).map(|state| Self { state, ..found }))
             })
@@ -72,17 +77,23 @@ impl Revive {
         if self.only.is_some_and(|only| only != job.state) {
             return Ok(Err(Obstacle::State(job.state)));
         }
-        let Some(State::Queued { attempt, failures }) = revived(job.state, job.attempt) else {
+        let Some(state) = revived(job.state, job.attempt, job.needs_approval) else {
             return Ok(Err(Obstacle::State(job.state)));
         };
         if let Some(workflow) = job.workflow {
             return Ok(Err(Obstacle::Workflow(workflow)));
         }
-        let now = tx.now.as_millis();
-        let queued = tx.execute(
-            include_str!("../sql/revive_job.sql"),
-            params![job.num, failures, now],
-        );
+        if of_revoked(tx, job.num)? {
+            return Ok(Err(Obstacle::AgentRevoked));
+        }
+        let (attempt, failures) = (job.attempt, state.failures().unwrap_or_default());
+        let queued = if job.needs_approval {
+            ask_as_before(tx, id, job.num, &self.by)
+        } else {
+            let parameters = params![job.num, failures, tx.now.as_millis()];
+            tx.execute(include_str!("../sql/revive_job.sql"), parameters)
+                .map(drop)
+        };
         match queued {
             // SQLite has undone this statement, and only this one.
             Err(QueueError::Database(error))
@@ -91,7 +102,7 @@ impl Revive {
                 return Ok(Err(Obstacle::Collision));
             }
             Err(error) => return Err(error),
-            Ok(_) => {}
+            Ok(()) => {}
         }
         tx.execute(
             include_str!("../sql/revive_forget_calls.sql"),

@@ -1,14 +1,18 @@
 //! Ticks of schedules: what becomes of each is decided and recorded in one transaction, with its job and the next tick,
 //! so that a crash at any instruction, or another scheduler, leaves exactly one job a tick.
 
+use std::borrow::Cow;
+
 use rusqlite::{Connection, params};
 use serde_json::json;
 
+use super::key::is_revoked;
 use super::schedule::{find, look_up};
 use super::submit::record;
-use super::{Cancel, CancelWorkflow, Command, Tx, workflow};
+use super::{Cancel, CancelWorkflow, Command, Tx, limit, workflow};
 use crate::clock::Timestamp;
 use crate::job::JobId;
+use crate::limit::Exceeded;
 use crate::queue::{Fired, Firing, QueueError, row};
 use crate::schedule::{Missed, Overlap, Run, Schedule, Step, TickKind, TickOutcome};
 use crate::workflow::WorkflowId;
@@ -17,6 +21,9 @@ use crate::workflow::WorkflowId;
 const KEPT_TICKS: u32 = 1_000;
 /// Why a run is cancelled where the next one replaces it.
 const REPLACED: &str = "The next run takes its place.";
+
+/// Why nothing is run for an agent that is none any more.
+const REVOKED: &str = "Its owner was revoked.";
 
 /// Carries out plans for schedules.
 #[derive(Debug)]
@@ -129,7 +136,8 @@ impl Command for FireWaiting {
             return Ok(false);
         }
         let settled = match &self.run {
-            Ok(run) => Settled::submitted(run),
+            Ok(_) if is_revoked(tx, &schedule.agent)? => Settled::refused(REVOKED),
+            Ok(run) => admitted(tx, run)?,
             Err(reason) => Settled::refused(reason),
         };
         let tick = Settling {
@@ -151,10 +159,17 @@ pub(in crate::queue) struct TriggerSchedule {
 }
 
 impl Command for TriggerSchedule {
-    type Answer = ();
+    /// What a limit does not admit is not run, which is recorded as a denial.
+    type Answer = Result<(), Exceeded>;
 
-    fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Result<(), Exceeded>, QueueError> {
         let schedule = find(tx, &self.schedule)?;
+        if let Run::Job(job) = &self.run
+            && let Err(exceeded) = admit(tx, &self.run)?
+        {
+            limit::deny(tx, job, &exceeded)?;
+            return Ok(Err(exceeded));
+        }
         let mut tick = Settling {
             schedule: &schedule,
             tick: tx.now,
@@ -165,7 +180,7 @@ impl Command for TriggerSchedule {
         loop {
             // Whole seconds belong to the expression.
             if tick.tick.as_millis() % 1_000 != 0 && tick.insert(tx, &settled)? {
-                return Ok(());
+                return Ok(Ok(()));
             }
             tick.tick = Timestamp::from_millis(tick.tick.as_millis() + 1);
         }
@@ -179,12 +194,20 @@ fn is_running(connection: &Connection, schedule: &str) -> Result<bool, QueueErro
         .query_row([schedule], |row| row.get(0))?)
 }
 
+/// Whether its limits admit a run. The steps of a workflow are admitted one by one, as they begin.
+fn admit(tx: &Tx<'_>, run: &Run) -> Result<Result<(), Exceeded>, QueueError> {
+    match run {
+        Run::Job(job) => limit::admit(tx.connection, &job.agent, &job.limits, tx.now),
+        Run::Workflow(_) => Ok(Ok(())),
+    }
+}
+
 /// What becomes of a tick.
 #[derive(Debug)]
 struct Settled<'j> {
     outcome: TickOutcome,
     run: Option<&'j Run>,
-    detail: Option<&'j str>,
+    detail: Option<Cow<'j, str>>,
 }
 
 impl<'j> Settled<'j> {
@@ -196,11 +219,11 @@ impl<'j> Settled<'j> {
         }
     }
 
-    const fn refused(reason: &'j str) -> Self {
+    fn refused(reason: impl Into<Cow<'j, str>>) -> Self {
         Self {
             outcome: TickOutcome::Refused,
             run: None,
-            detail: Some(reason),
+            detail: Some(reason.into()),
         }
     }
 
@@ -208,9 +231,17 @@ impl<'j> Settled<'j> {
         Self {
             outcome,
             run: None,
-            detail: Some(detail),
+            detail: Some(Cow::Borrowed(detail)),
         }
     }
+}
+
+/// What becomes of a tick that is to be run.
+fn admitted<'j>(tx: &Tx<'_>, run: &'j Run) -> Result<Settled<'j>, QueueError> {
+    Ok(match admit(tx, run)? {
+        Ok(()) => Settled::submitted(run),
+        Err(exceeded) => Settled::refused(exceeded.sentence()),
+    })
 }
 
 /// Decides about a tick, and cancels the run before where that is wanted.
@@ -223,16 +254,23 @@ fn settle<'j>(
         Ok(run) => run,
         Err(reason) => return Ok(Settled::refused(reason)),
     };
+    if is_revoked(tx, &schedule.agent)? {
+        return Ok(Settled::refused(REVOKED));
+    }
     let waiting = tx
         .connection
         .prepare_cached(include_str!("../sql/schedule_waiting_count.sql"))?
         .query_row([&schedule.id], |row| row.get(0))?;
     let is_running = is_running(tx.connection, &schedule.id)?;
     Ok(match schedule.spec.overlap.decide(is_running, waiting) {
-        Step::Submit => Settled::submitted(run),
+        Step::Submit => admitted(tx, run)?,
         Step::Replace => {
-            cancel_running(tx, schedule)?;
-            Settled::submitted(run)
+            let settled = admitted(tx, run)?;
+            // A run that is not admitted takes nobody's place.
+            if settled.run.is_some() {
+                cancel_running(tx, schedule)?;
+            }
+            settled
         }
         Step::Wait => {
             Settled::without_run(TickOutcome::Waiting, "The run before has not ended yet.")
@@ -296,7 +334,7 @@ impl Settling<'_> {
                 settled.outcome.as_str(),
                 settled.run.and_then(Run::job).map(JobId::as_str),
                 settled.run.and_then(Run::workflow).map(WorkflowId::as_str),
-                settled.detail,
+                settled.detail.as_deref(),
                 tx.now.as_millis()
             ],
         )?;
@@ -313,7 +351,7 @@ impl Settling<'_> {
                 settled.outcome.as_str(),
                 settled.run.and_then(Run::job).map(JobId::as_str),
                 settled.run.and_then(Run::workflow).map(WorkflowId::as_str),
-                settled.detail,
+                settled.detail.as_deref(),
                 tx.now.as_millis()
             ],
         )?;
@@ -330,7 +368,7 @@ impl Settling<'_> {
             return Ok(false);
         }
         match settled.run {
-            Some(Run::Job(job)) => drop(record(tx, job)?),
+            Some(Run::Job(job)) => drop(record(tx, job)??),
             Some(Run::Workflow(workflow)) => drop(workflow::insert(tx, workflow)?),
             None => {}
         }
@@ -340,7 +378,7 @@ impl Settling<'_> {
             TickOutcome::Skipped => "schedule.skipped",
             TickOutcome::Refused => "schedule.refused",
         };
-        let data = json!({"kind": self.kind, "name": self.schedule.name, "reason": settled.detail,
+        let data = json!({"kind": self.kind, "name": self.schedule.name, "reason": settled.detail.as_deref(),
                           "schedule": self.schedule.id, "tick": self.tick,
                           "workflow": settled.run.and_then(Run::workflow)});
         let job = settled.run.and_then(Run::job).map(JobId::as_str);

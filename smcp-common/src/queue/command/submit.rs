@@ -6,12 +6,15 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::approval::request;
+use super::key::refuse_revoked;
 use super::session::note;
-use super::{Command, Tx, json};
+use super::{Command, Tx, json, limit};
 use crate::audit::Copied;
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::{EventKind, JobId, NewJob, Origin, Retry};
+use crate::limit::Exceeded;
 use crate::policy::Via;
 use crate::queue::{QueueError, SessionCall, Submitted};
 
@@ -23,26 +26,42 @@ pub(in crate::queue) struct Submit {
 }
 
 impl Command for Submit {
-    type Answer = Submitted;
+    /// What a limit does not admit is an answer, too: its denial is recorded, and others of its transaction go on.
+    type Answer = Result<Submitted, Exceeded>;
 
-    fn apply(&self, tx: &mut Tx<'_>) -> Result<Submitted, QueueError> {
-        let submitted = record(tx, &self.job)?;
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<Result<Submitted, Exceeded>, QueueError> {
+        let submitted = match record(tx, &self.job)? {
+            Ok(submitted) => submitted,
+            Err(exceeded) => {
+                limit::deny(tx, &self.job, &exceeded)?;
+                return Ok(Err(exceeded));
+            }
+        };
         if let Some(call) = &self.call {
             note(tx, call, Some(submitted.id.as_str()), None)?;
         }
-        Ok(submitted)
+        Ok(Ok(submitted))
     }
 }
 
-pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueError> {
+/// Records a job, or finds the one that its idempotency key already names; nothing where a limit does not admit it.
+pub(super) fn record(
+    tx: &mut Tx<'_>,
+    job: &NewJob,
+) -> Result<Result<Submitted, Exceeded>, QueueError> {
     // The tool is covered, too: one key, one deed.
     let call = canonical::call(&job.tool, &job.arguments);
     let digest: [u8; 32] = Sha256::digest(&call).into();
     if let Some(key) = &job.idempotency_key
         && let Some(existing) = find_key(tx, job, key, &digest)?
     {
-        return Ok(existing);
+        return Ok(Ok(existing));
     }
+    refuse_revoked(tx, &job.agent)?;
+    if let Err(exceeded) = limit::admit(tx.connection, &job.agent, &job.limits, tx.now)? {
+        return Ok(Err(exceeded));
+    }
+    limit::use_up(tx, &job.agent, &job.limits)?;
     insert(tx, job, &digest)?;
     let num = tx.connection.last_insert_rowid();
     let run_at = job.run_at;
@@ -61,10 +80,13 @@ pub(super) fn record(tx: &mut Tx<'_>, job: &NewJob) -> Result<Submitted, QueueEr
         via: job.source.via(),
     };
     tx.audit("job.queued", &job.agent, Some(job.id.as_str()), &data)?;
-    Ok(Submitted {
+    if let Some(asked) = &job.approval {
+        request(tx, &job.id, num, 1, asked, &job.agent)?;
+    }
+    Ok(Ok(Submitted {
         id: job.id.clone(),
         existing: false,
-    })
+    }))
 }
 
 /// The news of a new job.
@@ -154,7 +176,8 @@ fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError
             retry,
             schedule,
             workflow,
-            step
+            step,
+            job.approval.is_some()
         ],
     )?;
     Ok(())

@@ -6,9 +6,11 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::submit::record;
-use super::{Cancel, Command, Tx, json as text};
+use super::{Cancel, Command, Tx, json as text, key, limit};
 use crate::canonical;
-use crate::job::{Failure, JobId, NewJob};
+use crate::clock::Timestamp;
+use crate::job::{Failure, JobId, NewJob, code};
+use crate::limit::Exceeded;
 use crate::queue::workflows::{AllowedBy, NewWorkflow, WorkflowSubmitted};
 use crate::queue::{QueueError, row};
 use crate::workflow::{Action, Decision, StepState, WorkflowId, WorkflowState};
@@ -36,6 +38,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewWorkflow) -> Result<WorkflowSubmi
     {
         return Ok(found);
     }
+    key::refuse_revoked(tx, &new.agent)?;
     tx.execute(
         include_str!("../sql/workflow_insert.sql"),
         params![
@@ -142,7 +145,7 @@ impl Command for AdvanceWorkflow {
             params![
                 id,
                 self.revision,
-                decision.wake_at.map(crate::clock::Timestamp::as_millis),
+                decision.wake_at.map(Timestamp::as_millis),
                 state.as_str(),
                 error.map(|error| &error.code),
                 error.map(|error| &error.message),
@@ -172,7 +175,9 @@ impl AdvanceWorkflow {
         let id = self.id.as_str();
         match action {
             Action::Begin { step, job } => {
-                record(tx, job)?;
+                if let Err(exceeded) = record(tx, job)? {
+                    return self.refused(tx, *step, job, &exceeded);
+                }
                 let begun = tx.execute(
                     include_str!("../sql/workflow_step_begin.sql"),
                     params![id, place(*step), job.id.as_str(), tx.now.as_millis()],
@@ -188,7 +193,9 @@ impl AdvanceWorkflow {
                 self.expect_one(changed, *step)
             }
             Action::Check { step, job } => {
-                record(tx, job)?;
+                if let Err(exceeded) = record(tx, job)? {
+                    return self.refused(tx, *step, job, &exceeded);
+                }
                 let n: u32 = tx
                     .connection
                     .prepare_cached(include_str!("../sql/workflow_check_insert.sql"))?
@@ -209,22 +216,45 @@ impl AdvanceWorkflow {
                 state,
                 at,
                 error,
-            } => {
-                let ended = tx.execute(
-                    include_str!("../sql/workflow_step_end.sql"),
-                    params![
-                        id,
-                        place(*step),
-                        state.as_str(),
-                        at.as_millis(),
-                        error.as_ref().map(|error| &error.code),
-                        error.as_ref().map(|error| &error.message)
-                    ],
-                )?;
-                self.expect_one(ended, *step)?;
-                self.ended(tx, *step, *state, error.as_ref())
-            }
+            } => self.end(tx, *step, *state, *at, error.as_ref()),
         }
+    }
+
+    /// Ends a step of which a limit does not admit the next job. What follows from that is decided next.
+    fn refused(
+        &self,
+        tx: &mut Tx<'_>,
+        step: usize,
+        job: &NewJob,
+        exceeded: &Exceeded,
+    ) -> Result<(), QueueError> {
+        limit::deny(tx, job, exceeded)?;
+        let failure = Failure::new(code::LIMIT_EXCEEDED, exceeded.sentence());
+        self.end(tx, step, StepState::Failed, tx.now, Some(&failure))?;
+        touch(tx, self.id.as_str())
+    }
+
+    fn end(
+        &self,
+        tx: &mut Tx<'_>,
+        step: usize,
+        state: StepState,
+        at: Timestamp,
+        error: Option<&Failure>,
+    ) -> Result<(), QueueError> {
+        let ended = tx.execute(
+            include_str!("../sql/workflow_step_end.sql"),
+            params![
+                self.id.as_str(),
+                place(step),
+                state.as_str(),
+                at.as_millis(),
+                error.map(|error| &error.code),
+                error.map(|error| &error.message)
+            ],
+        )?;
+        self.expect_one(ended, step)?;
+        self.ended(tx, step, state, error)
     }
 
     fn began(
@@ -282,17 +312,10 @@ impl Command for CancelWorkflow {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<Option<WorkflowState>, QueueError> {
         let id = self.id.as_str();
-        let marked = tx.execute(
-            include_str!("../sql/workflow_cancel.sql"),
-            params![id, tx.now.as_millis(), self.by, self.reason],
-        )?;
-        if marked > 0 {
-            let data: Value = json!({"reason": self.reason, "workflow": id});
-            tx.audit("workflow.cancel_requested", &self.by, None, &data)?;
+        if stop_advancing(tx, &self.id, &self.by, self.reason.as_deref())? {
             for job in open_jobs(tx, id)? {
                 stop(tx, &job, &self.by, self.reason.as_deref())?;
             }
-            tx.marks.rings = true;
         }
         let state: Option<String> = tx
             .connection
@@ -303,6 +326,26 @@ impl Command for CancelWorkflow {
             .map(|state| row::workflow_state(id, &state))
             .transpose()
     }
+}
+
+/// Keeps a workflow from beginning further steps; those that run go on. False where it has ended, or was stopped before.
+pub(super) fn stop_advancing(
+    tx: &mut Tx<'_>,
+    id: &WorkflowId,
+    by: &str,
+    reason: Option<&str>,
+) -> Result<bool, QueueError> {
+    let marked = tx.execute(
+        include_str!("../sql/workflow_cancel.sql"),
+        params![id.as_str(), tx.now.as_millis(), by, reason],
+    )?;
+    if marked == 0 {
+        return Ok(false);
+    }
+    let data: Value = json!({"reason": reason, "workflow": id});
+    tx.audit("workflow.cancel_requested", by, None, &data)?;
+    tx.marks.rings = true;
+    Ok(true)
 }
 
 fn open_jobs(tx: &Tx<'_>, workflow: &str) -> Result<Vec<JobId>, QueueError> {

@@ -1,2 +1,2 @@
-SELECT num, id, tool, plugin, agent, arguments, timeout_ms, attempt, failures, effect, max_attempts, retry
+SELECT num, id, tool, plugin, agent, arguments, timeout_ms, attempt, failures, effect, max_attempts, retry, approved
 FROM jobs WHERE num = ?1

@@ -1,1 +1,1 @@
-SELECT num, lane, plugin, priority, run_at, attempt FROM jobs WHERE id = ?1 AND state = 'queued'
+SELECT num, lane, plugin, agent, priority, run_at, attempt FROM jobs WHERE id = ?1 AND state = 'queued'

@@ -211,6 +211,15 @@ impl Store {
     }
 }
 
+/// Asks a database that nothing else of this process has opened.
+pub(super) fn read_existing<T>(
+    path: &Path,
+    query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+) -> Result<T, OpenError> {
+    let connection = connection::open_existing(path, BUSY)?;
+    query(&connection).map_err(|source| connection::explain(path, source))
+}
+
 /// Waits until no other process opens a database in that directory, and keeps it so until the answer is dropped.
 ///
 /// Two connections that turn a new file into one with a write-ahead log refuse each other at once, whatever the

@@ -57,18 +57,18 @@ fn signer() -> Signer {
     Signer::new(&Key::new([9; 32]))
 }
 
-fn from_elsewhere() -> Option<Entrance> {
-    Some(Entrance {
+fn from_elsewhere() -> Entrance {
+    Entrance {
         transport: "streamable_http",
         address: Some([192, 0, 2, 7].into()),
-    })
+    }
 }
 
 async fn a_call_is_recorded_with_its_arguments_and_no_secret(world: World) {
     let called = NewJob {
         arguments: arguments(json!({"pin": 1234, "b": {"z": 1, "a": 2}})),
         secret: vec!["pin".into()],
-        entrance: from_elsewhere(),
+        entrance: Some(from_elsewhere()),
         ..job()
     };
     world.submit(called.clone()).await;

@@ -174,11 +174,15 @@ async fn the_claim_agrees_with_the_state_machine(world: World) {
     for name in StateName::ALL {
         let ended = name.is_final();
         let running = name == StateName::Running;
+        let awaits = name == StateName::AwaitingApproval;
         let set = "UPDATE jobs SET state = ?2, attempt = 1, worker = iif(?3, 'w0', NULL), lease_until = iif(?3, 1, NULL),
-                   finished_at = iif(?4, 1, NULL) WHERE id = ?1";
+                   finished_at = iif(?4, 1, NULL), approval_round = ?5 WHERE id = ?1";
         world
             .sql()
-            .execute(set, params![id.as_str(), name.as_str(), running, ended])
+            .execute(
+                set,
+                params![id.as_str(), name.as_str(), running, ended, awaits],
+            )
             .unwrap();
         let state = row::state(id.as_str(), name.as_str(), 1, 0, false).unwrap();
         let claimed = world.claim("w").await.map(|job| job.attempt);

@@ -1,11 +1,14 @@
 //! Conformance: every behaviour of the queue, on every engine and way of committing. Time is a manual clock.
 
+mod agents;
+mod approvals;
 mod attempts;
 mod audit;
 mod catalogue;
 mod claims;
 mod clock;
 mod faults;
+mod limits;
 mod operate;
 mod pauses;
 mod retention;
@@ -15,6 +18,7 @@ mod sessions;
 mod settings;
 mod soundness;
 mod submits;
+mod turns;
 mod waiting;
 mod workers;
 mod workflows;
@@ -194,6 +198,8 @@ fn job() -> NewJob {
         retry: None,
         idempotency_key: None,
         rules: vec!["builtin".into()],
+        approval: None,
+        limits: Vec::new(),
     }
 }
 

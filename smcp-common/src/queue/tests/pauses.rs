@@ -162,10 +162,7 @@ async fn a_deep_backlog_behind_a_pause_costs_a_step(world: World) {
         assert!(instructions < 100, "{instructions} to find {group}");
     };
     instructions(include_str!("../sql/claim_lane.sql"), &[""]);
-    instructions(
-        include_str!("../sql/claim_lane_plugin.sql"),
-        &["shared", "math"],
-    );
+    instructions(include_str!("../sql/claim_plugin.sql"), &["shared", "math"]);
     assert_eq!(world.claim("w").await.unwrap().id, late);
 }
 

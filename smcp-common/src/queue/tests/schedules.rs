@@ -34,7 +34,7 @@ conformance!(
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn spec() -> Spec {
+pub(super) fn spec() -> Spec {
     Spec {
         cron: "* * * * *".into(),
         zone: "UTC".into(),
@@ -62,7 +62,7 @@ fn tool() -> Tool {
 }
 
 /// What a scheduler decides about a schedule.
-fn firing(schedule: &Schedule, now: Timestamp) -> Firing {
+pub(super) fn firing(schedule: &Schedule, now: Timestamp) -> Firing {
     let cron = schedule.spec.cron().unwrap();
     let next = schedule.next.unwrap();
     let plan = plan(&cron, &schedule.spec, schedule.runs, next, now, 0.5);

@@ -11,7 +11,7 @@ conformance!(
 );
 
 impl World {
-    async fn why(&self, id: &JobId) -> Vec<Waiting> {
+    pub(super) async fn why(&self, id: &JobId) -> Vec<Waiting> {
         self.queue.waiting(id).await.unwrap().expect("it is queued")
     }
 }

@@ -77,7 +77,7 @@ impl World {
     }
 }
 
-fn new(steps: Value) -> NewWorkflow {
+pub(super) fn new(steps: Value) -> NewWorkflow {
     let definition = Map::from_iter([("name".into(), json!("n")), ("steps".into(), steps)]);
     let definition = read(&definition.into()).unwrap();
     assert_eq!(crate::workflow::check(&definition), []);
@@ -96,7 +96,7 @@ fn new(steps: Value) -> NewWorkflow {
     clippy::unnecessary_wraps,
     reason = "the worker's may fail, and so the queue expects"
 )]
-fn made(workflow: &Workflow, call: Call<'_>) -> Result<NewJob, Failure> {
+pub(super) fn made(workflow: &Workflow, call: Call<'_>) -> Result<NewJob, Failure> {
     Ok(NewJob {
         tool: call.tool.into(),
         source: Source::Workflow,
@@ -111,7 +111,7 @@ fn made(workflow: &Workflow, call: Call<'_>) -> Result<NewJob, Failure> {
     })
 }
 
-fn step(id: &str, needs: &[&str]) -> Value {
+pub(super) fn step(id: &str, needs: &[&str]) -> Value {
     json!({"id": id, "tool": "math__add", "needs": needs})
 }
 

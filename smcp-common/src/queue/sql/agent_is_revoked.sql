@@ -1,0 +1,1 @@
+SELECT EXISTS (SELECT 1 FROM agents WHERE name = ?1 AND revoked_at IS NOT NULL)

@@ -1,0 +1,1 @@
+SELECT id FROM jobs INDEXED BY jobs_running WHERE state = 'running' AND agent = ?1

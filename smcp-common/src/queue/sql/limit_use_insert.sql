@@ -1,0 +1,1 @@
+INSERT INTO limit_uses (counter, n, at) VALUES (?1, ?2, ?3)

@@ -1,0 +1,1 @@
+DELETE FROM limit_uses WHERE counter = ?1 AND n <= ?2

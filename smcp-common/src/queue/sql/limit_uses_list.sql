@@ -1,0 +1,1 @@
+SELECT at FROM limit_uses WHERE counter = ?1 AND n > ?2 ORDER BY n

@@ -1,0 +1,1 @@
+DELETE FROM turns WHERE scope = ?1 AND lane = ?2

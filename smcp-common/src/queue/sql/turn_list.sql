@@ -1,0 +1,1 @@
+SELECT scope, lane, agent, served FROM turns

@@ -11,6 +11,7 @@ pub(crate) mod jobs;
 pub(crate) mod plugins;
 pub(crate) mod queues;
 pub(crate) mod schedules;
+pub(crate) mod secrets;
 pub(crate) mod settings;
 pub(crate) mod tools;
 pub(crate) mod workers;

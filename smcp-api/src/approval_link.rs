@@ -187,7 +187,6 @@ async fn admit(app: &App, token: &str) -> Result<Link, Refusal> {
                 code: code.to_owned(),
                 via: Via::Call,
                 entrance: None,
-                // What is no link says nothing that could be told.
                 arguments: Map::new(),
                 secret: Vec::new(),
             };

@@ -28,7 +28,7 @@ pub async fn record(
         via,
         entrance: Some(caller.entrance()),
         arguments,
-        secret: tool.secret_arguments(),
+        secret: tool.secret_parameters(),
     };
     Ok(app.queue.record_denial(denial).await?)
 }

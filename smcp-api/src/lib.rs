@@ -178,6 +178,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         wake: Wake::Auto,
         check,
         digest_key,
+        secrets_key: config.secrets_key.clone(),
     };
     let queue = Queue::open(&options, clock.clone())?;
     tokio::spawn(signing::run(queue.clone(), signer.clone(), drain.clone()));

@@ -109,9 +109,7 @@ impl StoredKeys {
 mod tests {
     use std::collections::BTreeSet;
 
-    use smcp_common::audit::DigestKey;
     use smcp_common::clock::ManualClock;
-    use smcp_common::key_file::Key;
     use smcp_common::queue::{Commit, Durability, NewAgent, NewKey, Options, Wake};
 
     use super::*;
@@ -124,8 +122,11 @@ mod tests {
             durability: Durability::Normal,
             commit: Commit::Grouped,
             wake: Wake::Auto,
+            digest_key: smcp_common::audit::DigestKey::new(&smcp_common::key_file::Key::new(
+                [0; 32],
+            )),
             check: false,
-            digest_key: DigestKey::new(&Key::default()),
+            secrets_key: smcp_common::secret::KeyFile::at(directory.path().join("secrets.key")),
         };
         let queue = Queue::open(&options, clock).unwrap();
         let agent = NewAgent {

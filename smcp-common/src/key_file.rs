@@ -17,7 +17,8 @@ pub type Key = Zeroizing<[u8; 32]>;
 /// # Errors
 /// What the system says; [`io::ErrorKind::InvalidData`] where the file holds no key, or others may read it.
 pub fn read_or_make(path: &Path) -> io::Result<Key> {
-    read_or_write(path, || crate::canonical::hex(&rand::random::<[u8; 32]>())).and_then(decode)
+    read_or_write(path, || crate::canonical::hex(&rand::random::<[u8; 32]>()))
+        .and_then(|text| decode(&text))
 }
 
 /// Reads the key in `path`.
@@ -25,7 +26,15 @@ pub fn read_or_make(path: &Path) -> io::Result<Key> {
 /// # Errors
 /// As for [`read_or_make`]; [`io::ErrorKind::NotFound`] where there is none.
 pub fn read(path: &Path) -> io::Result<Key> {
-    read_text(path).and_then(decode)
+    read_text(path).and_then(|text| decode(&text))
+}
+
+/// The same for a file that somebody else guards, whatever its mode.
+///
+/// # Errors
+/// As for [`read`], but for the mode.
+pub fn read_guarded(path: &Path) -> io::Result<Key> {
+    decode(&trimmed(fs::read_to_string(path)?))
 }
 
 /// Reads the text in `path`, without white space at its ends, or writes what `make` makes.
@@ -52,12 +61,16 @@ pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
             mode & 0o777
         )));
     }
-    let text = Zeroizing::new(fs::read_to_string(path)?);
-    Ok(Zeroizing::new(text.trim().to_owned()))
+    Ok(trimmed(fs::read_to_string(path)?))
 }
 
-fn decode(text: Zeroizing<String>) -> io::Result<Key> {
-    let key = crate::canonical::unhex(&text);
+fn trimmed(text: String) -> Zeroizing<String> {
+    let text = Zeroizing::new(text);
+    Zeroizing::new(text.trim().to_owned())
+}
+
+fn decode(text: &Zeroizing<String>) -> io::Result<Key> {
+    let key = crate::canonical::unhex(text);
     let no_key = || invalid("it holds no key of 64 hexadecimal digits".to_owned());
     key.map(Zeroizing::new).ok_or_else(no_key)
 }

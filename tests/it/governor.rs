@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::world::{Client, World, text, text_of};
 
 /// The built-in tools that every agent may call.
-const BUILT_IN: [&str; 28] = [
+const BUILT_IN: [&str; 32] = [
+    "approvals__approve",
+    "approvals__deny",
+    "approvals__link",
+    "approvals__list",
     "health",
     "jobs__cancel",
     "jobs__events",

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use smcp_common::queue::AuditState;
 
 use super::workers::shown_to;
-use super::{Builtin, Changes, sandbox};
+use super::{Builtin, Changes, plugins, sandbox};
 use crate::app::App;
 use crate::caller::Caller;
 use crate::policy::is_operator;
@@ -67,6 +67,7 @@ async fn report(app: &App, caller: &Caller) -> Result<Value, Refusal> {
             "wanted": catalogue.wanted,
             "scanned": catalogue.scanned,
             "problems": catalogue.problems,
+            "integrity": plugins::differing(&catalogue.plugins),
         },
         "version": env!("CARGO_PKG_VERSION"),
     }))

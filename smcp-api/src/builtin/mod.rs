@@ -14,6 +14,7 @@ mod retry;
 mod sanctum;
 mod sandbox;
 mod schedules;
+mod secrets;
 mod selection;
 mod settings;
 mod submit;
@@ -53,6 +54,8 @@ pub struct Builtin {
     changes: Changes,
     open_to: OpenTo,
     is_told_once: bool,
+    /// Whether its arguments must be kept nowhere, not even by the client.
+    takes_secrets: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -93,6 +96,8 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
         approvals::link(),
         flush::flush(),
         health::health(),
+        plugins::accept(),
+        plugins::diff(),
         plugins::list(),
         plugins::reload(),
         priority::priority(),
@@ -120,6 +125,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     all.extend(agents::all());
     all.extend(audit::all());
     all.extend(schedules::all());
+    all.extend(secrets::all());
     all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
     all
@@ -129,6 +135,12 @@ impl Builtin {
     /// Its name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// True where its arguments must be kept nowhere: neither stored, nor logged, nor given back to the client to show
+    /// them again.
+    pub const fn takes_secrets(&self) -> bool {
+        self.takes_secrets
     }
 
     /// True where calling it again does nothing more than calling it once.
@@ -238,7 +250,7 @@ pub async fn call(
     if !tool.is_open_to(caller) {
         let refusal = operators_only(tool.name);
         app.queue
-            .record_denial(tool.denial(caller, &arguments, refusal.code))
+            .record_denial(tool.denial(caller, arguments, refusal.code))
             .await?;
         return Err(refusal);
     }
@@ -280,6 +292,7 @@ impl Builtin {
             changes,
             open_to: OpenTo::Everybody,
             is_told_once: false,
+            takes_secrets: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -296,7 +309,7 @@ impl Builtin {
     }
 
     /// The record of a refused call. What its schema marks as `writeOnly` is shown in no record.
-    fn denial(&self, caller: &Caller, arguments: &Value, code: &str) -> Denial {
+    fn denial(&self, caller: &Caller, arguments: Value, code: &str) -> Denial {
         let properties = self.input_schema["properties"].as_object();
         let secret = properties
             .into_iter()
@@ -309,8 +322,21 @@ impl Builtin {
             via: Via::Call,
             entrance: Some(caller.entrance()),
             secret: secret.map(|(name, _)| name.clone()).collect(),
-            arguments: arguments.as_object().cloned().unwrap_or_default(),
+            arguments: match arguments {
+                Value::Object(arguments) => arguments,
+                Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::String(_)
+                | Value::Array(_) => Map::new(),
+            },
         }
+    }
+
+    /// The same tool, with arguments that are kept nowhere.
+    fn taking_secrets(mut self) -> Self {
+        self.takes_secrets = true;
+        self
     }
 
     /// The same tool, for operators alone.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::plugin::Pinning;
 use crate::sandbox::{Require, Terms};
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,6 +62,7 @@ pub(super) struct Plugins {
     pub(super) timeout_s: Option<f64>,
     pub(super) pass_env: Option<Vec<String>>,
     pub(super) warm: Option<Automatic>,
+    pub(super) pin: Option<Pinning>,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::{Command, Tx};
+use super::{Command, Tx, pin};
 use crate::plugin::{Plugin, ToolName};
-use crate::queue::{QueueError, row};
+use crate::queue::{Pinned, QueueError, row};
 
 /// A worker that scans for longer than this is taken to have died.
 const SCAN_LEASE: Duration = Duration::from_mins(2);
@@ -93,6 +93,8 @@ pub(in crate::queue) struct CatalogueDone {
     pub(in crate::queue) wanted: i64,
     pub(in crate::queue) plugins: Vec<Plugin>,
     pub(in crate::queue) problems: Vec<String>,
+    /// What is accepted by the way; `None` where plugins are not pinned.
+    pub(in crate::queue) pinned: Option<Pinned>,
 }
 
 impl Command for CatalogueDone {
@@ -125,6 +127,14 @@ impl Command for CatalogueDone {
                     params![name, digest, text],
                 )?;
             }
+        }
+        let by = format!("worker:{}", self.worker);
+        for plugin in &self.plugins {
+            let before = before.get(&plugin.name).map(String::as_str);
+            pin::record_difference(tx, &by, before, plugin)?;
+        }
+        if let Some(pinned) = &self.pinned {
+            pin::scanned(tx, &by, &self.plugins, pinned)?;
         }
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
             tx.execute(include_str!("../sql/plugin_delete.sql"), [name])?;

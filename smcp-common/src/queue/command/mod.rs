@@ -53,6 +53,7 @@ pub(super) use key::{RevokeKey, RotateKey, UseKey, any_is_live};
 pub(super) use limit::{PruneLimits, left};
 pub(super) use news::AppendNews;
 pub(super) use pause::{PauseQueue, ResumeQueue, pauses};
+pub(super) use pin::{AcceptPlugin, AskReview, accepted_digest};
 pub(super) use priority::Prioritise;
 pub(super) use retention::{FreeSome, PruneJobs, PruneWorkflows};
 pub(super) use revive::Revive;
@@ -60,6 +61,7 @@ pub(super) use schedule::{
     CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,
 };
 pub(super) use schedule_fire::{Fire, FireWaiting, TriggerSchedule};
+pub(super) use secret::{RemoveSecret, RotateSecretsKey, SetSecret, vault_of};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;
@@ -72,6 +74,7 @@ use crate::audit::{DigestKey, GENESIS, Hash, Record};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::EventKind;
+use crate::secret::Keys;
 
 /// Something that can be done to the queue.
 pub(super) trait Command: Send + 'static {
@@ -91,6 +94,8 @@ pub(super) struct Tx<'c> {
     pub(super) now: Timestamp,
     /// For the arguments in audit records.
     pub(super) digest_key: &'c DigestKey,
+    /// What seals secrets.
+    pub(super) keys: &'c Keys,
     pub(super) marks: Marks,
 }
 

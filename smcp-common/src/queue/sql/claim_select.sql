@@ -1,2 +1,2 @@
-SELECT num, id, tool, plugin, agent, arguments, timeout_ms, attempt, failures, effect, max_attempts, retry, approved
+SELECT num, id, tool, plugin, agent, arguments, timeout_ms, attempt, failures, effect, max_attempts, retry, sealed, approved
 FROM jobs WHERE num = ?1

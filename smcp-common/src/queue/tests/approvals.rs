@@ -250,7 +250,7 @@ async fn an_approval_is_for_one_time(world: World) {
     world.clock.advance(2 * HOUR);
     world
         .queue
-        .revive(&[id.clone()], "local", None)
+        .revive(std::slice::from_ref(&id), "local", None)
         .await
         .unwrap();
     assert_eq!(world.job(&id).state, StateName::AwaitingApproval);

@@ -11,9 +11,11 @@ mod faults;
 mod limits;
 mod operate;
 mod pauses;
+mod pins;
 mod retention;
 mod retries;
 mod schedules;
+mod secrets;
 mod sessions;
 mod settings;
 mod soundness;
@@ -169,6 +171,7 @@ impl World {
 
 fn options(path: PathBuf, commit: Commit) -> Options {
     Options {
+        secrets_key: crate::secret::KeyFile::at(path.with_file_name("secrets.key")),
         path,
         durability: Durability::Normal,
         commit,

@@ -388,7 +388,7 @@ fn databases_are_backed_up_and_checked() {
     drop(tampered);
     let (code, said, _) = run(&world, &["db", "check", "--database", &copy]);
     assert_eq!(code, FAILURE);
-    assert!(said.contains("record 1 does not follow"), "{said}");
+    assert!(said.contains("record 1: does not match its hash"), "{said}");
     fs::write(&copy, "no database").unwrap();
     let (code, _, err) = run(&world, &["db", "check", "--database", &copy]);
     assert_eq!(code, FAILURE);

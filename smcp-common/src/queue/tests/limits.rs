@@ -205,7 +205,10 @@ async fn a_refusal_is_recorded_and_harms_no_other(world: World) {
     assert_eq!(world.counted("jobs"), 11, "ten without a limit, and one");
     let expected = "rule 'builtin:some' allows 1 call within 10 s; the next is possible at 2027-01-15T08:00:10.000Z, in 10 s";
     assert_eq!(said, vec![expected; 9]);
-    let data = json!({"code": "limit_exceeded", "frees_at": START.plus(10 * SECOND), "limit": "1 call within 10 s",
+    let call = crate::canonical::call("math__add", &limited(&one).arguments);
+    let digest = DigestKey::new(&Key::new([7; 32])).digest(&call);
+    let data = json!({"address": null, "arguments": {"a": 1}, "arguments_digest": crate::canonical::hex(&digest),
+                      "transport": null, "via": "call", "code": "limit_exceeded", "frees_at": START.plus(10 * SECOND), "limit": "1 call within 10 s",
                       "rules": ["builtin:some"], "tool": "math__add"});
     let record = format!("local {}", crate::canonical::to_string(&data));
     assert_eq!(world.audited("call.denied"), vec![record; 9]);

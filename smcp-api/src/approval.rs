@@ -1,13 +1,14 @@
 //! Somebody's word about a job that waits for an approval, by whichever way it comes: a built-in tool or a link.
 
 use serde_json::{Value, json};
-use smcp_common::approval::{Digest, Obstacle, Request, Voice, admit};
+use smcp_common::approval::{Digest, Obstacle, Request, Voice, admit, digest};
 use smcp_common::canonical::hex;
 use smcp_common::job::{JobId, StateName};
 use smcp_common::policy::Subject;
 use smcp_common::queue::OpenRequest;
 
 use crate::app::App;
+use crate::policy::rules;
 use crate::refusal::Refusal;
 
 /// Who may speak, and what it says.
@@ -52,8 +53,24 @@ pub(crate) async fn take(app: &App, voter: Subject, word: Word) -> Result<StateN
 /// The request as it is to be asked now, where it is not what it was when it was asked: the plugin or the rules have
 /// changed since.
 fn changed(app: &App, open: &OpenRequest) -> Result<Option<Request>, Refusal> {
-    let _ = (app, open);
-    Ok(None)
+    let tools = app.tools.current(&app.queue)?;
+    let (plugin, policy) = (tools.digest(&open.plugin), rules(app)?);
+    let digest = digest(
+        &open.agent,
+        &open.tool,
+        &open.arguments,
+        plugin,
+        policy.hash(),
+    );
+    if digest == open.request.digest {
+        return Ok(None);
+    }
+    // Whether it may run at all is decided once more before it does.
+    Ok(Some(Request {
+        digest,
+        expires_at: app.queue.approval_until()?,
+        ..open.request.clone()
+    }))
 }
 
 /// Whether an agent is shown a request: it has asked, or its word would count but for that.

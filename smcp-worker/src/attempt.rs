@@ -1,6 +1,7 @@
 //! ⑤ One attempt of one job: the tool is looked up, its process is run, what it says is stored as it comes, and
 //! its end is put into words.
 
+mod authority;
 mod integrity;
 mod limit;
 mod secrets;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::plugin::{Plugin, Tool, Warm as Wish, argv};
+use smcp_common::policy::Keeper;
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
 use smcp_common::sandbox::{Confinement, Profile, Start};
 use tokio::sync::mpsc;
@@ -42,6 +44,8 @@ pub(crate) struct Runner {
     pub(crate) leases: LeaseKeeper,
     pub(crate) shutdown: Shutdown,
     pub(crate) catalogue: Mutex<Option<Arc<Catalogue>>>,
+    /// The rules in force.
+    pub(crate) rules: Keeper,
     /// Interpreters that wait for calls; `None` where the operator wants none.
     pub(crate) warm: Option<Warm>,
     /// What finds out whether a plugin is the accepted one; `None` where it need not be.
@@ -102,6 +106,9 @@ impl Runner {
             injected,
             redactor,
         } = prepared;
+        if let Some(refused) = self.unauthorised(plugin, tool, job, &arguments).await {
+            return refused;
+        }
         let argv = match argv::render(tool, &arguments) {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),

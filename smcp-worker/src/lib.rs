@@ -31,6 +31,7 @@ use smcp_common::clock::SystemClock;
 use smcp_common::config::{Config, Environment};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::plugin::Pinning;
+use smcp_common::policy::Keeper;
 use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
 
 use self::attempt::Runner;
@@ -204,6 +205,7 @@ pub async fn run(
         leases,
         shutdown: shutdown.clone(),
         catalogue: Mutex::default(),
+        rules: Keeper::new(queue.clone(), Vec::new()),
         warm: config.plugins.warm.then(Warm::default),
         required: required.then_some(digests),
     };

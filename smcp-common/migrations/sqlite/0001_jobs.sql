@@ -40,6 +40,8 @@ CREATE TABLE jobs (
   error_message    TEXT,
   -- 1 where it runs only if every key of its plugin's profile is enforced.
   strict_sandbox   INTEGER NOT NULL CHECK (strict_sandbox IN (0, 1)),
+  -- Under which rules it was allowed, and how its caller had come in, as JSON.
+  decision         TEXT    NOT NULL,
   output_bytes     INTEGER NOT NULL DEFAULT 0,
   -- How often an approval was asked for, and what was approved of.
   approval_round   INTEGER NOT NULL DEFAULT 0 CHECK (approval_round >= 0),

@@ -14,7 +14,9 @@ pub use effect::Effect;
 pub use event::{EventKind, JobEvent, News};
 pub use id::{InvalidJobId, JobId};
 pub use outcome::{Failure, Outcome, code};
-pub use record::{Attempt, CancelRequest, Claimed, Entrance, Job, NewJob, Origin, Source};
+pub use record::{
+    Attempt, CancelRequest, Claimed, Decision, Entrance, Job, NewJob, Origin, Source,
+};
 pub use retry::{Advice, Causes, MAX_ATTEMPTS, MAX_DELAY, Retry, RetryOn};
 pub use state::{Again, Event, IllegalTransition, Policy, State, StateName, next, revived};
 pub use turn::{Line, Rank, ahead};

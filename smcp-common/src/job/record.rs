@@ -28,6 +28,9 @@ pub enum Source {
 }
 
 impl Source {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Call, Self::Submit, Self::Schedule, Self::Workflow];
+
     /// The stored text.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -54,6 +57,21 @@ pub struct Entrance {
     /// The name of the transport: `http`, `sse`, `streamable_http` or `stdio`.
     pub transport: &'static str,
     /// Where the caller is, as far as it has an address.
+    pub address: Option<IpAddr>,
+}
+
+/// What was decided about a call when its job was recorded, as far as a later look depends on it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// When.
+    pub at: Timestamp,
+    /// The hash of the rules that were asked.
+    pub policy: String,
+    /// By which way the call came to be.
+    pub via: Via,
+    /// The name of the transport; `none` where nobody was connected.
+    pub transport: &'static str,
+    /// Where the caller was, as far as it had an address.
     pub address: Option<IpAddr>,
 }
 
@@ -141,6 +159,8 @@ pub struct Claimed {
     pub sealed: Option<Vec<u8>>,
     /// The attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
+    /// What was decided when it was recorded.
+    pub decision: Decision,
     /// What was approved of, where it needed that: nothing else may run.
     pub approved: Option<approval::Digest>,
     /// Whether it runs only where every key of its plugin's profile is enforced.

@@ -1,19 +1,27 @@
 //! Stored columns ⇄ values. The only place that reads stored strings; what cannot be read is named by table and row.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::QueueError;
 use crate::clock::Timestamp;
 use crate::job::{
-    Attempt, CancelRequest, Causes, Effect, EventKind, Failure, InvalidJobId, Job, JobEvent, JobId,
-    Origin, Pause, Policy, Retry, Scope, State, StateName,
+    Attempt, CancelRequest, Causes, Decision, Effect, EventKind, Failure, InvalidJobId, Job,
+    JobEvent, JobId, NewJob, Origin, Pause, Policy, Retry, Scope, Source, State, StateName,
 };
 use crate::workflow::{InvalidWorkflowId, WorkflowId, WorkflowState};
+
+/// The transports by which callers come in, as [`Entrance`](crate::job::Entrance) names them.
+const TRANSPORTS: [&str; 4] = ["http", "sse", "streamable_http", "stdio"];
+/// The transport of a call for which nobody is connected.
+const NOBODY: &str = "none";
 
 pub(super) fn job_id(text: &str) -> Result<JobId, QueueError> {
     text.parse()
@@ -70,6 +78,53 @@ pub(super) fn object(
     text: &str,
 ) -> Result<Map<String, Value>, QueueError> {
     serde_json::from_str(text).map_err(|error| corrupt(table, row, &error.to_string()))
+}
+
+/// The stored form of what was decided about a new job.
+#[derive(Serialize, Deserialize)]
+struct Decided<'d> {
+    address: Option<IpAddr>,
+    policy: Cow<'d, str>,
+    transport: Cow<'d, str>,
+}
+
+/// What is stored of the decision about a new job.
+pub(super) fn decision_text(job: &NewJob) -> Result<String, QueueError> {
+    let entrance = job.entrance.as_ref();
+    let decided = Decided {
+        address: entrance.and_then(|entrance| entrance.address),
+        policy: job.policy.as_str().into(),
+        transport: entrance
+            .map_or(NOBODY, |entrance| entrance.transport)
+            .into(),
+    };
+    serde_json::to_string(&decided)
+        .map_err(|error| corrupt("jobs", job.id.as_str(), &error.to_string()))
+}
+
+/// The stored decision about a job of that source, which was recorded then.
+pub(super) fn decision(
+    id: &str,
+    text: &str,
+    source: &str,
+    recorded_at: i64,
+) -> Result<Decision, QueueError> {
+    let decided: Decided<'_> = serde_json::from_str(text)
+        .map_err(|error| corrupt("jobs", id, &format!("decision: {error}")))?;
+    let source = Source::ALL
+        .into_iter()
+        .find(|known| known.as_str() == source)
+        .ok_or_else(|| corrupt("jobs", id, &format!("source '{source}'")))?;
+    let transport = TRANSPORTS
+        .into_iter()
+        .find(|known| *known == decided.transport);
+    Ok(Decision {
+        at: Timestamp::from_millis(recorded_at),
+        policy: decided.policy.into_owned(),
+        via: source.via(),
+        transport: transport.unwrap_or(NOBODY),
+        address: decided.address,
+    })
 }
 
 /// Names, as a JSON array.

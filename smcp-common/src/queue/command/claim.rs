@@ -117,6 +117,12 @@ impl Candidate {
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
             approved: row.get(13)?,
             strict_sandbox: row.get(14)?,
+            decision: row::decision(
+                id.as_str(),
+                &row.get::<_, String>(15)?,
+                &row.get::<_, String>(16)?,
+                row.get(17)?,
+            )?,
             id,
         };
         let retry = row::retry(

@@ -19,7 +19,7 @@ use crate::clock::Timestamp;
 use crate::job::{EventKind, JobId, NewJob, Origin, Retry};
 use crate::limit::Exceeded;
 use crate::policy::Via;
-use crate::queue::{QueueError, SessionCall, Submitted};
+use crate::queue::{QueueError, SessionCall, Submitted, row};
 use crate::secret::{Divided, Purpose, divide};
 
 #[derive(Debug)]
@@ -186,6 +186,7 @@ fn insert(tx: &Tx<'_>, job: &NewJob, stored: &Stored<'_>) -> Result<(), QueueErr
     let retry = retry
         .map(|retry| json("jobs", job.id.as_str(), retry))
         .transpose()?;
+    let decision = row::decision_text(job)?;
     let (schedule, workflow, step) = match &job.origin {
         Some(Origin::Schedule { schedule }) => (Some(schedule), None, None),
         Some(Origin::Workflow { workflow, step }) => (None, Some(workflow), Some(step)),
@@ -217,7 +218,8 @@ fn insert(tx: &Tx<'_>, job: &NewJob, stored: &Stored<'_>) -> Result<(), QueueErr
             step,
             job.approval.is_some(),
             stored.sealed,
-            job.strict_sandbox
+            job.strict_sandbox,
+            decision
         ],
     )?;
     Ok(())

@@ -1,3 +1,3 @@
 SELECT num, id, tool, plugin, agent, arguments, timeout_ms, attempt, failures, effect, max_attempts, retry, sealed, approved,
-       strict_sandbox
+       strict_sandbox, decision, source, created_at
 FROM jobs WHERE num = ?1

@@ -308,6 +308,9 @@ pub(crate) struct Call {
     /// Do not wait: print the id of the job, and leave
     #[arg(long)]
     pub(crate) detach: bool,
+    /// Run nothing: tell what would happen, under which rules
+    #[arg(long, conflicts_with_all = ["detach", "key", "attempts", "at", "in"])]
+    pub(crate) dry_run: bool,
     /// Idempotency key: a second call with the same key finds the job of the first
     #[arg(long, value_name = "KEY")]
     pub(crate) key: Option<String>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use smcp_common::audit::PublicKey;
 use smcp_common::clock::Timestamp;
-use smcp_common::config::Calls;
+use smcp_common::config::{Calls, Sandbox};
 use smcp_common::key_file::Key;
 use smcp_common::queue::{Queue, QueueError};
 use smcp_common::setting::Setting;
@@ -36,6 +36,8 @@ pub struct App {
     pub announcer: Announcer,
     /// What links to approvals are signed with.
     pub link_key: Key,
+    /// What plugins are granted, for whoever asks what would happen.
+    pub sandbox: Sandbox,
     /// The time limit of tools that declare none.
     pub default_timeout: Option<Duration>,
     /// The workers that `smcp up` keeps running where nobody has said how many.

@@ -15,6 +15,7 @@ pub mod builtin;
 pub mod caller;
 mod connection;
 pub mod denial;
+pub mod dry_run;
 pub mod health;
 pub mod http_config;
 pub mod mcp;
@@ -197,6 +198,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         profiles,
         link_key: link_key(config)?,
         audit_key: signer.public().clone(),
+        sandbox: config.sandbox.clone(),
         default_timeout: config.plugins.timeout,
         default_workers: config.workers.default,
         max_arguments_bytes: config.max_arguments_bytes,

@@ -1,5 +1,7 @@
 //! `smcp call`: a tool call, waited for or left to itself.
 
+mod dry_run;
+
 use std::io::{self, Read as _};
 use std::process::ExitCode;
 
@@ -27,7 +29,9 @@ pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
         let json = options.args.as_deref().map(read_args).transpose()?;
         let arguments =
             arguments::read(&options.tool, schema, json.as_deref(), &options.arguments)?;
-        if options.detach || options.at.is_some() || options.r#in.is_some() {
+        if options.dry_run {
+            dry_run::run(client, options, arguments).await
+        } else if options.detach || options.at.is_some() || options.r#in.is_some() {
             submit(client, options, arguments).await
         } else {
             call(client, options, arguments).await

@@ -10,6 +10,7 @@ use smcp_common::job::{JobId, Source};
 use super::{Builtin, Changes, read};
 use crate::app::App;
 use crate::caller::Caller;
+use crate::dry_run::preview;
 use crate::refusal::Refusal;
 use crate::retry_policy;
 use crate::submit::{Request, submit as record};
@@ -30,6 +31,8 @@ pub(super) fn submit() -> Builtin {
             "delay_s": {"type": "number", "minimum": 0, "maximum": MAX_DELAY_S, "description": "Not before so many seconds from now."},
             "priority": {"type": "integer", "minimum": -100, "maximum": 100, "default": 0, "description": "Higher runs first."},
             "retry": retry_policy::schema(),
+            "dry_run": {"type": "boolean", "default": false,
+                "description": "Only tell what would happen: the decision with its rules, the command line, the lane, the sandbox, the limits."},
             "idempotency_key": {"type": "string", "minLength": 1, "maxLength": 255,
                 "description": "The same key with the same tool and arguments gives the same job, however often it is submitted."},
         }),
@@ -49,6 +52,8 @@ struct Submit {
     priority: i32,
     retry: Option<Value>,
     idempotency_key: Option<String>,
+    #[serde(default)]
+    dry_run: bool,
 }
 
 async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
@@ -60,6 +65,7 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         priority,
         retry,
         idempotency_key,
+        dry_run,
     } = read(arguments)?;
     let retry = retry.map(retry_policy::read).transpose()?;
     if super::find(&tool).is_some() {
@@ -81,6 +87,9 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         retry,
         call: None,
     };
+    if dry_run {
+        return preview(app, caller, request).await;
+    }
     let ticket = record(app, caller, request).await?;
     let state = app.queue.job(&ticket.job)?.map(|job| job.state);
     let mut answer = json!({"id": ticket.job, "state": state, "existing": ticket.existing});

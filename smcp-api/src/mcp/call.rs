@@ -19,8 +19,10 @@ use super::follow::{Follower, Told};
 use super::hand_over::hand_over;
 use super::meter::Step;
 use super::task;
+use crate::answer;
 use crate::app::App;
 use crate::caller::Caller;
+use crate::dry_run;
 use crate::refusal::Refusal;
 use crate::retry_policy;
 use crate::submit::{Request, Ticket, submit};
@@ -81,6 +83,10 @@ impl HeldCalls {
             retry: retry(&context.meta.0)?,
             call: None,
         };
+        if dry_run::asked(&context.meta.0)? {
+            let told = dry_run::preview(&self.app, caller, request).await?;
+            return Ok(answer::value(told).into());
+        }
         let call = Call {
             job: request.id.clone(),
             caller: caller.agent.clone(),

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use futures::{StreamExt as _, stream};
 use rmcp::ErrorData;
 use rmcp::model::{
-    CallToolRequest, CallToolRequestParams, ErrorCode, ProgressToken, RequestId, RequestMetaObject,
+    CallToolRequest, CallToolRequestParams, CallToolResult, ErrorCode, ProgressToken, RequestId,
+    RequestMetaObject,
 };
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, Source};
@@ -23,16 +24,24 @@ use crate::app::App;
 use crate::auth::OPERATOR;
 use crate::builtin;
 use crate::caller::{Caller, Transport};
+use crate::dry_run;
 use crate::mcp::call::{idempotency_key, retry};
 use crate::mcp::follow::Follower;
 use crate::refusal::Refusal;
-use crate::submit::{Request, submit};
+use crate::submit::{Request, Ticket, submit};
 use crate::watch::Subscription;
 
 /// Answers the calls of all sessions.
 #[derive(Debug, Clone)]
 pub(super) struct Calls {
     pub(super) app: Arc<App>,
+}
+
+/// What a request to call a tool has come to.
+enum Recorded {
+    Job(Ticket),
+    /// It only asked what would happen.
+    Nothing(Box<CallToolResult>),
 }
 
 impl Calls {
@@ -147,6 +156,7 @@ impl Calls {
         let token = meta.get_progress_token();
         let key = idempotency_key(&meta.0, &request.extensions);
         let retry = retry(&meta.0);
+        let dry_run = dry_run::asked(&meta.0);
         let slot = slot.of_call(id.clone());
         let taken_back = session.begin_call(&id);
         let recorded = async {
@@ -164,16 +174,21 @@ impl Calls {
                 retry: retry?,
                 call: Some(session.call(&id)),
             };
+            if dry_run? {
+                let told = dry_run::preview(&self.app, &caller, request).await?;
+                return Ok(Recorded::Nothing(Box::new(answer::value(told))));
+            }
             let ticket = submit(&self.app, &caller, request).await?;
             if taken_back.is_cancelled() {
                 // Taken back before it was recorded, when there was nothing yet to take back.
                 let queue = &self.app.queue;
                 queue.cancel(&ticket.job, &caller.agent, None).await?;
             }
-            Ok::<_, Refusal>(ticket)
+            Ok::<_, Refusal>(Recorded::Job(ticket))
         };
         match recorded.await {
-            Ok(ticket) => {
+            Ok(Recorded::Nothing(told)) => events::single(events::response(session, id, *told)),
+            Ok(Recorded::Job(ticket)) => {
                 let place = Place {
                     request: id,
                     job: ticket.job,

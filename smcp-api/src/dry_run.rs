@@ -1,0 +1,174 @@
+//! What a call would do, told without doing it: the decision with its rules, the command line, its place, its sandbox, and what is
+//! left of its limits. Nothing is run and nothing of a limit is used; the decision is recorded as every other.
+
+use rmcp::model::MetaObject;
+use serde_json::{Map, Value, json};
+use smcp_common::plugin::argv;
+use smcp_common::policy::{Grant, Session, Via};
+use smcp_common::queue::Decided;
+use smcp_common::secret::masked;
+
+use crate::app::App;
+use crate::caller::Caller;
+use crate::denial::{self, Denied};
+use crate::policy::{decide, session};
+use crate::refusal::Refusal;
+use crate::submit::{Request, check_size, missing};
+use crate::tools::PluginTool;
+
+/// Where a request says in its `_meta` that nothing is to be run.
+pub const DRY_RUN_META: &str = "smcp/dry-run";
+
+/// Whether a request says so.
+///
+/// # Errors
+/// `invalid_arguments` where it says something else than yes or no.
+pub(crate) fn asked(meta: &MetaObject) -> Result<bool, Refusal> {
+    match meta.0.get(DRY_RUN_META) {
+        None | Some(Value::Null) => Ok(false),
+        Some(Value::Bool(asked)) => Ok(*asked),
+        Some(_) => Err(Refusal::invalid_arguments(format!(
+            "_meta \"{DRY_RUN_META}\" must be true or false."
+        ))),
+    }
+}
+
+/// What `request` would do.
+///
+/// # Errors
+/// What is wrong with the call itself: no such tool, arguments that do not fit; database errors. That it is not allowed is no error
+/// here.
+pub(crate) async fn preview(
+    app: &App,
+    caller: &Caller,
+    request: Request,
+) -> Result<Value, Refusal> {
+    check_size(&request.arguments, app.max_arguments_bytes)?;
+    let tools = app.tools.current(&app.queue)?;
+    let Some(tool) = tools.find(&request.tool) else {
+        return Err(missing(app, &tools, &request.tool)?);
+    };
+    let arguments = tool.arguments(request.arguments)?;
+    let session = Session {
+        dry_run: true,
+        ..session(app, caller)
+    };
+    let mut told = match decide(app, caller, tool, &arguments, &session) {
+        Ok(grant) => {
+            let told = granted(app, caller, &grant).await?;
+            let decided = decided(caller, tool, &arguments, grant);
+            app.queue.record_allowance(decided).await?;
+            told
+        }
+        Err(denied) => refused(app, caller, tool, &arguments, denied).await?,
+    };
+    describe(app, tool, &arguments, &mut told).await?;
+    Ok(told)
+}
+
+async fn granted(app: &App, caller: &Caller, grant: &Grant) -> Result<Value, Refusal> {
+    let obligations = &grant.obligations;
+    let decision = match &obligations.approval {
+        Some(_) => "approval",
+        None => "allow",
+    };
+    let left = app.queue.limits_left(&caller.agent, &obligations.limits);
+    let limits: Vec<_> = left
+        .await?
+        .iter()
+        .map(|left| {
+            json!({"rule": left.limit.rule, "limit": left.limit.kind.to_string(), "used": left.used, "allowed": left.allowed,
+                   "frees_at": left.frees_at.map(|at| at.to_string())})
+        })
+        .collect();
+    Ok(json!({
+        "dry_run": true, "decision": decision, "rules": grant.rules, "policy": grant.policy,
+        "approval": obligations.approval, "limits": limits, "timeout_ms": obligations.timeout_ms,
+        "max_attempts": obligations.max_attempts, "strict_sandbox": obligations.strict_sandbox,
+    }))
+}
+
+async fn refused(
+    app: &App,
+    caller: &Caller,
+    tool: &PluginTool,
+    arguments: &Map<String, Value>,
+    denied: Denied,
+) -> Result<Value, Refusal> {
+    let (rules, policy) = (denied.rules.clone(), denied.policy.clone());
+    let told = denial::record(
+        app,
+        caller,
+        Via::Call,
+        &tool.tool,
+        arguments.clone(),
+        denied,
+    );
+    let refusal = told.await?;
+    Ok(json!({
+        "dry_run": true, "decision": "deny", "code": refusal.code, "message": refusal.message, "rules": rules, "policy": policy,
+    }))
+}
+
+fn decided(
+    caller: &Caller,
+    tool: &PluginTool,
+    arguments: &Map<String, Value>,
+    grant: Grant,
+) -> Decided {
+    Decided {
+        agent: caller.agent.clone(),
+        tool: tool.tool.name.to_string(),
+        rules: grant.rules,
+        policy: Some(grant.policy),
+        via: Via::Call,
+        entrance: Some(caller.entrance()),
+        arguments: arguments.clone(),
+        secret: tool.tool.secret_parameters(),
+    }
+}
+
+/// What follows from the tool and its plugin, whatever the decision.
+async fn describe(
+    app: &App,
+    tool: &PluginTool,
+    arguments: &Map<String, Value>,
+    told: &mut Value,
+) -> Result<(), Refusal> {
+    let shown = masked(&tool.tool, arguments);
+    let command_line = argv::render(&tool.tool, &shown)
+        .map_err(|error| Refusal::invalid_arguments(format!("{error}.")))?;
+    told["tool"] = tool.tool.name.as_str().into();
+    told["arguments"] = shown.into();
+    told["command_line"] = command_line.into();
+    told["effect"] = tool.tool.effect.as_str().into();
+    if told["timeout_ms"].is_null() {
+        let limit = app.default_timeout.map(|limit| limit.as_millis());
+        let default = limit.and_then(|limit| u64::try_from(limit).ok());
+        told["timeout_ms"] = tool.tool.timeout_ms.or(default).into();
+    }
+    let lane = tool.tool.lane.render(&tool.tool.plugin, arguments);
+    told["lane"] = match lane {
+        Some(lane) => {
+            let queues = app.queue.queues().await?;
+            let found = queues
+                .lanes
+                .iter()
+                .find(|state| state.lane.as_deref() == Some(&lane));
+            let (queued, running) =
+                found.map_or((0, 0), |state| (state.queued, state.running.len()));
+            json!({"name": lane, "queued": queued, "running": running})
+        }
+        None => Value::Null,
+    };
+    let catalogue = app.queue.catalogue()?;
+    let plugin = catalogue
+        .plugins
+        .iter()
+        .find(|plugin| plugin.name == tool.tool.plugin);
+    let asks = plugin.and_then(|plugin| plugin.sandbox.clone());
+    let grants = app.sandbox.grants(&tool.tool.plugin);
+    let (profile, _) = asks.unwrap_or_default().within(&grants);
+    told["sandbox"] = json!(profile);
+    Ok(())
+}

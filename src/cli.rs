@@ -6,10 +6,13 @@
 )]
 
 mod agents;
+mod approvals;
 mod audit;
 mod doctor;
 mod operate;
+mod plugins;
 mod schedules;
+mod secrets;
 mod settings;
 mod workers;
 mod workflows;
@@ -25,6 +28,7 @@ use smcp_common::job::{JobId, StateName};
 pub(crate) use self::agents::{
     Agents, AgentsAdd, AgentsGroups, AgentsList, AgentsRevoke, AgentsRotate,
 };
+pub(crate) use self::approvals::{Approvals, ApprovalsSay, ApprovalsShow};
 pub(crate) use self::audit::{
     Audit, AuditExport, AuditSearch, AuditTail, AuditVerify, Format as AuditFormat, Span,
 };
@@ -33,7 +37,11 @@ pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
     QueuesPause, QueuesResume, Scope, Which,
 };
+pub(crate) use self::plugins::{Plugins, PluginsAccept, PluginsCheck, PluginsDiff, PluginsList};
 pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
+pub(crate) use self::secrets::{
+    Secrets, SecretsImportLetta, SecretsList, SecretsRemove, SecretsRotateKey, SecretsSet,
+};
 pub(crate) use self::workflows::{
     WorkflowRef, Workflows, WorkflowsCancel, WorkflowsList, WorkflowsSubmit,
 };
@@ -73,6 +81,9 @@ pub(crate) enum Command {
     /// List, follow, stop and repeat jobs
     #[command(subcommand)]
     Jobs(Jobs),
+    /// List what waits for an approval, and approve of it or deny it
+    #[command(subcommand)]
+    Approvals(Approvals),
     /// Run tools again and again, at the times of a cron expression
     #[command(subcommand)]
     Schedules(Schedules),
@@ -94,6 +105,9 @@ pub(crate) enum Command {
     /// Show, search, export and verify the record of what was done
     #[command(subcommand)]
     Audit(Audit),
+    /// Store secrets, encrypted, for the plugins that declare them
+    #[command(subcommand)]
+    Secrets(Secrets),
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),
@@ -364,35 +378,6 @@ pub(crate) struct JobRef {
     pub(crate) id: JobId,
     #[command(flatten)]
     pub(crate) connection: Connection,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Plugins {
-    /// List the plugins that the workers found, and what is wrong with them
-    List(PluginsList),
-    /// Describe the plugin in a directory as a worker would, and say what is wrong with it
-    #[command(
-        after_help = "SMCP need not be running. The exit code is 1 where something is wrong.\n\nExample:\n  smcp plugins check ./plugins/demo_math"
-    )]
-    Check(PluginsCheck),
-    /// Let a worker look at the plugin directories now, without waiting for it to notice a change
-    Reload(PluginsList),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PluginsList {
-    #[command(flatten)]
-    pub(crate) connection: Connection,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct PluginsCheck {
-    /// The plugin's directory
-    #[arg(value_name = "DIR")]
-    pub(crate) directory: PathBuf,
-    /// Print JSON for programs instead of text for people
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Debug, Subcommand)]

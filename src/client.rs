@@ -163,6 +163,11 @@ impl Client {
         })
     }
 
+    /// Whether what we send stays on this machine.
+    pub(crate) fn is_local(&self) -> bool {
+        is_loopback(&self.target.url)
+    }
+
     /// The tools that we may call.
     ///
     /// # Errors

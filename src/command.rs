@@ -1,6 +1,7 @@
 //! The operator's commands: each asks the API, or reads a file, and prints.
 
 pub(crate) mod agents;
+pub(crate) mod approvals;
 pub(crate) mod audit;
 pub(crate) mod call;
 pub(crate) mod completions;
@@ -10,6 +11,7 @@ pub(crate) mod jobs;
 pub(crate) mod plugins;
 pub(crate) mod queues;
 pub(crate) mod schedules;
+pub(crate) mod secrets;
 pub(crate) mod settings;
 pub(crate) mod tools;
 pub(crate) mod workers;

@@ -3,6 +3,7 @@
 //! Each subcommand measures one thing, several times, and reports the median with the extremes. README.md says what
 //! the figures mean.
 
+mod audit;
 mod calls;
 mod drain;
 mod enqueue;
@@ -54,6 +55,8 @@ enum Bench {
     History(history::Options),
     /// CPU time and memory of an API and a worker with nothing to do
     Idle(idle::Options),
+    /// Verify a chain of audit records, as a database and as an export
+    Audit(audit::Options),
     /// Call tools over HTTP+SSE
     Calls(calls::Options),
     /// Run a plugin with and without its sandbox, cold and warm
@@ -83,6 +86,7 @@ fn main() -> anyhow::Result<()> {
         Bench::Latency(options) => latency::run(options, &scratch, &report),
         Bench::History(options) => history::run(options, &scratch, &report),
         Bench::Idle(options) => idle::run(options, &scratch, &report),
+        Bench::Audit(options) => audit::run(options, &scratch, &report),
         Bench::Calls(options) => calls::run(options, &scratch, &report),
         Bench::Sandbox(options) => sandbox::run_all(options, &scratch, &report),
         Bench::Sessions(options) => sessions::run(options, &scratch, &report),

@@ -171,6 +171,8 @@ impl Subject {
             env,
             cwd: scratch,
             policy: is_confined.then(|| self.policy()),
+            files: Vec::new(),
+            redactor: smcp_common::secret::Redactor::default(),
             door: None,
             bait: None,
         }

@@ -111,6 +111,7 @@ pub(crate) fn open(
         wake,
         check: false,
         digest_key: DigestKey::new(&Key::default()),
+        secrets_key: smcp_common::secret::KeyFile::at(path.with_file_name("secrets.key")),
     };
     Ok(Queue::open(&options, Arc::new(SystemClock))?)
 }

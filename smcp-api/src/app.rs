@@ -6,6 +6,7 @@ use std::time::Duration;
 use smcp_common::audit::PublicKey;
 use smcp_common::clock::Timestamp;
 use smcp_common::config::Calls;
+use smcp_common::key_file::Key;
 use smcp_common::queue::{Queue, QueueError};
 use smcp_common::setting::Setting;
 use tokio_util::sync::CancellationToken;
@@ -33,6 +34,8 @@ pub struct App {
     pub watch: Watch,
     /// Changes of what callers are listed.
     pub announcer: Announcer,
+    /// What links to approvals are signed with.
+    pub link_key: Key,
     /// The time limit of tools that declare none.
     pub default_timeout: Option<Duration>,
     /// The workers that `smcp up` keeps running where nobody has said how many.
@@ -63,7 +66,8 @@ impl App {
     pub fn default(&self, setting: Setting) -> i64 {
         match setting {
             Setting::WorkerCount => self.default_workers.into(),
-            Setting::AuditCheckpointRecords
+            Setting::ApprovalExpiry
+            | Setting::AuditCheckpointRecords
             | Setting::AuditCheckpointAge
             | Setting::JobAttempts
             | Setting::RetentionAge

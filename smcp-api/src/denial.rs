@@ -81,7 +81,7 @@ pub async fn record(
         via,
         entrance: Some(caller.entrance()),
         arguments,
-        secret: tool.secret_arguments(),
+        secret: tool.secret_parameters(),
     };
     app.queue.record_denial(decided, refusal.code).await?;
     Ok(refusal)

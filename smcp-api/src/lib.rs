@@ -6,6 +6,8 @@
 
 pub mod answer;
 pub mod app;
+mod approval;
+mod approval_link;
 pub mod auth;
 pub mod bind;
 pub mod body;
@@ -43,6 +45,7 @@ use std::sync::Arc;
 use smcp_common::audit::{DigestKey, Signer};
 use smcp_common::clock::{Clock as _, SystemClock};
 use smcp_common::config::{Config, ConfigError, Secret};
+use smcp_common::key_file::{self, Key};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{
     Commit, Durability, OpenError, Options, Queue, QueueError, Wake, any_key_is_live,
@@ -182,6 +185,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         wake: Wake::Auto,
         check,
         digest_key,
+        secrets_key: config.secrets_key.clone(),
     };
     let queue = Queue::open(&options, clock.clone())?;
     tokio::spawn(signing::run(queue.clone(), signer.clone(), drain.clone()));
@@ -191,6 +195,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         tools: ToolTable::new(config.aliases.clone()),
         rules: Rules::new(queue.clone(), config),
         profiles,
+        link_key: link_key(config)?,
         audit_key: signer.public().clone(),
         default_timeout: config.plugins.timeout,
         default_workers: config.workers.default,
@@ -201,6 +206,16 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         counters: Counters::default(),
         queue,
     }))
+}
+
+/// The key that links are signed with.
+fn link_key(config: &Config) -> Result<Key, ApiError> {
+    let path = config.data_dir.join("approval-link.key");
+    key_file::read_or_make(&path).map_err(|source| ApiError::Files {
+        what: "cannot use the key of approval links,",
+        path,
+        source,
+    })
 }
 
 fn http_config(config: &Config, operator_key: &str) -> HttpConfig {

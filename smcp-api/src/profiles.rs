@@ -1,13 +1,16 @@
 //! Profiles of tools for `sanctum__tools`: named selections, read once from the files that `SMCP_PROFILES` names.
 
+mod pattern;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use glob::Pattern;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use self::pattern::Pattern;
 
 /// The profile of all tools, which is always there.
 pub const FULL: &str = "full";
@@ -271,7 +274,7 @@ mod tests {
         "default_profile": "Text",
         "profiles": {
             "Text": {"mode": "prefix", "prefix": "demo_text__"},
-            "demos": {"mode": "glob", "pattern": "demo_*__[ce]*"},
+            "demos": {"mode": "glob", "pattern": "demo_**__[ce]*"},
             "one": {"mode": "explicit", "tools": ["devops__deploy", "gone"]}
         },
         "intent_hints": [{"intent": "add numbers", "tool": "demo_math__calculate", "needs": ["a"]}]

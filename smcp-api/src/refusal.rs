@@ -92,6 +92,14 @@ impl From<QueueError> for Refusal {
             QueueError::NoSuchKey { .. } => Self::new("no_such_key", sentence(&error)),
             QueueError::OperatorStays => Self::new("operator_stays", sentence(&error)),
             QueueError::ScheduleExists(_) => Self::new("schedule_exists", sentence(&error)),
+            QueueError::Secret(error) => {
+                // What somebody has to do about it is in the error.
+                tracing::error!(
+                    error = error as &dyn std::error::Error,
+                    "secrets cannot be used"
+                );
+                Self::new("secret_unreadable", sentence(&error))
+            }
             QueueError::Busy => Self::new(
                 "busy",
                 "The database is busy; nothing has been recorded. Try again.",
@@ -119,7 +127,7 @@ impl From<QueueError> for Refusal {
     }
 }
 
-fn sentence(error: &QueueError) -> String {
+fn sentence(error: &impl ToString) -> String {
     let text = error.to_string();
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| {

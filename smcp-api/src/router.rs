@@ -10,6 +10,7 @@ use axum::routing::{get, post};
 use rmcp::ServerHandler;
 
 use crate::app::App;
+use crate::approval_link;
 use crate::auth::{self, Gate};
 use crate::caller::Transport;
 use crate::health::{self, Readiness};
@@ -76,6 +77,7 @@ where
         .layer(gate(Transport::Http));
 
     Ok(open
+        .merge(approval_link::routes(app))
         .merge(mcp)
         .merge(sse)
         .merge(elsewhere)

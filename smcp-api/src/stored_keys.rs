@@ -104,3 +104,90 @@ impl StoredKeys {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use smcp_common::clock::ManualClock;
+    use smcp_common::queue::{Commit, Durability, NewAgent, NewKey, Options, Wake};
+
+    use super::*;
+
+    const DIGEST: [u8; 32] = [7; 32];
+
+    async fn keys(directory: &tempfile::TempDir, clock: Arc<ManualClock>) -> StoredKeys {
+        let options = Options {
+            path: directory.path().join("smcp.db"),
+            durability: Durability::Normal,
+            commit: Commit::Grouped,
+            wake: Wake::Auto,
+            digest_key: smcp_common::audit::DigestKey::new(&smcp_common::key_file::Key::new(
+                [0; 32],
+            )),
+            check: false,
+            secrets_key: smcp_common::secret::KeyFile::at(directory.path().join("secrets.key")),
+        };
+        let queue = Queue::open(&options, clock).unwrap();
+        let agent = NewAgent {
+            name: "ada".into(),
+            groups: BTreeSet::new(),
+            max_running: None,
+        };
+        let key = NewKey {
+            id: "1".into(),
+            digest: DIGEST,
+            prefix: "smcp_abcd".into(),
+            lifetime: None,
+        };
+        queue.add_agent(agent, key, "operator").await.unwrap();
+        StoredKeys::new(queue)
+    }
+
+    #[tokio::test]
+    async fn the_use_of_a_key_is_noted_once_a_minute() {
+        let directory = tempfile::tempdir().unwrap();
+        let start = Timestamp::from_millis(1_800_000_000_000);
+        let clock = ManualClock::at(start);
+        let keys = keys(&directory, clock.clone()).await;
+        let noted = || keys.queue.agent("ada").unwrap().keys[0].last_used_at;
+        let eventually = async |at: Timestamp| {
+            while noted() != Some(at) {
+                tokio::task::yield_now().await;
+            }
+        };
+        assert!(keys.find(&[8; 32]).unwrap().is_none());
+        assert_eq!(noted(), None);
+        for _ in 0..3 {
+            assert_eq!(keys.find(&DIGEST).unwrap().unwrap().agent, "ada");
+        }
+        eventually(start).await;
+        clock.advance(Duration::from_millis(59_999));
+        keys.find(&DIGEST).unwrap();
+        // Nothing was handed to the writer before this, as it would have been written before.
+        keys.queue.note_key_use("other").await.unwrap();
+        assert_eq!(noted(), Some(start));
+        clock.advance(Duration::from_millis(1));
+        keys.find(&DIGEST).unwrap();
+        eventually(start.plus(NOTED_EVERY)).await;
+    }
+
+    #[tokio::test]
+    async fn only_streams_end_with_their_key() {
+        let directory = tempfile::tempdir().unwrap();
+        let keys = Arc::new(keys(&directory, ManualClock::at(Timestamp::from_millis(1))).await);
+        let key = keys.find(&DIGEST).unwrap().unwrap();
+        keys.queue.revoke_key("ada", "1", "operator").await.unwrap();
+        for (kind, expected) in [
+            ("application/json", "{}"),
+            ("text/event-stream", ""),
+            ("text/event-stream; charset=utf-8", ""),
+        ] {
+            let answer = Response::builder().header(CONTENT_TYPE, kind);
+            let answer = answer.body(Body::from("{}")).unwrap();
+            let body = keys.guard(key.clone(), answer).into_body();
+            let body = axum::body::to_bytes(body, 100).await.unwrap();
+            assert_eq!(body, expected, "{kind}");
+        }
+    }
+}

@@ -161,7 +161,12 @@ fn check_key(key: Option<&str>) -> Result<(), Refusal> {
 /// What to say of a tool that there is not.
 pub(crate) fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, Refusal> {
     // As in `Tools::find`.
-    let tool = name.replacen('.', "__", 1);
+    let tool = tools
+        .aliased(name)
+        .map_or_else(|| name.replacen('.', "__", 1), ToOwned::to_owned);
+    if let Some((plugin, was_accepted)) = tools.quarantined(&tool) {
+        return Ok(quarantined(&tool, plugin, was_accepted));
+    }
     let Some(retired) = app.queue.retired_tool(&tool)? else {
         return Ok(unknown(tools, name));
     };
@@ -174,6 +179,21 @@ pub(crate) fn missing(app: &App, tools: &Tools, name: &str) -> Result<Refusal, R
         ),
         details: Some(json!({"tool": tool, "plugin": plugin, "removed_at": retired_at})),
     })
+}
+
+fn quarantined(tool: &str, plugin: &str, was_accepted: bool) -> Refusal {
+    let why = if was_accepted {
+        "has changed since it was accepted"
+    } else {
+        "is new and has not been accepted"
+    };
+    Refusal {
+        code: "plugin_quarantined",
+        message: format!(
+            "Tool '{tool}' cannot be called: plugin {plugin} {why}. It is not run until an operator has looked at it and accepted              it: smcp plugins accept {plugin}, or plugins__diff and plugins__accept."
+        ),
+        details: Some(json!({"tool": tool, "plugin": plugin})),
+    }
 }
 
 fn unknown(tools: &Tools, name: &str) -> Refusal {

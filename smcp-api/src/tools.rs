@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use jsonschema::Validator;
 use serde_json::{Map, Value};
-use smcp_common::plugin::{Tool, ToolName, normalise};
+use smcp_common::plugin::{Integrity, Tool, ToolName, normalise};
 use smcp_common::queue::{Queue, QueueError};
 
 use crate::output_schema::OutputSchema;
@@ -21,6 +21,8 @@ pub struct Tools {
     version: i64,
     by_name: BTreeMap<String, PluginTool>,
     problems: Vec<(String, String)>,
+    /// Plugins whose tools are not served, and whether anything of them was ever accepted.
+    quarantined: BTreeMap<String, bool>,
     aliases: Aliases,
 }
 
@@ -68,6 +70,13 @@ impl ToolTable {
 impl Tools {
     fn read(queue: &Queue, aliases: &Aliases) -> Result<Self, QueueError> {
         let catalogue = queue.catalogue()?;
+        let quarantined = catalogue.plugins.iter().filter_map(|plugin| {
+            let Some(Integrity::Quarantined { accepted }) = &plugin.integrity else {
+                return None;
+            };
+            Some((plugin.name.clone(), accepted.is_some()))
+        });
+        let quarantined = quarantined.collect();
         let all = catalogue
             .plugins
             .into_iter()
@@ -85,6 +94,7 @@ impl Tools {
             version: catalogue.version,
             by_name,
             problems,
+            quarantined,
             aliases: Arc::clone(aliases),
         })
     }
@@ -93,6 +103,17 @@ impl Tools {
     pub fn problems<'t>(&'t self, plugin: &'t str) -> impl Iterator<Item = &'t str> {
         let of_plugin = self.problems.iter().filter(move |(of, _)| of == plugin);
         of_plugin.map(|(_, problem)| problem.as_str())
+    }
+
+    /// The quarantined plugin that a tool of that name would belong to, and whether anything of it was ever accepted.
+    pub fn quarantined(&self, name: &str) -> Option<(&str, bool)> {
+        let belongs = |plugin: &str| {
+            let command = name.strip_prefix(plugin);
+            command.is_some_and(|command| command.starts_with("__"))
+        };
+        let mut quarantined = self.quarantined.iter();
+        let (plugin, accepted) = quarantined.find(|(plugin, _)| belongs(plugin))?;
+        Some((plugin, *accepted))
     }
 
     /// The tool of that name: its own, an alias, or `plugin.command`, as older clients write `plugin__command`.

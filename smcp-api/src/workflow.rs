@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
-use smcp_common::plugin::{misfits, normalise};
+use smcp_common::plugin::{Tool, misfits, normalise};
 use smcp_common::policy::{Session, Via};
 use smcp_common::queue::AllowedBy;
 use smcp_common::workflow::{Definition, Problem, check, has_references, literal};
@@ -87,6 +87,9 @@ pub async fn prepare(
                 denied += 1;
             }
         }
+        for name in literal_secrets(&found.tool, arguments) {
+            problems.push(Problem::new(format!("{place}arguments.{name}"), KEPT));
+        }
     }
     for allowing in rules.values_mut() {
         allowing.sort_unstable();
@@ -106,6 +109,24 @@ pub async fn prepare(
         return Err(refusal);
     }
     Err(invalid(&problems))
+}
+
+/// What is wrong with a secret in something that is kept as it was given.
+pub(crate) const KEPT: &str = "it is secret, and would be kept here as it is given; let the plugin declare a secret instead, which \
+     smcp secrets set stores encrypted";
+
+/// The arguments that a tool declares secret, and that are given as such: not by a reference to another step.
+pub(crate) fn literal_secrets<'a>(
+    tool: &'a Tool,
+    arguments: &'a Map<String, Value>,
+) -> impl Iterator<Item = &'a str> {
+    let given = arguments
+        .iter()
+        .filter(|(_, value)| !value.is_null() && !has_references(value));
+    let declared = given.filter_map(|(name, _)| tool.parameter(name));
+    declared
+        .filter(|parameter| parameter.secret)
+        .map(|parameter| parameter.name.as_str())
 }
 
 /// The refusal that names every problem.

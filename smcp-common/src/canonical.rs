@@ -176,6 +176,16 @@ mod tests {
     #[test]
     fn hex_is_lower_case() {
         assert_eq!(hex(&[0, 15, 255]), "000fff");
+        assert_eq!(unhex(&hex(&[171; 32])), Some([171; 32]));
+        for wrong in [
+            "",
+            "ab",
+            &"g0".repeat(32),
+            &"0".repeat(63),
+            &"00".repeat(33),
+        ] {
+            assert_eq!(unhex::<32>(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -16,11 +16,12 @@ use chrono_tz::Tz;
 
 use self::file::{Automatic, File};
 use self::values::{
-    at_least, calls, data_dir, database, first, keys, plugin_directories, plugin_timeout, policy,
-    workers,
+    at_least, calls, data_dir, database, first, keys, pin, plugin_directories, plugin_timeout,
+    policy, secrets_key, workers,
 };
-use crate::plugin::ToolName;
+use crate::plugin::{Pinning, ToolName};
 use crate::sandbox::{Require, Terms};
+use crate::secret::KeyFile;
 
 pub use self::environment::{Environment, Secret};
 
@@ -31,6 +32,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The SQLite file.
     pub database: PathBuf,
+    /// The key of the secrets.
+    pub secrets_key: KeyFile,
     /// The listener.
     pub http: Http,
     /// Who may connect.
@@ -115,6 +118,8 @@ pub struct Plugins {
     pub pass_env: Vec<String>,
     /// Whether interpreters are kept waiting for the next call.
     pub warm: bool,
+    /// What happens to plugins whose files are not those that were accepted.
+    pub pin: Pinning,
 }
 
 /// Settings of the sandbox.
@@ -260,6 +265,7 @@ impl Config {
         let data_dir = data_dir(env, flags)?;
         Ok(Self {
             database: database(env, flags, file.database, &data_dir)?,
+            secrets_key: secrets_key(env, &data_dir),
             data_dir,
             http: Http {
                 host: first(
@@ -317,6 +323,7 @@ impl Config {
                 timeout: plugin_timeout(env, flags, file.plugins.timeout_s)?,
                 pass_env: file.plugins.pass_env.clone().unwrap_or_default(),
                 warm: file.plugins.warm != Some(Automatic::Off),
+                pin: pin(env, file.plugins.pin)?,
             },
             aliases: aliases::read(file.aliases)?,
             profiles: ProfileSettings {

@@ -17,7 +17,8 @@ pub type Key = Zeroizing<[u8; 32]>;
 /// # Errors
 /// What the system says; [`io::ErrorKind::InvalidData`] where the file holds no key, or others may read it.
 pub fn read_or_make(path: &Path) -> io::Result<Key> {
-    read_or_write(path, || crate::canonical::hex(&rand::random::<[u8; 32]>())).and_then(decode)
+    read_or_write(path, || crate::canonical::hex(&rand::random::<[u8; 32]>()))
+        .and_then(|text| decode(&text))
 }
 
 /// Reads the key in `path`.
@@ -25,7 +26,15 @@ pub fn read_or_make(path: &Path) -> io::Result<Key> {
 /// # Errors
 /// As for [`read_or_make`]; [`io::ErrorKind::NotFound`] where there is none.
 pub fn read(path: &Path) -> io::Result<Key> {
-    read_text(path).and_then(decode)
+    read_text(path).and_then(|text| decode(&text))
+}
+
+/// The same for a file that somebody else guards, whatever its mode.
+///
+/// # Errors
+/// As for [`read`], but for the mode.
+pub fn read_guarded(path: &Path) -> io::Result<Key> {
+    decode(&trimmed(fs::read_to_string(path)?))
 }
 
 /// Reads the text in `path`, without white space at its ends, or writes what `make` makes.
@@ -52,27 +61,18 @@ pub fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
             mode & 0o777
         )));
     }
-    let text = Zeroizing::new(fs::read_to_string(path)?);
-    Ok(Zeroizing::new(text.trim().to_owned()))
+    Ok(trimmed(fs::read_to_string(path)?))
 }
 
-fn decode(text: Zeroizing<String>) -> io::Result<Key> {
-    let mut key = Key::default();
-    let digits = text.as_bytes();
-    if digits.len() != 2 * key.len() || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return Err(invalid(
-            "it holds no key of 64 hexadecimal digits".to_owned(),
-        ));
-    }
-    for (byte, pair) in key.iter_mut().zip(digits.as_chunks::<2>().0) {
-        let digit = |digit: u8| {
-            char::from(digit)
-                .to_digit(16)
-                .and_then(|digit| u8::try_from(digit).ok())
-        };
-        *byte = 16 * digit(pair[0]).unwrap_or_default() + digit(pair[1]).unwrap_or_default();
-    }
-    Ok(key)
+fn trimmed(text: String) -> Zeroizing<String> {
+    let text = Zeroizing::new(text);
+    Zeroizing::new(text.trim().to_owned())
+}
+
+fn decode(text: &Zeroizing<String>) -> io::Result<Key> {
+    let key = crate::canonical::unhex(text);
+    let no_key = || invalid("it holds no key of 64 hexadecimal digits".to_owned());
+    key.map(Zeroizing::new).ok_or_else(no_key)
 }
 
 /// Written aside and linked into place, so that nobody ever reads half a key.

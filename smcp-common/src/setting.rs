@@ -10,6 +10,8 @@ const DAY_S: i64 = 24 * 60 * 60;
 /// A setting that can be changed while SMCP runs. Its value is a whole number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Setting {
+    /// How long a call waits for an approval.
+    ApprovalExpiry,
     /// After how many unsigned audit records a checkpoint is made.
     AuditCheckpointRecords,
     /// How long after the first unsigned audit record a checkpoint is made.
@@ -66,7 +68,8 @@ pub struct InvalidSetting {
 
 impl Setting {
     /// All of them, by name.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::ApprovalExpiry,
         Self::AuditCheckpointRecords,
         Self::AuditCheckpointAge,
         Self::JobAttempts,
@@ -79,6 +82,7 @@ impl Setting {
     /// Its name. Where it is a duration, the name ends with its unit.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::ApprovalExpiry => "approvals.expire_s",
             Self::AuditCheckpointRecords => "audit.checkpoint_records",
             Self::AuditCheckpointAge => "audit.checkpoint_s",
             Self::JobAttempts => "jobs.max_attempts",
@@ -97,6 +101,9 @@ impl Setting {
     /// What it does, in a sentence.
     pub const fn description(self) -> &'static str {
         match self {
+            Self::ApprovalExpiry => {
+                "A call that needs an approval is given up where nobody has given it for so long."
+            }
             Self::AuditCheckpointRecords => {
                 "So many audit records are signed together at the latest."
             }
@@ -116,7 +123,10 @@ impl Setting {
         match self {
             Self::AuditCheckpointRecords => Unit::Records,
             Self::JobAttempts => Unit::Attempts,
-            Self::AuditCheckpointAge | Self::RetentionAge | Self::RetentionKeep => Unit::Seconds,
+            Self::ApprovalExpiry
+            | Self::AuditCheckpointAge
+            | Self::RetentionAge
+            | Self::RetentionKeep => Unit::Seconds,
             Self::RetentionJobs => Unit::Jobs,
             Self::WorkerCount => Unit::Workers,
         }
@@ -127,7 +137,7 @@ impl Setting {
         match self {
             Self::AuditCheckpointRecords | Self::AuditCheckpointAge | Self::JobAttempts => 1,
             // Whoever has waited for a job must find it: a slow reader is given 30 s to take an answer.
-            Self::RetentionAge | Self::RetentionKeep => 60,
+            Self::ApprovalExpiry | Self::RetentionAge | Self::RetentionKeep => 60,
             Self::RetentionJobs | Self::WorkerCount => 0,
         }
     }
@@ -138,6 +148,7 @@ impl Setting {
             Self::AuditCheckpointRecords => 1_000_000,
             Self::AuditCheckpointAge => DAY_S,
             Self::JobAttempts => 100,
+            Self::ApprovalExpiry => 30 * DAY_S,
             Self::RetentionAge | Self::RetentionKeep => 10 * YEAR_S,
             Self::RetentionJobs => 1_000_000_000,
             Self::WorkerCount => 256,
@@ -147,6 +158,7 @@ impl Setting {
     /// What it is where nobody has set it. For [`Setting::WorkerCount`] `smcp.toml` may say something else.
     pub const fn default(self) -> i64 {
         match self {
+            Self::ApprovalExpiry => DAY_S,
             Self::AuditCheckpointRecords => 1_000,
             Self::AuditCheckpointAge => 60,
             Self::JobAttempts => 25,

@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         env: Vec::new(),
         cwd: PathBuf::from("/"),
         policy,
+        files: Vec::new(),
+        redactor: smcp_common::secret::Redactor::default(),
         door: None,
         bait: None,
     };

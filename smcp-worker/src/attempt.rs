@@ -1,7 +1,9 @@
 //! ⑤ One attempt of one job: the tool is looked up, its process is run, what it says is stored as it comes, and
 //! its end is put into words.
 
+mod integrity;
 mod limit;
+mod secrets;
 mod stream;
 mod verdict;
 
@@ -13,16 +15,17 @@ use std::time::Duration;
 
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::plugin::{Plugin, Tool, Warm as Wish};
+use smcp_common::plugin::{Plugin, Tool, Warm as Wish, argv};
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
 use smcp_common::sandbox::{Confinement, Profile, Start};
 use tokio::sync::mpsc;
 use tracing::Instrument;
 
+use self::secrets::Prepared;
 use self::stream::Stream;
 use crate::lease::LeaseKeeper;
-use crate::plugin::argv;
-use crate::plugin::process::{self, Limits, StopReason};
+use crate::plugin::digest::Digests;
+use crate::plugin::process::{self, Invocation, Limits, StopReason};
 use crate::sandbox::cgroups;
 use crate::sandbox::placing::{Place, PlacingError, Sandbox};
 use crate::warm::{self, Warm};
@@ -41,6 +44,8 @@ pub(crate) struct Runner {
     pub(crate) catalogue: Mutex<Option<Arc<Catalogue>>>,
     /// Interpreters that wait for calls; `None` where the operator wants none.
     pub(crate) warm: Option<Warm>,
+    /// What finds out whether a plugin is the accepted one; `None` where it need not be.
+    pub(crate) required: Option<Arc<Digests>>,
 }
 
 impl Run for Runner {
@@ -70,6 +75,9 @@ impl Runner {
             Ok(catalogue) => catalogue,
             Err(error) => return unreadable(&error),
         };
+        if let Some(refused) = self.quarantined(&catalogue, job).await {
+            return refused;
+        }
         let Some((plugin, tool)) = find(&catalogue, job) else {
             let message = format!("Tool {} is no longer offered by any plugin.", job.tool);
             return refused(code::PLUGIN_NOT_FOUND, message);
@@ -85,7 +93,16 @@ impl Runner {
                 format!("Plugin {name} is gone: there is no {directory}/{entry} any more.");
             return refused(code::PLUGIN_NOT_FOUND, message);
         }
-        let argv = match argv::render(tool, &job.arguments) {
+        let prepared = match secrets::prepare(&self.queue, plugin, tool, job).await {
+            Ok(prepared) => prepared,
+            Err(failure) => return refused(&failure.code, failure.message),
+        };
+        let Prepared {
+            arguments,
+            injected,
+            redactor,
+        } = prepared;
+        let argv = match argv::render(tool, &arguments) {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
@@ -100,7 +117,11 @@ impl Runner {
                 return refused(code::INTERNAL, message);
             }
         };
-        self.run_process(job, plugin, argv, &place).await
+        let mut invocation = place.start(plugin, &self.supervisor);
+        invocation.args.extend(argv.into_iter().map(OsString::from));
+        injected.add_to(&mut invocation);
+        invocation.redactor = redactor;
+        self.run_process(job, plugin, invocation, &place).await
     }
 
     /// The place of an interpreter that waits for calls of `plugin`, else a new one.
@@ -124,7 +145,7 @@ impl Runner {
         &self,
         job: &Claimed,
         plugin: &Plugin,
-        argv: Vec<String>,
+        mut invocation: Invocation,
         place: &Arc<Place>,
     ) -> Ending {
         let hold = Hold {
@@ -141,8 +162,6 @@ impl Runner {
             }
         };
         let limits = limits(&place.profile, job.timeout);
-        let mut invocation = place.start(plugin, &self.supervisor);
-        invocation.args.extend(argv.into_iter().map(OsString::from));
         let of_call = [
             ("SMCP_JOB_ID", OsString::from(job.id.as_str())),
             ("SMCP_ATTEMPT", job.attempt.to_string().into()),
@@ -171,6 +190,7 @@ impl Runner {
         match ended {
             Ok(ended) => {
                 let outcome = verdict::outcome(&ended, stream.head(), &limits);
+                let outcome = secrets::redacted(outcome, &invocation.redactor);
                 Ending {
                     outcome,
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),

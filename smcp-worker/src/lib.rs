@@ -30,12 +30,14 @@ use smcp_common::audit::{DigestKey, Signer};
 use smcp_common::clock::SystemClock;
 use smcp_common::config::{Config, Environment};
 use smcp_common::lifecycle::Shutdown;
+use smcp_common::plugin::Pinning;
 use smcp_common::queue::{Commit, Durability, OpenError, Options, Queue, QueueError, Wake};
 
 use self::attempt::Runner;
 use self::duties::Audit;
 use self::lease::LeaseKeeper;
 use self::plugin::catalogue::Scanner;
+use self::plugin::digest::Digests;
 use self::presence::{Presence, settle_the_dead};
 use self::sandbox::placing::Sandbox;
 use self::warm::Warm;
@@ -103,6 +105,7 @@ pub async fn run(
         wake: Wake::Auto,
         check: false,
         digest_key,
+        secrets_key: config.secrets_key.clone(),
     };
     let queue = Queue::open(&options, clock.clone())?;
     let presence = Presence::begin(&config.database).map_err(files(
@@ -152,7 +155,14 @@ pub async fn run(
         &config.data_dir,
     ))?;
     let sandbox = Arc::new(sandbox);
-    let scanner = Scanner::new(SUPERVISOR.into(), environment, Arc::clone(&sandbox));
+    let digests = Arc::new(Digests::default());
+    let scanner = Scanner::new(
+        SUPERVISOR.into(),
+        environment,
+        Arc::clone(&sandbox),
+        config.plugins.pin,
+        Arc::clone(&digests),
+    );
     // Before the first scan, so that nothing is changed unseen.
     #[cfg(target_os = "linux")]
     if let Some(changes) = changes::Changes::watch(&directories).await {
@@ -163,13 +173,23 @@ pub async fn run(
         worker.clone(),
         shutdown.clone(),
     ));
+    let (first, scanned) = tokio::sync::oneshot::channel();
     let scans = tokio::spawn(scan::run(
         queue.clone(),
         worker.clone(),
         scanner,
         directories,
         shutdown.clone(),
+        first,
     ));
+    let required = config.plugins.pin == Pinning::Require;
+    if required {
+        // What was accepted at first use is known only then: a job that waits already would be refused before.
+        tokio::select! {
+            _ = scanned => {}
+            () = shutdown.drain.cancelled() => {}
+        }
+    }
 
     tracing::info!(
         worker.id = worker,
@@ -185,6 +205,7 @@ pub async fn run(
         shutdown: shutdown.clone(),
         catalogue: Mutex::default(),
         warm: config.plugins.warm.then(Warm::default),
+        required: required.then_some(digests),
     };
     let runner = Arc::new(runner);
     work::run(queue.clone(), worker.clone(), Arc::clone(&runner), shutdown).await;

@@ -1,4 +1,6 @@
-//! `smcp plugins`: what the workers found, and what a plugin's author should mend.
+//! `smcp plugins`: what the workers found, what a plugin's author should mend, and what an operator accepts.
+
+mod accept;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -70,6 +72,12 @@ pub(crate) fn run(what: Plugins) -> anyhow::Result<ExitCode> {
         Plugins::List(options) => list(&options, "plugins__list"),
         Plugins::Reload(options) => list(&options, "plugins__reload"),
         Plugins::Check(options) => check(&options),
+        Plugins::Diff(options) => with_client(&options.connection, async |client| {
+            accept::diff(client, &options).await
+        }),
+        Plugins::Accept(options) => with_client(&options.connection, async |client| {
+            accept::accept(client, &options).await
+        }),
     }
 }
 

@@ -13,6 +13,7 @@ use smcp_common::config::Workers;
 use smcp_common::queue::{
     Commit, Durability, Options, Queue, QueueError, SUPERVISOR, Wake, WorkerInfo, WorkerState,
 };
+use smcp_common::secret::KeyFile;
 use smcp_common::setting::Setting;
 use tokio::time::sleep;
 
@@ -81,6 +82,7 @@ impl Scale {
                     wake: Wake::Never,
                     check: false,
                     digest_key,
+                    secrets_key: KeyFile::at(database.with_file_name("secrets.key")),
                 };
                 let queue = Queue::open(&options, Arc::new(SystemClock))
                     .context("cannot follow how many workers are wanted")?;

@@ -7,7 +7,11 @@ use serde_json::{Value, json};
 use crate::world::{Client, World, text, text_of};
 
 /// The built-in tools that every agent may call.
-const BUILT_IN: [&str; 28] = [
+const BUILT_IN: [&str; 32] = [
+    "approvals__approve",
+    "approvals__deny",
+    "approvals__link",
+    "approvals__list",
     "health",
     "jobs__cancel",
     "jobs__events",
@@ -38,12 +42,16 @@ const BUILT_IN: [&str; 28] = [
     "workflows__submit",
 ];
 /// Those for operators alone.
-const FOR_OPERATORS: [&str; 13] = [
+const FOR_OPERATORS: [&str; 17] = [
     "agents__add",
     "agents__groups",
     "agents__list",
     "agents__revoke",
     "agents__rotate",
+    "audit__export",
+    "audit__search",
+    "audit__tail",
+    "audit__verify",
     "jobs__flush",
     "jobs__priority",
     "jobs__requeue_dead",
@@ -304,6 +312,84 @@ async fn profiles_are_read_merged_and_applied() {
             .unwrap()
             .len(),
         2
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_agent_that_never_chose_has_the_profile_of_the_settings() {
+    let mut world = bundled()
+        .with("SMCP_PROFILES", "profiles.json")
+        .with("SMCP_ATTACH_PROFILE", "COUNTS");
+    let profiles = json!({
+        "default_profile": "none",
+        "profiles": {
+            "counts": {"mode": "glob", "pattern": "**_count"},
+            "none": {"mode": "explicit", "tools": []},
+        },
+    });
+    fs::write(world.path("profiles.json"), profiles.to_string()).unwrap();
+    let _roles = [world.api(), world.worker()];
+    world.wait_for_tools();
+    let mut agents = Vec::new();
+    for name in ["ada", "bob"] {
+        let added = world.smcp_json(&["agents", "add", name, "--group", "users"]);
+        agents.push(world.client_with_key(added["key"].as_str().unwrap()).await);
+    }
+    let [ada, bob] = &agents[..] else {
+        panic!("there are two")
+    };
+    let listing = ada.0.list_all_tools().await.unwrap();
+    let plugins: Vec<_> = listing
+        .iter()
+        .map(|tool| &*tool.name)
+        .filter(|name| name.starts_with("demo_"))
+        .collect();
+    assert_eq!(plugins, ["demo_text__word_count"]);
+
+    // G1, word by word but for the descriptions.
+    let governor = listing.iter().find(|tool| tool.name == "sanctum__tools");
+    let mut schema = json!(governor.unwrap().input_schema);
+    for (_, property) in schema["properties"].as_object_mut().unwrap() {
+        property.as_object_mut().unwrap().remove("description");
+    }
+    assert_eq!(
+        schema,
+        json!({
+            "type": "object",
+            "properties": {
+                "action": {"type": "string", "enum": ["help", "list-available", "list-attached", "attach", "detach", "attach-profile"]},
+                "tool": {"type": "string"},
+                "tools": {"type": "array", "items": {"type": "string"}},
+                "profile": {"type": "string", "enum": ["counts", "full", "none"]},
+                "intent": {"type": "string"},
+            },
+            "required": ["action"],
+            "additionalProperties": false,
+        })
+    );
+
+    // G4: what is meant where no profile is named is the files' default, whatever an agent starts with.
+    let none = ada
+        .json("sanctum__tools", json!({"action": "attach-profile"}))
+        .await;
+    assert_eq!(
+        none,
+        json!({"profile": "none", "attached": ["sanctum__tools"]})
+    );
+    let blocked = ada
+        .call("demo_text__word_count", json!({"text": "a"}))
+        .await;
+    assert_eq!(blocked.is_error, Some(true));
+    assert_eq!(
+        blocked.structured_content.unwrap()["error"]["attached"],
+        json!([])
+    );
+    let others = bob
+        .json("sanctum__tools", json!({"action": "list-attached"}))
+        .await;
+    assert_eq!(
+        others,
+        json!({"tools": ["demo_text__word_count", "sanctum__tools"]})
     );
 }
 

@@ -273,7 +273,7 @@ fn description(tool: &Tool) -> &str {
 }
 
 /// A client that is told when its tools change.
-struct Told {
+pub(crate) struct Told {
     service: RunningService<RoleClient, Ear>,
     heard: mpsc::UnboundedReceiver<()>,
 }
@@ -287,7 +287,7 @@ impl ClientHandler for Ear {
 }
 
 impl Told {
-    async fn connect(world: &World, key: Option<&str>) -> Self {
+    pub(crate) async fn connect(world: &World, key: Option<&str>) -> Self {
         let mut config =
             StreamableHttpClientTransportConfig::with_uri(format!("{}/mcp", world.url()));
         config.auth_header = key.map(ToOwned::to_owned);
@@ -301,7 +301,7 @@ impl Told {
     }
 
     /// Waits until it has been told, and then, as often as it is told, for a list that `is` as it should be.
-    async fn until(&mut self, is: impl Fn(&[Tool]) -> bool) {
+    pub(crate) async fn until(&mut self, is: impl Fn(&[Tool]) -> bool) {
         let told = async {
             loop {
                 self.heard.recv().await.expect("the session goes on");

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use smcp_common::audit::{Trust, cef_line, record_line};
+use smcp_common::audit::{Checkpoint, Trust, cef_line, record_line};
 use smcp_common::clock::Timestamp;
 use smcp_common::queue::{AuditFilter, AuditPiece, AuditRecord};
 
@@ -224,7 +224,7 @@ fn chain(piece: &AuditPiece, is_first: bool) -> Vec<String> {
     }
     for (record, checkpoint) in &piece.records {
         lines.push(record_line(&record.record(), &record.hash));
-        lines.extend(checkpoint.as_ref().map(|checkpoint| checkpoint.line()));
+        lines.extend(checkpoint.as_ref().map(Checkpoint::line));
     }
     lines
 }

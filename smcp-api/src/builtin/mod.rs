@@ -1,6 +1,7 @@
 //! The tools that SMCP itself offers. They run in the API, at once; the command line and REST call the same ones.
 
 mod agents;
+mod approvals;
 mod audit;
 mod flush;
 mod health;
@@ -13,6 +14,7 @@ mod retry;
 mod sanctum;
 mod sandbox;
 mod schedules;
+mod secrets;
 mod selection;
 mod settings;
 mod submit;
@@ -54,6 +56,8 @@ pub struct Builtin {
     /// Its action group in rules.
     group: &'static str,
     is_told_once: bool,
+    /// Whether its arguments must be kept nowhere, not even by the client.
+    takes_secrets: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -79,8 +83,14 @@ impl std::fmt::Debug for Builtin {
 /// All of them, by name.
 static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     let mut all = vec![
+        approvals::list(),
+        approvals::approve(),
+        approvals::deny(),
+        approvals::link(),
         flush::flush(),
         health::health(),
+        plugins::accept(),
+        plugins::diff(),
         plugins::list(),
         plugins::reload(),
         priority::priority(),
@@ -108,6 +118,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     all.extend(agents::all());
     all.extend(audit::all());
     all.extend(schedules::all());
+    all.extend(secrets::all());
     all.extend(workflows::all());
     all.sort_by_key(|tool| tool.name);
     all
@@ -117,6 +128,12 @@ impl Builtin {
     /// Its name.
     pub const fn name(&self) -> &'static str {
         self.name
+    }
+
+    /// True where its arguments must be kept nowhere: neither stored, nor logged, nor given back to the client to show
+    /// them again.
+    pub const fn takes_secrets(&self) -> bool {
+        self.takes_secrets
     }
 
     /// True where calling it again does nothing more than calling it once.
@@ -294,6 +311,7 @@ impl Builtin {
             changes,
             group: FOLLOW,
             is_told_once: false,
+            takes_secrets: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -337,6 +355,12 @@ impl Builtin {
             secret: secret.map(|(name, _)| name.clone()).collect(),
             arguments,
         }
+    }
+
+    /// The same tool, with arguments that are kept nowhere.
+    fn taking_secrets(mut self) -> Self {
+        self.takes_secrets = true;
+        self
     }
 
     /// The same tool, for administrators: what it changes or shows is everybody's.

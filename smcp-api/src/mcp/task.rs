@@ -128,11 +128,10 @@ fn fate(state: StateName, error: Option<&str>) -> Fate {
     match state {
         StateName::AwaitingApproval => Fate::InputRequired,
         StateName::Queued | StateName::Running => Fate::Working,
-        StateName::Succeeded => Fate::Completed,
+        // Of the last two, the answer is that nobody approved of it.
+        StateName::Succeeded | StateName::Denied | StateName::Expired => Fate::Completed,
         StateName::Cancelled => Fate::Cancelled,
         StateName::OutcomeUnknown => Fate::Failed,
-        // The answer is that nobody approved of it.
-        StateName::Denied | StateName::Expired => Fate::Completed,
         StateName::Failed => match error {
             Some(code::WORKER_LOST | code::INTERNAL) | None => Fate::Failed,
             Some(_) => Fate::Completed,

@@ -1,4 +1,4 @@
-//! Records in the Common Event Format of ArcSight, version 0, which most collectors of security events read.
+//! Records in the Common Event Format of `ArcSight`, version 0, which most collectors of security events read.
 
 use std::fmt::Write as _;
 

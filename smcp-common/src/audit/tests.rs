@@ -145,7 +145,7 @@ const TAMPERINGS: &[Tampering] = &[
     },
     Tampering {
         name: "a truncated tail",
-        tamper: |it| tampered(|it| drop(it.drain(line(17)..line(20) + 1)), it),
+        tamper: |it| tampered(|it| drop(it.drain(line(17)..=line(20))), it),
         found: "record 17: is missing, as is all after it: 20 records have been signed",
     },
     Tampering {

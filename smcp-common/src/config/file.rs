@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+use crate::plugin::Pinning;
 use crate::sandbox::{Require, Terms};
 
 #[derive(Debug, Default, Deserialize)]
@@ -62,6 +63,7 @@ pub(super) struct Plugins {
     pub(super) timeout_s: Option<f64>,
     pub(super) pass_env: Option<Vec<String>>,
     pub(super) warm: Option<Automatic>,
+    pub(super) pin: Option<Pinning>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -105,7 +107,6 @@ pub(super) struct Log {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_field_names, reason = "the names are those in the file")]
 pub(super) struct Audit {
     pub(super) anchor_file: Option<PathBuf>,
     pub(super) anchor_command: Vec<String>,

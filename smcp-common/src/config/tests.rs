@@ -61,6 +61,19 @@ fn both_key_variables_count_and_blanks_do_not() {
 }
 
 #[test]
+fn plugins_are_pinned_as_the_environment_says_else_the_file() {
+    let pin = |file: &str, variables: &[(&str, &str)]| {
+        load(file, variables, &Flags::default()).map(|config| config.plugins.pin)
+    };
+    let file = "[plugins]\npin = 'require'\n";
+    assert_eq!(pin("", &[]), Ok(Pinning::Off));
+    assert_eq!(pin(file, &[]), Ok(Pinning::Require));
+    let asked = [("SMCP_PLUGINS_PIN", "warn")];
+    assert_eq!(pin(file, &asked), Ok(Pinning::Warn));
+    assert!(pin("[plugins]\npin = 'yes'\n", &[]).is_err());
+}
+
+#[test]
 fn plugin_directories_are_joined_by_colons() {
     let config = load("", &[("MCP_PLUGINS_DIR", "/a:/b")], &Flags::default()).unwrap();
     assert_eq!(
@@ -90,6 +103,7 @@ fn what_is_wrong_is_named() {
     };
     insta::assert_snapshot!(said("", &[("MCP_PORT", "http")]), @"MCP_PORT is 'http', but must be a port between 0 and 65535");
     insta::assert_snapshot!(said("", &[("SMCP_WORKERS", "0")]), @"SMCP_WORKERS (or --workers) is '0', but must be a number between 1 and 256");
+    insta::assert_snapshot!(said("", &[("SMCP_PLUGINS_PIN", "on")]), @"SMCP_PLUGINS_PIN is 'on', but must be off, warn or require");
     insta::assert_snapshot!(said("", &[("MCP_AUTH_DISABLED", "maybe")]), @"MCP_AUTH_DISABLED is 'maybe', but must be 1, true, yes or on; or 0, false, no or off");
     insta::assert_snapshot!(said("", &[("SMCP_DATABASE_URL", "mysql://x")]), @"SMCP_DATABASE_URL (or --database) is 'mysql://x', but must be a file, or sqlite:// and a file");
     insta::assert_snapshot!(said("[http]\nprot = 1\n", &[]), @"

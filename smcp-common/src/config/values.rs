@@ -5,6 +5,13 @@ use std::time::Duration;
 
 use super::environment::split;
 use super::{Calls, ConfigError, Environment, Flags, Policy, Secret, Workers, file};
+use crate::plugin::Pinning;
+use crate::secret::KeyFile;
+
+/// The file of the data directory that has the key of the secrets.
+const SECRETS_KEY: &str = "secrets.key";
+/// The credential under which systemd hands it over.
+const SECRETS_CREDENTIAL: &str = "smcp-secrets.key";
 
 pub(super) fn first<const N: usize>(choices: [Option<String>; N], default: &str) -> String {
     choices
@@ -33,6 +40,18 @@ pub(super) fn data_dir(env: &Environment, flags: &Flags) -> Result<PathBuf, Conf
         None => home()?.join(".local/share"),
     };
     Ok(base.join("smcp"))
+}
+
+/// `SMCP_SECRETS_KEY_FILE`, else the credential that systemd hands over, else a file of the data directory.
+pub(super) fn secrets_key(env: &Environment, data_dir: &Path) -> KeyFile {
+    if let Some(path) = env.text("SMCP_SECRETS_KEY_FILE") {
+        return KeyFile::at(path);
+    }
+    let own = KeyFile::at(data_dir.join(SECRETS_KEY));
+    match env.text("CREDENTIALS_DIRECTORY") {
+        Some(credentials) => own.or_credential(Path::new(&credentials).join(SECRETS_CREDENTIAL)),
+        None => own,
+    }
 }
 
 pub(super) fn database(
@@ -110,6 +129,22 @@ pub(super) fn plugin_timeout(
         expected,
     })?;
     Ok(Some(timeout.max(Duration::from_millis(1))))
+}
+
+pub(super) fn pin(env: &Environment, file: Option<Pinning>) -> Result<Pinning, ConfigError> {
+    let Some(value) = env.text("SMCP_PLUGINS_PIN") else {
+        return Ok(file.unwrap_or_default());
+    };
+    match value.trim() {
+        "off" => Ok(Pinning::Off),
+        "warn" => Ok(Pinning::Warn),
+        "require" => Ok(Pinning::Require),
+        _ => Err(ConfigError::Value {
+            key: "SMCP_PLUGINS_PIN",
+            value,
+            expected: "off, warn or require",
+        }),
+    }
 }
 
 pub(super) fn calls(file: &file::Calls) -> Result<Calls, ConfigError> {

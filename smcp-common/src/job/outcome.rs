@@ -51,8 +51,14 @@ pub mod code {
     pub const TIMEOUT: &str = "timeout";
     /// Its files are gone or cannot be started.
     pub const PLUGIN_NOT_FOUND: &str = "plugin_not_found";
+    /// Its files are not those that an operator has accepted, so that it was not run.
+    pub const PLUGIN_QUARANTINED: &str = "plugin_quarantined";
     /// The machine cannot hold the plugin to its sandbox as is required, so that it was not run.
     pub const SANDBOX_UNAVAILABLE: &str = "sandbox_unavailable";
+    /// A secret that it needs is not set.
+    pub const SECRET_MISSING: &str = "secret_missing";
+    /// A secret that it would get cannot be opened.
+    pub const SECRET_UNREADABLE: &str = "secret_unreadable";
     /// It needed more memory than it may use.
     pub const MEMORY_LIMIT: &str = "memory_limit";
     /// It needed more processes or threads than it may have.
@@ -118,8 +124,10 @@ impl Failure {
     fn again(&self, advice: Advice) -> Again {
         match (advice.retryable, self.code.as_str()) {
             (Some(true), _) => Again::Wanted,
-            // Without a sandbox every attempt is refused, as long as nobody changes the machine or the settings.
-            (Some(false), _) | (None, code::SANDBOX_UNAVAILABLE) => Again::Pointless,
+            // Every attempt is refused, as long as nobody changes the machine or the settings, or accepts the plugin.
+            (Some(false), _) | (None, code::SANDBOX_UNAVAILABLE | code::PLUGIN_QUARANTINED) => {
+                Again::Pointless
+            }
             (None, code::TIMEOUT) => Again::ByPolicy(RetryOn::Timeout),
             // A limit among them: whether the same call needs as much again depends on what it works on, which only
             // the author of its tool knows.
@@ -152,6 +160,7 @@ mod tests {
             (code::MEMORY_LIMIT, Some(true), Again::Wanted),
             (code::CPU_LIMIT, Some(false), Again::Pointless),
             (code::SANDBOX_UNAVAILABLE, None, Again::Pointless),
+            (code::PLUGIN_QUARANTINED, None, Again::Pointless),
         ];
         for (code, retryable, expected) in rows {
             let advice = Advice {

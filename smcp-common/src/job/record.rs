@@ -100,7 +100,7 @@ pub struct NewJob {
     pub run_at: Option<Timestamp>,
     /// Exactly what will run.
     pub arguments: Map<String, Value>,
-    /// The names of arguments whose values are shown in no record.
+    /// The names of the arguments that are stored encrypted, shown masked, and in no record.
     pub secret: Vec<String>,
     /// How its caller came in; `None` where nobody is connected.
     pub entrance: Option<Entrance>,
@@ -135,8 +135,10 @@ pub struct Claimed {
     pub plugin: String,
     /// Who asked.
     pub agent: String,
-    /// Exactly what to run.
+    /// What to run, its secret arguments masked.
     pub arguments: Map<String, Value>,
+    /// The secret ones, sealed; see [`Queue::open_arguments`](crate::queue::Queue::open_arguments).
+    pub sealed: Option<Vec<u8>>,
     /// The attempt's time limit; `None` means none.
     pub timeout: Option<Duration>,
     /// What was approved of, where it needed that: nothing else may run.
@@ -170,7 +172,7 @@ pub struct Job {
     pub effect: String,
     /// Not before this instant, in milliseconds UTC.
     pub run_at: Timestamp,
-    /// What it runs with.
+    /// What it runs with; secret ones masked.
     pub arguments: Value,
     /// Each attempt's time limit in milliseconds.
     pub timeout_ms: Option<u64>,

@@ -142,7 +142,6 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
     use Event as E;
     use State as S;
     Ok(match (state, event) {
-        (S::AwaitingApproval { attempt, failures }, E::Approved) => S::Queued { attempt, failures },
         (S::AwaitingApproval { .. }, E::Denied) => S::Denied,
         (S::AwaitingApproval { .. }, E::ApprovalExpired) => S::Expired,
 
@@ -184,7 +183,8 @@ pub fn next(state: State, event: Event, policy: Policy) -> Result<State, Illegal
             },
             E::ApprovalVoided,
         ) => S::AwaitingApproval { attempt, failures },
-        (
+        (S::AwaitingApproval { attempt, failures }, E::Approved)
+        | (
             S::Running {
                 attempt,
                 failures,

@@ -52,6 +52,7 @@ pub fn tools(plugin: &str, help_text: &str) -> (Vec<Tool>, Vec<Problem>) {
                 on_disconnect: OnDisconnect::Detach,
                 output: Output::Text,
                 output_schema: None,
+                secrets: None,
             }),
         }
     }

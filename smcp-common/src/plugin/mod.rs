@@ -2,15 +2,19 @@
 //! The worker describes plugins and stores them in the catalogue; the API reads them. No files, no processes.
 
 mod arguments;
+pub mod argv;
 mod fit;
 pub mod help;
+mod integrity;
 mod lane;
 mod manifest;
 mod name;
 mod order;
 mod parameter;
+mod python;
 mod runtime;
 mod schema;
+mod secret;
 mod tool;
 
 use serde::de::DeserializeOwned;
@@ -21,12 +25,14 @@ use crate::sandbox::Terms;
 
 pub use arguments::normalise;
 pub use fit::misfits;
+pub use integrity::{Found, Integrity, Pinning, Sight};
 pub use lane::{Lane, Template, TemplateError};
 pub use manifest::{Manifest, Problem};
 pub use name::{NameError, ToolName};
 pub use order::Order;
 pub use parameter::{FlagStyle, Kind, Parameter};
 pub use runtime::{Runtime, Warm};
+pub use secret::{SecretForm, SecretWish};
 pub use tool::{Annotations, OnDisconnect, Output, Tool};
 
 /// A plugin as the catalogue stores it.
@@ -38,8 +44,15 @@ pub struct Plugin {
     pub directory: String,
     /// The file that is run: `cli.py` or `cli`.
     pub entry: String,
-    /// A digest of the plugin's files; another digest means another plugin.
+    /// A digest of the plugin's files and of what they are run by; another digest means another plugin. Empty where they
+    /// cannot be read.
     pub digest: String,
+    /// The version of this program that has read its description: another one may read the same differently.
+    #[serde(default)]
+    pub described_by: String,
+    /// How it stands to what has been accepted of it; `None` where that does not matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub integrity: Option<Integrity>,
     /// The real path of the interpreter; `None` where the entry is executed itself.
     pub interpreter: Option<String>,
     /// What the plugin says it is for.
@@ -58,9 +71,13 @@ pub struct Plugin {
         skip_serializing_if = "Option::is_none"
     )]
     pub runtime: Option<Runtime>,
-    /// The secrets that the plugin wants injected, as declared.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub secrets: Option<Value>,
+    /// The stored secrets that its calls get.
+    #[serde(
+        default,
+        deserialize_with = "readable",
+        skip_serializing_if = "Vec::is_empty"
+    )]
+    pub secrets: Vec<SecretWish>,
     /// The tools that can be called; empty where the plugin was refused.
     pub tools: Vec<Tool>,
     /// Why the plugin, or a command of it, was refused; beside tools, each is a warning.
@@ -78,22 +95,29 @@ impl Plugin {
             directory: directory.into(),
             entry: String::new(),
             digest: String::new(),
+            described_by: String::new(),
+            integrity: None,
             interpreter: None,
             description: None,
             sandbox: None,
             runtime: None,
-            secrets: None,
+            secrets: Vec::new(),
             tools: Vec::new(),
             problems: Vec::new(),
             withheld: Vec::new(),
         }
     }
+
+    /// Whether it must not be run until somebody accepts it.
+    pub const fn is_quarantined(&self) -> bool {
+        matches!(self.integrity, Some(Integrity::Quarantined { .. }))
+    }
 }
 
 /// What a catalogue has that was stored when these were kept as declared, whatever that was.
-fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+fn readable<'de, D: Deserializer<'de>, T: DeserializeOwned + Default>(
     deserializer: D,
-) -> Result<Option<T>, D::Error> {
+) -> Result<T, D::Error> {
     Ok(serde_json::from_value(Value::deserialize(deserializer)?).unwrap_or_default())
 }
 
@@ -108,10 +132,13 @@ mod tests {
         let mut stored = serde_json::to_value(Plugin::found("toy", "/p/toy")).unwrap();
         stored["sandbox"] = json!({"anything": 1});
         stored["runtime"] = json!(["anything"]);
+        stored["secrets"] = json!(["anything"]);
         let plugin: Plugin = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(plugin, Plugin::found("toy", "/p/toy"));
         stored["sandbox"] = json!({"limits": {"memory_mb": 7}});
         stored["runtime"] = json!({"warm": "off"});
+        stored["secrets"] =
+            json!([{"name": "T", "as": "file", "required": true, "variable": "T_FILE"}]);
         let plugin: Plugin = serde_json::from_value(stored.clone()).unwrap();
         assert_eq!(serde_json::to_value(plugin).unwrap(), stored);
     }

@@ -40,12 +40,6 @@ pub struct Order {
 }
 
 impl Tool {
-    /// The names of the arguments whose values are shown in no record.
-    pub fn secret_arguments(&self) -> Vec<String> {
-        let secret = self.parameters.iter().filter(|parameter| parameter.secret);
-        secret.map(|parameter| parameter.name.clone()).collect()
-    }
-
     /// The job that carries out `order`. `default_timeout` is for tools that declare none. Rules can only shorten what tool and
     /// caller ask for.
     pub fn job(&self, order: Order, default_timeout: Option<Duration>) -> NewJob {
@@ -74,7 +68,7 @@ impl Tool {
             priority: order.priority,
             run_at: order.run_at,
             arguments: order.arguments,
-            secret: self.secret_arguments(),
+            secret: self.secret_parameters(),
             entrance: order.entrance,
             idempotency_key: order.idempotency_key,
             rules,

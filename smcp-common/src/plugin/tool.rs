@@ -45,6 +45,9 @@ pub struct Tool {
     /// The JSON Schema of its structured output.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_schema: Option<Value>,
+    /// The names of the secrets that its calls get; `None` means all that its plugin declares.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<Vec<String>>,
 }
 
 impl Tool {
@@ -59,6 +62,12 @@ impl Tool {
                     .iter()
                     .find(|parameter| canonical(&parameter.name) == wanted)
             })
+    }
+
+    /// The names of the parameters whose values must not be shown.
+    pub fn secret_parameters(&self) -> Vec<String> {
+        let secret = self.parameters.iter().filter(|parameter| parameter.secret);
+        secret.map(|parameter| parameter.name.clone()).collect()
     }
 
     /// The description of a command that has none of its own.

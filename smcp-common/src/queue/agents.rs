@@ -147,7 +147,7 @@ impl Queue {
     pub fn subject(&self, agent: &str) -> Result<Subject, QueueError> {
         let groups = self
             .store
-            .read(|connection| Ok(find(connection, agent)?.map(|found| found.live_groups())))?;
+            .read(|connection| Ok(find(connection, agent)?.map(StoredAgent::live_groups)))?;
         Ok(Subject {
             agent: agent.to_owned(),
             groups: groups

@@ -32,6 +32,25 @@ pub struct OpenRequest {
     pub given: Vec<Approver>,
 }
 
+/// Somebody's word about a job that waits for it.
+#[derive(Debug, Clone)]
+pub struct Vote {
+    /// The job.
+    pub job: JobId,
+    /// Who speaks.
+    pub voter: Subject,
+    /// What it says.
+    pub voice: Voice,
+    /// Why, in its words.
+    pub reason: Option<String>,
+    /// The digest of what it was shown, where it says so.
+    pub seen: Option<Digest>,
+    /// What is to be asked for instead, where what would run is not what the request is for any more.
+    pub changed: Option<Request>,
+    /// By which way the word came, for the record.
+    pub via: &'static str,
+}
+
 impl Queue {
     /// All open requests, oldest first.
     ///
@@ -53,31 +72,12 @@ impl Queue {
         Ok(found.map(|open| open.request))
     }
 
-    /// Takes somebody's word about a job. `seen` is the digest that it was shown; `changed` is what is to be asked for
-    /// instead where what would run is not what the request is for any more.
-    ///
-    /// Answers where the job stands now, or why the word does not count: that is recorded, too.
+    /// Takes somebody's word about a job. Answers where the job stands now, or why the word does not count: that is recorded, too.
     ///
     /// # Errors
     /// Database errors.
-    pub async fn vote(
-        &self,
-        job: &JobId,
-        voter: Subject,
-        voice: Voice,
-        reason: Option<&str>,
-        seen: Option<Digest>,
-        changed: Option<Request>,
-    ) -> Result<Result<StateName, Obstacle>, QueueError> {
-        let command = c::Vote {
-            job: job.clone(),
-            voter,
-            voice,
-            reason: reason.map(ToOwned::to_owned),
-            seen,
-            changed,
-        };
-        self.store.write(command).await
+    pub async fn vote(&self, vote: Vote) -> Result<Result<StateName, Obstacle>, QueueError> {
+        self.store.write(vote).await
     }
 
     /// Ends the jobs that nobody has approved of in time; answers when the next request expires. Only reads where none has.

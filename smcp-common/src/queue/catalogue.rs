@@ -162,6 +162,18 @@ impl Queue {
         })
     }
 
+    /// The number of the newest scan that was done.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn newest_done_scan(&self) -> Result<i64, QueueError> {
+        self.store.read(|connection| {
+            let mut statement =
+                connection.prepare_cached(include_str!("sql/catalogue_state.sql"))?;
+            Ok(statement.query_row([], |row| row.get(1))?)
+        })
+    }
+
     /// Asks as [`Queue::want_scan`] does, unless somebody has asked since [`Queue::newest_scan`] was `newest`; answers
     /// the number of the scan if it was asked for. Of several that have seen the same change, one asks.
     ///
@@ -205,6 +217,7 @@ impl Queue {
                 wanted,
                 plugins,
                 problems,
+                pinned: None,
             })
             .await
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::job::{IllegalTransition, JobId};
 use crate::limit::Exceeded;
+use crate::secret::SecretError;
 
 /// A command or query that could not be carried out. Nothing of it has been stored.
 ///
@@ -83,6 +84,9 @@ pub enum QueueError {
     /// A row is in a state in which this cannot happen.
     #[error(transparent)]
     Illegal(#[from] IllegalTransition),
+    /// A secret can be neither sealed nor opened.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// The queue has been closed.
     #[error("the queue is closed")]
     Closed,
@@ -112,6 +116,7 @@ impl QueueError {
             | Self::LimitExceeded(_)
             | Self::Corrupt { .. }
             | Self::Illegal(_)
+            | Self::Secret(_)
             | Self::Closed
             | Self::Panicked => false,
         }

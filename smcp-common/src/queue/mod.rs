@@ -4,9 +4,9 @@
 //! A [`Queue`] is a handle to one database. Everything it does is either a command, which is carried out in a
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
-//! `settings`, `audit`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools (`catalogue`), MCP sessions
-//! (`sessions`), who calls (`agents`) under which rules (`policies`), the scheduler (`schedules`, `workflows`, `retention`), and whoever wants to know what rules leave
-//! (`limits`).
+//! `settings`, `audit`, `secrets`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools and what
+//! has been accepted of it (`catalogue`, `pins`), MCP sessions (`sessions`), who calls (`agents`) under which rules (`policies`),
+//! the scheduler (`schedules`, `workflows`, `retention`), and whoever wants to know what rules leave (`limits`).
 
 mod agents;
 mod approvals;
@@ -45,7 +45,7 @@ use crate::clock::SharedClock;
 pub use self::agents::{
     Agent, Bearer, GroupChange, Key, NewAgent, NewKey, Revoked, Rotated, any_key_is_live,
 };
-pub use self::approvals::OpenRequest;
+pub use self::approvals::{OpenRequest, Vote};
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::audit::{AuditFilter, AuditPage, AuditPiece, AuditRecord, AuditState};
 pub use self::bell::Wake;
@@ -55,9 +55,11 @@ pub use self::jobs::{Decided, Depth, EVENTS_BYTES, Filter, Submitted};
 pub use self::leases::LeaseWatch;
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};
+pub use self::pins::{Acceptance, NewPin, Pin, Pinned, Pins};
 pub use self::policies::{Accepted, NewPolicies, PolicyState};
 pub use self::retention::{Retention, Walk};
 pub use self::schedules::{Fired, Firing};
+pub use self::secrets::{SecretsRotated, StoredSecret};
 pub use self::sessions::{Became, Session, SessionCall};
 pub use self::settings::SetSetting;
 pub use self::sqlite::{

@@ -98,7 +98,7 @@ fn denied(
         via,
         entrance: None,
         arguments: arguments.clone(),
-        secret: tool.secret_arguments(),
+        secret: tool.secret_parameters(),
     }
 }
 

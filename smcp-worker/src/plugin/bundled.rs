@@ -5,6 +5,8 @@ use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use super::digest::of_contents;
+
 /// Path below the plugin directory, and content.
 const FILES: [(&str, &str); 2] = [
     (
@@ -16,6 +18,20 @@ const FILES: [(&str, &str); 2] = [
         include_str!("../../../plugins/demo_text/cli.py"),
     ),
 ];
+
+/// The mode of each file.
+const MODE: u32 = 0o755;
+
+/// The digest of the plugin of that name as this program carries it, run by `interpreter`; `None` where it has none.
+pub(crate) fn digest(name: &str, interpreter: Option<&str>) -> Option<String> {
+    const REGULAR: u32 = 0o100_000;
+    let of_plugin = |(path, content): &(&'static str, &'static str)| {
+        let (plugin, path) = path.split_once('/')?;
+        (plugin == name).then_some((path, REGULAR | MODE, *content))
+    };
+    let files: Vec<_> = FILES.iter().filter_map(of_plugin).collect();
+    (!files.is_empty()).then(|| of_contents(interpreter, &files))
+}
 
 /// Where they are unpacked below `data_dir`.
 pub fn directory(data_dir: &Path) -> PathBuf {
@@ -39,7 +55,7 @@ pub fn unpack(data_dir: &Path) -> io::Result<PathBuf> {
         // Beside it and renamed: a worker that reads it at the same time sees all or nothing.
         let fresh = path.with_extension(format!("new-{}", std::process::id()));
         fs::write(&fresh, content)?;
-        fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755))?;
+        fs::set_permissions(&fresh, fs::Permissions::from_mode(MODE))?;
         fs::rename(&fresh, &path)?;
     }
     Ok(root)

@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use smcp_common::config::{Config, Environment};
-use smcp_common::plugin::{Plugin, Problem};
+use smcp_common::plugin::{self, Integrity, Pinning, Plugin, Problem, Sight};
+use smcp_common::queue::{NewPin, Pinned, Pins};
 use smcp_common::sandbox::{Network, Profile, Terms};
 
+use super::bundled;
 use super::describe::describe;
-use super::digest::digest;
+use super::digest::Digests;
 use super::interpreter::Interpreters;
 use crate::sandbox::placing::Sandbox;
 
@@ -42,6 +44,17 @@ pub struct Scanner {
     interpreters: Interpreters,
     environment: Environment,
     sandbox: Arc<Sandbox>,
+    pinning: Pinning,
+    digests: Arc<Digests>,
+}
+
+/// What was known before a scan.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    /// The plugins of the scan before.
+    pub plugins: &'a [Plugin],
+    /// What has been accepted.
+    pub pins: &'a Pins,
 }
 
 /// What a scan found.
@@ -51,6 +64,8 @@ pub struct Found {
     pub plugins: Vec<Plugin>,
     /// What is wrong with the directories themselves.
     pub problems: Vec<String>,
+    /// What was accepted and looked at by the way; `None` where plugins are not pinned.
+    pub pinned: Option<Pinned>,
 }
 
 impl Scanner {
@@ -59,19 +74,24 @@ impl Scanner {
         supervisor: PathBuf,
         environment: Environment,
         sandbox: Arc<Sandbox>,
+        pinning: Pinning,
+        digests: Arc<Digests>,
     ) -> Self {
         Self {
             interpreters: Interpreters::new(supervisor.clone()),
             supervisor,
             environment,
             sandbox,
+            pinning,
+            digests,
         }
     }
 
-    /// Looks through `directories`, in order; of two plugins of one name the first counts. A plugin that is in
-    /// `known` with the same digest is not run.
-    pub async fn scan(&self, directories: &[PathBuf], known: &[Plugin]) -> Found {
+    /// Looks through `directories`, in order; of two plugins of one name the first counts. A plugin that was known
+    /// with the same digest is not run, nor is one that is quarantined, unless an operator wants to look at it.
+    pub async fn scan(&self, directories: &[PathBuf], before: Before<'_>) -> Found {
         let mut found = BTreeMap::new();
+        let mut pinned = Pinned::default();
         let mut problems = Vec::new();
         for directory in directories {
             for (name, path) in candidates(directory, &mut problems) {
@@ -83,31 +103,86 @@ impl Scanner {
                     ));
                     continue;
                 }
-                let plugin = self.plugin(name.clone(), &path, known).await;
+                let plugin = self.plugin(name.clone(), &path, before, &mut pinned).await;
                 found.insert(name, plugin);
             }
         }
         let mut plugins: Vec<_> = found.into_values().collect();
         refuse_shared_names(&mut plugins);
-        Found { plugins, problems }
+        Found {
+            plugins,
+            problems,
+            pinned: (self.pinning != Pinning::Off).then_some(pinned),
+        }
     }
 
-    async fn plugin(&self, name: String, path: &Path, known: &[Plugin]) -> Plugin {
+    async fn plugin(
+        &self,
+        name: String,
+        path: &Path,
+        before: Before<'_>,
+        pinned: &mut Pinned,
+    ) -> Plugin {
         let mut plugin = Plugin::found(name, path.to_string_lossy());
         if let Err(problem) = self.identify(&mut plugin, path).await {
             plugin.problems.push(Problem::from(problem));
             return plugin;
         }
-        let same = |known: &&Plugin| {
-            (&known.name, &known.digest, &known.directory)
-                == (&plugin.name, &plugin.digest, &plugin.directory)
-        };
-        if let Some(known) = known.iter().find(same) {
-            plugin = known.clone();
-            // What it is granted may have changed though it has not.
-            plugin.withheld = self.sandbox.withheld(&plugin);
+        let (integrity, sight) = self.judge(&plugin, before.pins);
+        if let Some(Integrity::Quarantined { .. }) = &integrity {
+            if before.pins.reviews.get(&plugin.name) == Some(&plugin.digest) {
+                pinned.reviewed.push(self.described(plugin.clone()).await);
+            }
+            plugin.integrity = integrity;
             return plugin;
         }
+        if let Some(sight) = sight {
+            let replaced = before.pins.accepted.get(&plugin.name);
+            pinned.accepted.push(NewPin {
+                plugin: plugin.name.clone(),
+                sight,
+                replaced: replaced.map(|pin| pin.digest.clone()),
+            });
+        }
+        let of = |plugin: &Plugin| {
+            let Plugin {
+                name,
+                digest,
+                directory,
+                described_by,
+                ..
+            } = plugin;
+            [name, digest, directory, described_by].map(Clone::clone)
+        };
+        let accepted = before.pins.accepted.get(&plugin.name);
+        let accepted = accepted.and_then(|pin| pin.described.as_ref());
+        let mut known = before.plugins.iter().chain(accepted);
+        let known = known.find(|known| of(known) == of(&plugin) && !known.is_quarantined());
+        let mut plugin = match known {
+            // What it is granted may have changed though it has not.
+            Some(known) => Plugin {
+                withheld: self.sandbox.withheld(known),
+                ..known.clone()
+            },
+            None => self.described(plugin).await,
+        };
+        plugin.integrity = integrity;
+        plugin
+    }
+
+    fn judge(&self, plugin: &Plugin, pins: &Pins) -> (Option<Integrity>, Option<Sight>) {
+        let accepted = pins.accepted.get(&plugin.name);
+        let bundled = bundled::digest(&plugin.name, plugin.interpreter.as_deref());
+        self.pinning.judge(plugin::Found {
+            digest: &plugin.digest,
+            accepted: accepted.map(|pin| pin.digest.as_str()),
+            first_use: pins.since.is_none(),
+            bundled: bundled.as_ref() == Some(&plugin.digest),
+        })
+    }
+
+    /// Runs a plugin to ask it what it offers.
+    async fn described(&self, mut plugin: Plugin) -> Plugin {
         // What it asks for is not known before it has said so: nothing but to be run at all.
         let profile = self.sandbox.profile(&plugin, &Terms::default());
         match profile.and_then(|profile| self.sandbox.place(&plugin, closed(profile))) {
@@ -134,14 +209,9 @@ impl Scanner {
             let interpreter = interpreter.map_err(|error| error.to_string())?;
             plugin.interpreter = Some(interpreter.path.to_string_lossy().into_owned());
         }
-        // Another interpreter or another version of this program may read the same files differently.
-        let salt = format!(
-            "{}\0{}",
-            env!("CARGO_PKG_VERSION"),
-            plugin.interpreter.as_deref().unwrap_or_default()
-        );
-        plugin.digest =
-            digest(path, &salt).map_err(|error| format!("its files cannot be read: {error}"))?;
+        env!("CARGO_PKG_VERSION").clone_into(&mut plugin.described_by);
+        let digest = self.digests.of(path, plugin.interpreter.as_deref()).await;
+        plugin.digest = digest.map_err(|error| format!("its files cannot be read: {error}"))?;
         Ok(())
     }
 }
@@ -174,10 +244,18 @@ pub async fn check(
         supervisor.to_owned(),
         environment.clone(),
         Arc::new(sandbox),
+        Pinning::Off,
+        Arc::default(),
     );
     let path = std::path::absolute(directory)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(scanner.plugin(name.into_owned(), &path, &[]).await)
+    let (pins, mut pinned) = (Pins::default(), Pinned::default());
+    let before = Before {
+        plugins: &[],
+        pins: &pins,
+    };
+    let plugin = scanner.plugin(name.into_owned(), &path, before, &mut pinned);
+    Ok(plugin.await)
 }
 
 /// A plugin that only says what it offers has nobody to reach.

@@ -15,7 +15,14 @@ const ALLOWED: [&str; 6] = [
 
 /// What no plugin sees, whatever the operator passes on: keys and addresses of SMCP itself, and directories in the
 /// place of which a run has its own.
-const FORBIDDEN: [&str; 5] = ["HOME", "LETTA_*", "MCP_API_KEY*", "SMCP_*", "TMPDIR"];
+const FORBIDDEN: [&str; 6] = [
+    "CREDENTIALS_DIRECTORY",
+    "HOME",
+    "LETTA_*",
+    "MCP_API_KEY*",
+    "SMCP_*",
+    "TMPDIR",
+];
 
 /// What makes a Python plugin write promptly, in UTF-8, and not into its own directory.
 const PYTHON: [(&str, &str); 3] = [

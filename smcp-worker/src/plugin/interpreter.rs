@@ -12,6 +12,8 @@ use std::time::{Duration, SystemTime};
 use std::{fmt, fs, io};
 
 pub use self::homes::homes;
+use smcp_common::secret::Redactor;
+
 use super::environment::environment;
 use super::process::{Exit, Invocation, Limits, capture};
 
@@ -137,6 +139,8 @@ impl Interpreters {
             // Nowhere special: version managers read a version from the working directory.
             cwd: PathBuf::from("/"),
             policy: None,
+            files: Vec::new(),
+            redactor: Redactor::default(),
             door: None,
             bait: None,
         };

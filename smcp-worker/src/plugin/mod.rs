@@ -1,16 +1,14 @@
 //! Plugins as the worker sees them: programs to find, to describe and to run.
 
-pub mod argv;
 pub mod bundled;
 pub mod catalogue;
 mod describe;
-mod digest;
+pub(crate) mod digest;
 pub mod environment;
 pub mod interpreter;
 mod lines;
 mod output;
 pub mod process;
-mod python;
 pub(crate) mod supervision;
 #[cfg(target_os = "linux")]
 pub(crate) mod territory;

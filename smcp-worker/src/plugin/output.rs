@@ -1,5 +1,6 @@
 //! What a plugin writes, read while it runs and bounded: stdout, stderr and events.
 
+use std::borrow::Cow;
 use std::io;
 use std::os::fd::OwnedFd;
 
@@ -7,6 +8,8 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+use smcp_common::secret::{RedactedStream, Redactor};
 
 use super::lines::Lines;
 use super::process::{Limits, Output};
@@ -58,19 +61,51 @@ impl Pipe {
     }
 }
 
+/// A pipe whose content passes the redactor before anybody else.
+#[derive(Debug)]
+struct Redacted {
+    pipe: Pipe,
+    stream: RedactedStream,
+    at_end: bool,
+}
+
+impl Redacted {
+    fn new(pipe: Pipe, redactor: &Redactor) -> Self {
+        Self {
+            pipe,
+            stream: redactor.stream(),
+            at_end: false,
+        }
+    }
+
+    /// The next bytes; `None` after the end. There may be none, where what came may be the beginning of a secret.
+    async fn read<'a>(&mut self, buffer: &'a mut [u8]) -> Option<Cow<'a, [u8]>> {
+        if self.at_end {
+            return None;
+        }
+        let chunk = self.pipe.read(buffer).await;
+        if chunk.is_empty() {
+            self.at_end = true;
+            return Some(Cow::Owned(self.stream.finish()));
+        }
+        Some(self.stream.push(chunk))
+    }
+}
+
 /// Passes stdout on up to `limits.stdout_max_bytes`; answers how much there was in all.
 pub(super) async fn read_stdout(
-    mut pipe: Pipe,
+    pipe: Pipe,
     limits: &Limits,
+    redactor: &Redactor,
     output: &mpsc::Sender<Output>,
 ) -> u64 {
+    let mut pipe = Redacted::new(pipe, redactor);
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut total = 0_u64;
     loop {
-        let chunk = pipe.read(&mut buffer).await;
-        if chunk.is_empty() {
+        let Some(chunk) = pipe.read(&mut buffer).await else {
             return total;
-        }
+        };
         let room = usize::try_from(limits.stdout_max_bytes.saturating_sub(total));
         let kept = &chunk[..chunk.len().min(room.unwrap_or(usize::MAX))];
         total += chunk.len() as u64;
@@ -93,10 +128,11 @@ pub(super) struct LinesRead {
 pub(super) async fn read_stderr(
     pipe: Pipe,
     limits: &Limits,
+    redactor: &Redactor,
     output: &mpsc::Sender<Output>,
 ) -> LinesRead {
     let mut lines = LineReader {
-        pipe,
+        pipe: Redacted::new(pipe, redactor),
         lines: Lines::new(MAX_LOG_LINE_BYTES),
         item: log,
     };
@@ -109,24 +145,28 @@ pub(super) async fn read_stderr(
 pub(super) async fn read_events(
     pipe: Pipe,
     limits: &Limits,
+    redactor: &Redactor,
     output: &mpsc::Sender<Output>,
 ) -> LinesRead {
     let mut lines = LineReader {
-        pipe,
+        pipe: Redacted::new(pipe, redactor),
         lines: Lines::new(MAX_EVENT_LINE_BYTES),
-        item: event,
+        // Once more, as JSON can write any character as an escape.
+        item: |line: &[u8]| match event(line) {
+            Output::Event(event) => Output::Event(redactor.value(event)),
+            other @ (Output::Log(_) | Output::Stdout(_)) => other,
+        },
     };
     lines.read(limits.max_events, 0, output).await
 }
 
-#[derive(Debug)]
-struct LineReader {
-    pipe: Pipe,
+struct LineReader<I> {
+    pipe: Redacted,
     lines: Lines,
-    item: fn(&[u8]) -> Output,
+    item: I,
 }
 
-impl LineReader {
+impl<I: Fn(&[u8]) -> Output> LineReader<I> {
     async fn read(
         &mut self,
         max_lines: u64,
@@ -137,14 +177,14 @@ impl LineReader {
         let mut tail = Vec::new();
         let mut count = 0_u64;
         loop {
-            let chunk = self.pipe.read(&mut buffer).await;
-            let at_end = chunk.is_empty();
-            tail.extend_from_slice(chunk);
+            let chunk = self.pipe.read(&mut buffer).await.unwrap_or_default();
+            let at_end = self.pipe.at_end;
+            tail.extend_from_slice(&chunk);
             // Cut rarely, as each cut moves what is kept.
             if at_end || tail.len() > tail_bytes + CHUNK_BYTES {
                 tail.drain(..tail.len().saturating_sub(tail_bytes));
             }
-            let mut ended = self.lines.push(chunk);
+            let mut ended = self.lines.push(&chunk);
             if at_end {
                 ended.extend(self.lines.finish());
             }

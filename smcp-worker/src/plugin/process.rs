@@ -13,6 +13,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use smcp_common::sandbox::Start;
+use smcp_common::secret::{Plain, Redactor};
 use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -83,11 +84,13 @@ pub(crate) async fn run_with(
         args: invocation.args.clone(),
         env: invocation.env.clone(),
         cwd: invocation.cwd.clone().into_os_string(),
+        files: invocation.files.iter().map(SecretFile::order).collect(),
         policy: invocation.policy.clone(),
         bait: invocation.bait.clone(),
     };
     let follow = supervision.follow(&order, limits, stop);
-    let run = read(ours, limits, &output, started_at, follow);
+    let redactor = &invocation.redactor;
+    let run = read(ours, limits, redactor, &output, started_at, follow);
     tokio::select! {
         ended = run => ended,
         never = door::serve(listener) => match never {},
@@ -128,6 +131,7 @@ pub(crate) fn pipes() -> io::Result<(Pipes<OwnedFd>, Pipes<OwnedFd>)> {
 pub(crate) async fn read<E: From<ProcessError>>(
     ends: Pipes<OwnedFd>,
     limits: &Limits,
+    redactor: &Redactor,
     output: &mpsc::Sender<Output>,
     started_at: Instant,
     follow: impl Future<Output = Result<Verdict, E>>,
@@ -142,9 +146,9 @@ pub(crate) async fn read<E: From<ProcessError>>(
     };
     let (verdict, stdout_bytes, stderr, events) = tokio::join!(
         follow,
-        read_stdout(stdout, limits, output),
-        read_stderr(stderr, limits, output),
-        read_events(events, limits, output),
+        read_stdout(stdout, limits, redactor, output),
+        read_stderr(stderr, limits, redactor, output),
+        read_events(events, limits, redactor, output),
     );
     let Verdict {
         exit,
@@ -206,6 +210,10 @@ pub struct Invocation {
     pub env: Vec<(OsString, OsString)>,
     /// Its working directory; an absolute path.
     pub cwd: PathBuf,
+    /// Files in its working directory that it alone can read, gone when it has ended.
+    pub files: Vec<SecretFile>,
+    /// What is struck out of everything that it writes, before anybody sees it.
+    pub redactor: Redactor,
     /// What it may do; `None` for what the operator trusts: it is started as it is.
     pub policy: Option<Policy>,
     /// The way out of its network namespace, where it has one.
@@ -213,6 +221,22 @@ pub struct Invocation {
     /// What to try to get at under that policy, instead of running the program: its standard output tells what came
     /// of it.
     pub bait: Option<Bait>,
+}
+
+/// A secret that a run gets in a file.
+#[derive(Debug, Clone)]
+pub struct SecretFile {
+    /// Where, as the run names it.
+    pub path: PathBuf,
+    /// What is in it.
+    pub text: Plain,
+}
+
+impl SecretFile {
+    fn order(&self) -> (OsString, String) {
+        let text = self.text.reveal().to_owned();
+        (self.path.clone().into(), text)
+    }
 }
 
 impl fmt::Debug for Invocation {
@@ -311,7 +335,7 @@ pub struct Ended {
     pub started: bool,
     /// How it was started.
     pub start: Start,
-    /// All that it printed to stdout, passed on or not.
+    /// All that it printed to stdout, passed on or not, secrets struck out.
     pub stdout_bytes: u64,
     /// Whether that was more than the limit.
     pub stdout_truncated: bool,

@@ -53,6 +53,8 @@ pub(crate) struct RunOrder {
     pub(crate) args: Vec<OsString>,
     pub(crate) env: Vec<(OsString, OsString)>,
     pub(crate) cwd: OsString,
+    /// Files to write before it starts, for it alone to read: paths and texts.
+    pub(crate) files: Vec<(OsString, String)>,
     /// What it may do; `None` for what the operator trusts.
     pub(crate) policy: Option<Policy>,
     /// What to try to get at under that policy, instead of running a program.

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rustix::process::geteuid;
 use smcp_common::sandbox::Profile;
+use smcp_common::secret::Redactor;
 
 use super::cgroups::Cgroups;
 use super::placing::policy;
@@ -66,6 +67,8 @@ pub(crate) async fn find(
             env: Vec::new(),
             cwd: PathBuf::from("/"),
             policy: Some(policy),
+            files: Vec::new(),
+            redactor: Redactor::default(),
             door: None,
             bait: Some(trap.bait.clone()),
         };

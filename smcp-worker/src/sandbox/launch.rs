@@ -9,7 +9,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, PipeReader, PipeWriter, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use rustix::io::{FdFlags, fcntl_setfd};
@@ -205,6 +207,13 @@ fn become_plugin(order: &RunOrder, pipes: Pipes<OwnedFd>) -> Result<(), Refusal>
         probes::run(bait, pipes.stdout).ok();
         return Ok(());
     }
+    for (path, text) in &order.files {
+        write_secret(Path::new(path), text).map_err(|error| {
+            other(&format!(
+                "a secret cannot be written to its scratch directory: {error}"
+            ))
+        })?;
+    }
     let control = pipes.control.as_ref().map(|fd| fd.as_raw_fd().to_string());
     let inherited = [Some(&pipes.events), pipes.control.as_ref()];
     for fd in inherited.into_iter().flatten() {
@@ -250,6 +259,17 @@ fn confine(policy: &Policy) -> Result<(), Refusal> {
     // Last, as what came before may need more than is left to the plugin.
     limits::apply(&policy.limits)
         .map_err(|error| unavailable(Mechanism::Limits, "set limits", &error))
+}
+
+/// By the plugin's own user, and for it alone.
+fn write_secret(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o400)
+        .open(path)?;
+    file.write_all(text.as_bytes())
 }
 
 /// Whatever becomes of the supervisor, nothing of the plugin stays.

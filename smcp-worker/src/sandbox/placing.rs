@@ -11,6 +11,7 @@ use rustix::process::getuid;
 use smcp_common::config::{Config, Environment};
 use smcp_common::plugin::{Plugin, Problem};
 use smcp_common::sandbox::{Confinement, Destination, Network, Profile, Report, Start, Terms};
+use smcp_common::secret::Redactor;
 use tempfile::TempDir;
 
 use super::cgroup::Cgroup;
@@ -94,6 +95,8 @@ impl Place {
             env: self.env.clone(),
             cwd: self.cwd.clone(),
             policy: Some(self.policy.clone()),
+            files: Vec::new(),
+            redactor: Redactor::default(),
             door: self.door.clone(),
             bait: None,
         }
@@ -245,7 +248,8 @@ impl Sandbox {
             return Ok(());
         }
         let real = |path: &PathBuf| path.canonicalize().ok();
-        let own = [&self.config.data_dir, &self.config.database].map(real);
+        let key = self.config.secrets_key.path().to_owned();
+        let own = [&self.config.data_dir, &self.config.database, &key].map(real);
         let lists = grants.iter().map(|terms| &terms.filesystem);
         let granted: Vec<_> = lists
             .flat_map(|files| [&files.read, &files.write])

@@ -7,8 +7,8 @@
 //! | `stop` | SIGTERM to the process group of the call that runs |
 //!
 //! What it answers is in [`Said`]. A request is a file in memory, which the interpreter hands to its fork without reading
-//! it, so that nothing of one call is in the memory of the next: the working directory, the number of arguments,
-//! the arguments, the environment.
+//! it, so that nothing of one call is in the memory of the next: the working directory, the numbers of arguments and of
+//! files, the arguments, the paths and texts of the files, the environment.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, IoSlice};
@@ -169,8 +169,13 @@ pub(super) fn request(invocation: &Invocation) -> io::Result<OwnedFd> {
     };
     push(&[invocation.cwd.as_os_str()])?;
     push(&[OsStr::new(&args.len().to_string())])?;
+    push(&[OsStr::new(&invocation.files.len().to_string())])?;
     for word in args {
         push(&[word])?;
+    }
+    for file in &invocation.files {
+        push(&[file.path.as_os_str()])?;
+        push(&[OsStr::new(file.text.reveal())])?;
     }
     for (name, value) in &invocation.env {
         push(&[name, OsStr::new("="), value])?;

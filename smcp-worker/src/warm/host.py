@@ -165,7 +165,7 @@ class Host:
             self.rehearse()
             stdout, stderr, events, request = self.receive()
             os.close(take)
-            cwd, argv, environment = read_request(request)
+            cwd, argv, files, environment = read_request(request)
             os.dup2(stdout, 1)
             os.dup2(stderr, 2)
             os.dup2(events, self.events)
@@ -177,6 +177,8 @@ class Host:
             except FileNotFoundError:
                 os.makedirs(cwd, 0o700)
                 os.chdir(cwd)
+            for path, text in files:
+                write_secret(path, text)
             sys.argv = [self.entry, *argv]
             if hasattr(sys, "orig_argv"):
                 sys.orig_argv = [sys.orig_argv[0], *sys.argv]
@@ -199,8 +201,8 @@ class Host:
     def rehearse(self):
         """Touches what a call needs: a fork gets its own copy of each page at its first touch, which takes time."""
         request = os.memfd_create("rehearsal")
-        os.write(request, b"/\0" b"1\0word\0" b"NAME=value\0")
-        _, _, environment = read_request(request)
+        os.write(request, b"/\0" b"1\0" b"0\0" b"word\0" b"NAME=value\0")
+        *_, environment = read_request(request)
         os.close(request)
         self.take_over({name: value for name, value in self.environment.items() if name not in environment})
         self.code()
@@ -449,15 +451,27 @@ def ruleset(unconfined):
 
 
 def read_request(fd):
-    """The working directory, the arguments and the environment; the second string is the number of arguments."""
+    """The working directory, the arguments, the files and the environment; numbers of the second and third come first."""
     size = os.fstat(fd).st_size
     data = b""
     while len(data) < size:
         data += os.pread(fd, size - len(data), len(data))
-    cwd, count, *strings = data.split(b"\0")[:-1]
-    arguments = [os.fsdecode(word) for word in strings[: int(count)]]
-    environment = dict(pair.split(b"=", 1) for pair in strings[int(count) :])
-    return os.fsdecode(cwd), arguments, environment
+    cwd, words, pairs, *strings = data.split(b"\0")[:-1]
+    words, pairs = int(words), 2 * int(pairs)
+    arguments = [os.fsdecode(word) for word in strings[:words]]
+    files = strings[words : words + pairs]
+    environment = dict(pair.split(b"=", 1) for pair in strings[words + pairs :])
+    return os.fsdecode(cwd), arguments, list(zip(files[::2], files[1::2])), environment
+
+
+def write_secret(path, text):
+    """A file that the call alone can read; it goes with the rest of its directory."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o400)
+    try:
+        while text:
+            text = text[os.write(fd, text) :]
+    finally:
+        os.close(fd)
 
 
 def main_module(path):

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smcp_common::sandbox::Start;
+use smcp_common::secret::Redactor;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
@@ -104,6 +105,9 @@ impl Interpreter {
         let mut host = invocation.clone();
         host.args = args;
         host.env.clone_from(&place.env);
+        // What belongs to one call never comes here.
+        host.files = Vec::new();
+        host.redactor = Redactor::default();
         if let Some(policy) = &mut host.policy {
             // It counts as one itself.
             policy.limits.processes = policy.limits.processes.map(|limit| limit + 1);
@@ -210,7 +214,15 @@ impl Interpreter {
             }
         };
         let follow = self.follow(limits, deadline, stop);
-        process::read(ours, limits, output, started_at, follow).await
+        process::read(
+            ours,
+            limits,
+            &invocation.redactor,
+            output,
+            started_at,
+            follow,
+        )
+        .await
     }
 
     /// Ends it, with all that is left of its calls.

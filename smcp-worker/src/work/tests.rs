@@ -64,6 +64,7 @@ async fn a_job_that_falls_due_as_the_clock_is_set_runs_without_news() {
         wake: Wake::Auto,
         check: false,
         digest_key: DigestKey::new(&Key::default()),
+        secrets_key: smcp_common::secret::KeyFile::at(directory.path().join("secrets.key")),
     };
     let open = || Queue::open(&options, clock.clone()).unwrap();
     let later = open().submit(due(clock.now().plus(HOUR))).await.unwrap();

@@ -1,6 +1,7 @@
 use std::fs;
 
 use serde_json::json;
+use smcp_common::secret::Redactor;
 use smcp_worker::plugin::process::{Exit, Limits};
 
 use crate::world::{run_all, shell};
@@ -78,4 +79,36 @@ async fn events_beyond_their_limit_are_counted() {
         (ran.events, ran.ended.events_dropped),
         (vec![json!(1), json!(2)], 3)
     );
+}
+
+#[tokio::test]
+async fn a_secret_is_struck_out_of_everything_wherever_its_pieces_end() {
+    let script = r#"printf hun; sleep .05; printf 'ter2000\n'
+        printf hunt >&2; sleep .05; printf 'er2000 and a\n' >&2
+        printf '{"progress":1,"message":"hun' >&$SMCP_EVENTS_FD; sleep .05
+        printf 'ter2000 h\\u0075nter2000"}\n' >&$SMCP_EVENTS_FD
+        printf hunter"#;
+    let mut invocation = shell(script);
+    invocation.redactor = Redactor::new([("PIN", "hunter2000")]);
+    let ran = run_all(&invocation, &Limits::default()).await;
+    assert_eq!(ran.stdout, b"[redacted:PIN]\nhunter");
+    assert_eq!(ran.ended.stdout_bytes, ran.stdout.len() as u64);
+    assert_eq!(ran.logs, ["[redacted:PIN] and a"]);
+    assert_eq!(ran.ended.stderr_tail, b"[redacted:PIN] and a\n");
+    assert_eq!(
+        ran.events,
+        [json!({"progress": 1, "message": "[redacted:PIN] [redacted:PIN]"})]
+    );
+}
+
+#[tokio::test]
+async fn no_limit_cuts_a_secret_in_two() {
+    let limits = Limits {
+        stdout_max_bytes: 8,
+        ..Limits::default()
+    };
+    let mut invocation = shell("printf 'abcdhunter2000'");
+    invocation.redactor = Redactor::new([("PIN", "hunter2000")]);
+    let ran = run_all(&invocation, &limits).await;
+    assert_eq!(ran.stdout, b"abcd[red");
 }

@@ -72,6 +72,8 @@ pub(crate) fn invocation<A: Into<OsString>>(
         env: vec![("PATH".into(), PATH.into())],
         cwd: PathBuf::from("/"),
         policy: None,
+        files: Vec::new(),
+        redactor: smcp_common::secret::Redactor::default(),
         door: None,
         bait: None,
     }

@@ -10,7 +10,7 @@ use super::run::runnable;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::refusal::Refusal;
-use crate::workflow::{invalid, prepare};
+use crate::workflow::{KEPT, invalid, literal_secrets, prepare};
 
 /// What a caller says of it; for a schedule that there is, what is not said stays as it was.
 pub(super) struct Wanted {
@@ -65,6 +65,9 @@ impl Wanted {
             .or_else(|| known_arguments.cloned())
             .unwrap_or_default();
         let (found, _) = runnable(app, owner, &tool, &arguments, at).await?;
+        if let Some(name) = literal_secrets(&found, &arguments).next() {
+            return Err(unfit(&format!("arguments.{name}"), KEPT));
+        }
         Ok(Target::Tool {
             // Its own name: an alias may mean another tool by then.
             tool: found.name.to_string(),

@@ -43,6 +43,7 @@ impl Asked {
         }
         let json = serde_json::to_string(&arguments);
         let fits = json.is_ok_and(|json| json.len() <= Cursor::MAX_ARGUMENTS);
+        let fits = fits && !tool.takes_secrets();
         let receipt = fits.then(|| {
             events::receipt(&Cursor::Again {
                 request: self.id.clone(),

@@ -25,6 +25,7 @@ pub(super) struct Command {
     on_disconnect: OnDisconnect,
     output: Output,
     output_schema: Option<Value>,
+    pub(super) secrets: Option<Vec<String>>,
 }
 
 impl Command {
@@ -51,6 +52,7 @@ impl Command {
             .one_of("on_disconnect", &OnDisconnect::ALL, OnDisconnect::as_str)
             .unwrap_or_default();
         let (output, output_schema) = output(&mut fields);
+        let secrets = super::secrets::command(&mut fields);
         Some(Self {
             name: name?,
             description,
@@ -64,6 +66,7 @@ impl Command {
             on_disconnect,
             output,
             output_schema,
+            secrets,
         })
     }
 
@@ -87,11 +90,12 @@ impl Command {
             on_disconnect: self.on_disconnect,
             output: self.output,
             output_schema: self.output_schema,
+            secrets: self.secrets,
         }
     }
 }
 
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "name",
     "description",
     "parameters",
@@ -105,6 +109,7 @@ pub(super) const KEYS: [&str; 13] = [
     "on_disconnect",
     "output",
     "output_schema",
+    "secrets",
 ];
 pub(super) const ANNOTATION_KEYS: [&str; 5] = [
     "title",

@@ -56,6 +56,19 @@ impl<'a, 'f> Fields<'a, 'f> {
         None
     }
 
+    /// Notes keys that are not known, where a misspelt one would silently be missing.
+    pub(super) fn refuse_others(&mut self) {
+        let keys = self.keys;
+        let others = self
+            .object
+            .keys()
+            .filter(|key| !keys.contains(&key.as_str()));
+        for key in others {
+            let problem = format!("{}: unknown key '{key}'", self.path);
+            self.problem(problem);
+        }
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<&'a Value> {
         // Keeps the lists of keys complete, which a test compares with the published schema.
         debug_assert!(

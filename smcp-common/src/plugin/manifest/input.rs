@@ -61,7 +61,8 @@ fn parameter(name: &str, property: &Value, required: bool) -> Parameter {
         maximum: None,
         pattern: None,
         format: None,
-        secret: false,
+        // JSON Schema's own word for what is taken and never told.
+        secret: property.get("writeOnly") == Some(&Value::Bool(true)),
         flag: FlagStyle::Value,
     }
 }

@@ -5,6 +5,7 @@ mod command;
 mod fields;
 mod input;
 mod parameter;
+mod secrets;
 #[cfg(test)]
 pub(super) mod tests;
 mod wishes;
@@ -17,7 +18,7 @@ use serde_json::Value;
 
 use self::command::Command;
 use self::fields::{Fields, Findings};
-use super::{Runtime, Tool, ToolName};
+use super::{Runtime, SecretWish, Tool, ToolName};
 use crate::sandbox::Terms;
 
 /// A manifest that keeps the contract.
@@ -29,8 +30,8 @@ pub struct Manifest {
     pub sandbox: Option<Terms>,
     /// How it wants to be run.
     pub runtime: Option<Runtime>,
-    /// The secrets that it wants injected: an array, as declared.
-    pub secrets: Option<Value>,
+    /// The stored secrets that its calls get.
+    pub secrets: Vec<SecretWish>,
     commands: Vec<Command>,
     warnings: Vec<Problem>,
 }
@@ -95,6 +96,7 @@ impl Manifest {
             }
         };
         manifest.commands = read_commands(commands, findings);
+        secrets::check(&manifest.commands, &manifest.secrets, findings);
         Some(manifest)
     }
 }
@@ -134,9 +136,7 @@ fn about(fields: &mut Fields<'_, '_>) -> Manifest {
             .map(str::to_owned);
         manifest.sandbox = wishes::sandbox(&mut fields);
         manifest.runtime = wishes::runtime(&mut fields);
-        manifest.secrets = fields
-            .array("secrets")
-            .map(|secrets| Value::Array(secrets.to_vec()));
+        manifest.secrets = secrets::plugin(&mut fields);
     }
     manifest
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::job::{Effect, Retry, RetryOn};
-use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter, Warm};
+use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter, SecretForm, Warm};
 use crate::sandbox::Mode;
 
 /// The tool of a manifest whose only command is `command`.
@@ -380,7 +380,7 @@ fn the_plugins_own_wishes_are_kept() {
     let kept = json!({"network": {"mode": "proxy", "allow": ["a.example:443"]}, "limits": {"memory_mb": 0}});
     assert_eq!(serde_json::to_value(&manifest.sandbox).unwrap(), kept);
     assert_eq!(manifest.runtime, Some(Runtime { warm: Warm::Off }));
-    assert_eq!(manifest.secrets, Some(plugin["secrets"].clone()));
+    assert_eq!(manifest.secrets[0].name, "TOKEN");
     let silent = json!({"plugin": {"sandbox": {}, "runtime": {"warm": null}}, "commands": []});
     let silent = Manifest::parse(&silent).unwrap();
     assert_eq!(silent.sandbox, Some(Terms::default()));
@@ -454,13 +454,14 @@ fn the_published_schema_and_the_parser_know_the_same() {
         let keys: Vec<_> = keys.iter().map(String::as_str).collect();
         (*place, keys)
     });
-    let objects: [(&str, &[&str]); 6] = [
+    let objects: [(&str, &[&str]); 7] = [
         ("", &KEYS),
         ("/$defs/plugin", &PLUGIN_KEYS),
         ("/$defs/command", &command::KEYS),
         ("/$defs/annotations", &command::ANNOTATION_KEYS),
         ("/$defs/retry", &command::RETRY_KEYS),
         ("/$defs/parameter", &parameter::KEYS),
+        ("/$defs/secret", &secrets::SECRET_KEYS),
     ];
     let objects = objects.map(|(place, keys)| (place, keys.to_vec()));
     for (place, keys) in objects.into_iter().chain(wishes) {
@@ -478,7 +479,7 @@ fn the_published_schema_and_the_parser_know_the_same() {
             );
         }
     }
-    let choices: [(&str, Vec<&str>); 7] = [
+    let choices: [(&str, Vec<&str>); 8] = [
         (
             "/$defs/network/properties/mode",
             Mode::ALL.map(Mode::as_str).to_vec(),
@@ -502,6 +503,10 @@ fn the_published_schema_and_the_parser_know_the_same() {
         (
             "/$defs/command/properties/output",
             Output::ALL.map(Output::as_str).to_vec(),
+        ),
+        (
+            "/$defs/secret/properties/as",
+            SecretForm::ALL.map(SecretForm::as_str).to_vec(),
         ),
         (
             "/$defs/retry/properties/retry_on/items",

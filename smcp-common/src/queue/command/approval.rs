@@ -6,25 +6,12 @@ use serde_json::json;
 
 use super::workflow::touch;
 use super::{Command, Tx, json};
-use crate::approval::{Approver, Digest, Obstacle, Request, Voice, admit, suffices};
+use crate::approval::{Approver, Obstacle, Request, Voice, admit, suffices};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::{Event, EventKind, Failure, JobId, Policy, State, StateName, code, next};
-use crate::policy::{Approval, Subject};
-use crate::queue::{OpenRequest, QueueError, row};
-
-/// Somebody's word about a job that waits for it.
-#[derive(Debug)]
-pub(in crate::queue) struct Vote {
-    pub(in crate::queue) job: JobId,
-    pub(in crate::queue) voter: Subject,
-    pub(in crate::queue) voice: Voice,
-    pub(in crate::queue) reason: Option<String>,
-    /// What the voter was shown, where it says so.
-    pub(in crate::queue) seen: Option<Digest>,
-    /// What would run now, and under which request, where that has changed since.
-    pub(in crate::queue) changed: Option<Request>,
-}
+use crate::policy::Approval;
+use crate::queue::{OpenRequest, QueueError, Vote, row};
 
 impl Command for Vote {
     /// Where the job stands now, or why the word does not count, which is recorded as well.
@@ -81,7 +68,7 @@ impl Vote {
         tx: &mut Tx<'_>,
         obstacle: Obstacle,
     ) -> Result<Result<StateName, Obstacle>, QueueError> {
-        let data = json!({"code": obstacle.code(), "voice": self.voice});
+        let data = json!({"code": obstacle.code(), "via": self.via, "voice": self.voice});
         tx.audit(
             "approval.refused",
             &self.voter.agent,
@@ -113,7 +100,7 @@ impl Vote {
         tx.event(open.num, EventKind::ApprovalVoted, &news)?;
         let data = json!({
             "digest": canonical::hex(&open.request.request.digest), "groups": approver.groups, "reason": self.reason,
-            "voice": self.voice,
+            "via": self.via, "voice": self.voice,
         });
         tx.audit(
             "approval.voted",

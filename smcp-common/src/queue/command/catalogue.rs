@@ -6,9 +6,9 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, params};
 use serde_json::json;
 
-use super::{Command, Tx};
+use super::{Command, Tx, pin};
 use crate::plugin::{Plugin, ToolName};
-use crate::queue::{QueueError, row};
+use crate::queue::{Pinned, QueueError, row};
 
 /// A worker that scans for longer than this is taken to have died.
 const SCAN_LEASE: Duration = Duration::from_mins(2);
@@ -93,6 +93,8 @@ pub(in crate::queue) struct CatalogueDone {
     pub(in crate::queue) wanted: i64,
     pub(in crate::queue) plugins: Vec<Plugin>,
     pub(in crate::queue) problems: Vec<String>,
+    /// What is accepted by the way; `None` where plugins are not pinned.
+    pub(in crate::queue) pinned: Option<Pinned>,
 }
 
 impl Command for CatalogueDone {
@@ -126,6 +128,14 @@ impl Command for CatalogueDone {
                 )?;
             }
         }
+        let by = format!("worker:{}", self.worker);
+        for plugin in &self.plugins {
+            let before = before.get(&plugin.name).map(String::as_str);
+            pin::record_difference(tx, &by, before, plugin)?;
+        }
+        if let Some(pinned) = &self.pinned {
+            pin::scanned(tx, &by, &self.plugins, pinned)?;
+        }
         for name in before.keys().filter(|name| !after.contains_key(*name)) {
             tx.execute(include_str!("../sql/plugin_delete.sql"), [name])?;
         }
@@ -135,6 +145,7 @@ impl Command for CatalogueDone {
                 .any(|(name, text)| after.get(name).map(|(_, text)| text) != Some(text));
         if changed {
             retire(tx, &before, &self.plugins)?;
+            self.record(tx, &before, &after)?;
         }
         let problems = serde_json::Value::from(self.problems.clone()).to_string();
         let now = tx.now.as_millis();
@@ -144,6 +155,36 @@ impl Command for CatalogueDone {
         )?;
         tx.marks.rings = true;
         Ok(changed)
+    }
+}
+
+impl CatalogueDone {
+    /// The audit record of which plugins are others now.
+    fn record(
+        &self,
+        tx: &mut Tx<'_>,
+        before: &BTreeMap<String, String>,
+        after: &BTreeMap<String, (String, String)>,
+    ) -> Result<(), QueueError> {
+        let (mut added, mut changed) = (BTreeMap::new(), BTreeMap::new());
+        for (name, (digest, text)) in after {
+            match before.get(name) {
+                None => added.insert(name, digest),
+                Some(known) if known != text => changed.insert(name, digest),
+                Some(_) => None,
+            };
+        }
+        let removed: Vec<_> = before
+            .keys()
+            .filter(|name| !after.contains_key(*name))
+            .collect();
+        let data = json!({"added": added, "changed": changed, "removed": removed});
+        tx.audit(
+            "plugins.changed",
+            &format!("worker:{}", self.worker),
+            None,
+            &data,
+        )
     }
 }
 

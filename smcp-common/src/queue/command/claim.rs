@@ -113,9 +113,10 @@ impl Candidate {
             plugin: row.get(3)?,
             agent: row.get(4)?,
             arguments: row::object("jobs", id.as_str(), &row.get::<_, String>(5)?)?,
+            sealed: row.get(12)?,
             timeout: row.get::<_, Option<u64>>(6)?.map(Duration::from_millis),
-            approved: row.get(12)?,
-            strict_sandbox: row.get(13)?,
+            approved: row.get(13)?,
+            strict_sandbox: row.get(14)?,
             id,
         };
         let retry = row::retry(

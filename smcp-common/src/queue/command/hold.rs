@@ -320,7 +320,7 @@ impl Command for ReleaseAll {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
         let by = format!("worker:{}", self.worker);
-        end_worker(tx, &self.worker, || Ending {
+        end_worker(tx, &self.worker, false, || Ending {
             event: Event::Interrupted,
             outcome: "interrupted",
             failure: None,
@@ -342,7 +342,7 @@ impl Command for LoseWorker {
     type Answer = usize;
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<usize, QueueError> {
-        end_worker(tx, &self.worker, lost)
+        end_worker(tx, &self.worker, true, lost)
     }
 }
 
@@ -383,6 +383,7 @@ impl Command for LoseExpired {
 fn end_worker<'e>(
     tx: &mut Tx<'_>,
     worker: &str,
+    is_lost: bool,
     ending: impl Fn() -> Ending<'e>,
 ) -> Result<usize, QueueError> {
     let held = collect(tx, include_str!("../sql/held_by_worker.sql"), [worker])?;
@@ -390,7 +391,11 @@ fn end_worker<'e>(
         job.end(tx, ending())?;
     }
     let now = tx.now.as_millis();
-    tx.execute(include_str!("../sql/worker_stop.sql"), params![worker, now])?;
+    let stopped = tx.execute(include_str!("../sql/worker_stop.sql"), params![worker, now])?;
+    if stopped > 0 {
+        let data = json!({"jobs": held.len(), "lost": is_lost});
+        tx.audit("worker.stopped", &format!("worker:{worker}"), None, &data)?;
+    }
     // What it did for all is for the others, and so is the scan that it may have been at.
     let duties = tx.execute(include_str!("../sql/duty_leave.sql"), [worker])?;
     let scans = tx.execute(include_str!("../sql/catalogue_leave.sql"), [worker])?;

@@ -48,7 +48,7 @@ impl Command for RotateKey {
             keys: &replaced,
             until: replaced_until,
         };
-        created(tx, name, key, expires_at, Some(replaces), by)?;
+        created(tx, name, key, expires_at, Some(&replaces), by)?;
         Ok(Rotated {
             expires_at,
             replaced,
@@ -142,7 +142,7 @@ pub(super) fn created(
     agent: &str,
     key: &NewKey,
     expires_at: Option<Timestamp>,
-    replaces: Option<Replaces<'_>>,
+    replaces: Option<&Replaces<'_>>,
     by: &str,
 ) -> Result<(), QueueError> {
     let data =

@@ -37,7 +37,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
 pub(super) use agent::{AddAgent, ChangeGroups, RevokeAgent};
-pub(super) use approval::{ExpireApprovals, Open, Vote, expired};
+pub(super) use approval::{ExpireApprovals, Open, expired};
 pub(super) use attachment::SetAttachments;
 pub(super) use cancel::Cancel;
 pub(super) use catalogue::{CatalogueDone, CatalogueTake, CatalogueWant, CatalogueWantUnless};
@@ -53,6 +53,7 @@ pub(super) use key::{RevokeKey, RotateKey, UseKey, any_is_live};
 pub(super) use limit::{PruneLimits, left};
 pub(super) use news::AppendNews;
 pub(super) use pause::{PauseQueue, ResumeQueue, pauses};
+pub(super) use pin::{AcceptPlugin, AskReview, accepted_digest};
 pub(super) use policy::{AcceptPolicies, policies};
 pub(super) use priority::Prioritise;
 pub(super) use retention::{FreeSome, PruneJobs, PruneWorkflows};
@@ -61,6 +62,7 @@ pub(super) use schedule::{
     CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,
 };
 pub(super) use schedule_fire::{Fire, FireWaiting, TriggerSchedule};
+pub(super) use secret::{RemoveSecret, RotateSecretsKey, SetSecret, vault_of};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use setting::SetSetting;
 pub(super) use submit::Submit;
@@ -73,6 +75,7 @@ use crate::audit::{DigestKey, GENESIS, Hash, Record};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::EventKind;
+use crate::secret::Keys;
 
 /// Something that can be done to the queue.
 pub(super) trait Command: Send + 'static {
@@ -92,6 +95,8 @@ pub(super) struct Tx<'c> {
     pub(super) now: Timestamp,
     /// For the arguments in audit records.
     pub(super) digest_key: &'c DigestKey,
+    /// What seals secrets.
+    pub(super) keys: &'c Keys,
     pub(super) marks: Marks,
 }
 

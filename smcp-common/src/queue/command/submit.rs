@@ -1,13 +1,16 @@
 //! ③ The job row: recorded with its first news and its audit record, or found under its idempotency key.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::approval::request;
 use super::key::refuse_revoked;
+use super::secret::vault;
 use super::session::note;
 use super::{Command, Tx, json, limit};
 use crate::audit::Copied;
@@ -17,6 +20,7 @@ use crate::job::{EventKind, JobId, NewJob, Origin, Retry};
 use crate::limit::Exceeded;
 use crate::policy::Via;
 use crate::queue::{QueueError, SessionCall, Submitted};
+use crate::secret::{Divided, Purpose, divide};
 
 #[derive(Debug)]
 pub(in crate::queue) struct Submit {
@@ -51,7 +55,8 @@ pub(super) fn record(
 ) -> Result<Result<Submitted, Exceeded>, QueueError> {
     // The tool is covered, too: one key, one deed.
     let call = canonical::call(&job.tool, &job.arguments);
-    let digest: [u8; 32] = Sha256::digest(&call).into();
+    let stored = conceal(tx, job, &call)?;
+    let digest = stored.digest;
     if let Some(key) = &job.idempotency_key
         && let Some(existing) = find_key(tx, job, key, &digest)?
     {
@@ -62,7 +67,7 @@ pub(super) fn record(
         return Ok(Err(exceeded));
     }
     limit::use_up(tx, &job.agent, &job.limits)?;
-    insert(tx, job, &digest)?;
+    insert(tx, job, &stored)?;
     let num = tx.connection.last_insert_rowid();
     let run_at = job.run_at;
     tx.event(num, EventKind::Queued, &Queued { run_at })?;
@@ -139,9 +144,40 @@ fn find_key(
     }
 }
 
-fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError> {
+/// The arguments as they are stored.
+struct Stored<'j> {
+    /// As they may be shown.
+    shown: Cow<'j, Map<String, Value>>,
+    /// The secret ones.
+    sealed: Option<Vec<u8>>,
+    /// Of all of them. With secret ones it is a keyed one, as short ones could be guessed from another.
+    digest: [u8; 32],
+}
+
+/// `call` is the canonical text of tool and arguments.
+fn conceal<'j>(tx: &Tx<'_>, job: &'j NewJob, call: &str) -> Result<Stored<'j>, QueueError> {
+    let Divided { shown, hidden } = divide(&job.arguments, &job.secret);
+    let Some(hidden) = hidden else {
+        return Ok(Stored {
+            shown: Cow::Borrowed(&job.arguments),
+            sealed: None,
+            digest: Sha256::digest(call).into(),
+        });
+    };
+    let vault = vault(tx)?;
+    let purpose = Purpose::Arguments {
+        job: job.id.as_str(),
+    };
+    Ok(Stored {
+        shown: Cow::Owned(shown),
+        sealed: Some(vault.seal(purpose, hidden.as_bytes())),
+        digest: vault.digest(&job.tool, &job.arguments),
+    })
+}
+
+fn insert(tx: &Tx<'_>, job: &NewJob, stored: &Stored<'_>) -> Result<(), QueueError> {
     let run_at = job.run_at.unwrap_or(tx.now);
-    let arguments = json("jobs", job.id.as_str(), &job.arguments)?;
+    let arguments = json("jobs", job.id.as_str(), &*stored.shown)?;
     let retry = job.retry.as_ref();
     let max_attempts = retry.map_or_else(
         || Retry::undeclared().max_attempts,
@@ -169,7 +205,7 @@ fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError
             run_at.as_millis(),
             run_at <= tx.now,
             arguments,
-            digest,
+            stored.digest,
             job.timeout
                 .map(|limit| i64::try_from(limit.as_millis().max(1)).unwrap_or(i64::MAX)),
             max_attempts,
@@ -180,6 +216,7 @@ fn insert(tx: &Tx<'_>, job: &NewJob, digest: &[u8; 32]) -> Result<(), QueueError
             workflow,
             step,
             job.approval.is_some(),
+            stored.sealed,
             job.strict_sandbox
         ],
     )?;

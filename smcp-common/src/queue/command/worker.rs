@@ -42,7 +42,13 @@ impl Command for RegisterWorker {
                 sandbox
             ],
         )?;
-        Ok(())
+        let data = json!({"host": self.host, "managed": self.managed, "version": self.version});
+        tx.audit(
+            "worker.started",
+            &format!("worker:{}", self.id),
+            None,
+            &data,
+        )
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use tokio::sync::watch;
@@ -13,12 +14,14 @@ use crate::clock::SharedClock;
 use crate::queue::QueueError;
 use crate::queue::bell::Bell;
 use crate::queue::command::{Marks, Tx};
+use crate::secret::Keys;
 
 #[derive(Debug)]
 pub(super) struct Committer {
     connection: Connection,
     clock: SharedClock,
     bell: Bell,
+    keys: Arc<Keys>,
     path: PathBuf,
     /// Device and inode of the file that the connection writes to.
     identity: (u64, u64),
@@ -32,6 +35,7 @@ impl Committer {
         connection: Connection,
         clock: SharedClock,
         bell: Bell,
+        keys: Arc<Keys>,
         options: &Options,
     ) -> std::io::Result<Self> {
         let path = options.path.clone();
@@ -40,6 +44,7 @@ impl Committer {
             connection,
             clock,
             bell,
+            keys,
             path,
             identity: (file.dev(), file.ino()),
             digest_key: options.digest_key.clone(),
@@ -69,6 +74,7 @@ impl Committer {
             connection: &self.connection,
             now: self.clock.now(),
             digest_key: &self.digest_key,
+            keys: &self.keys,
             marks: Marks::default(),
         };
         let result = body(&mut tx);

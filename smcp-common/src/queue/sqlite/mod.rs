@@ -26,6 +26,7 @@ use super::command::Command;
 use super::{OpenError, QueueError};
 use crate::audit::DigestKey;
 use crate::clock::SharedClock;
+use crate::secret::{KeyFile, Keys};
 
 /// How long a commit waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(5);
@@ -60,6 +61,8 @@ pub struct Options {
     pub check: bool,
     /// The key under which audit records digest arguments.
     pub digest_key: DigestKey,
+    /// The key of the secrets; it is needed only where there are some.
+    pub secrets_key: KeyFile,
 }
 
 #[derive(Debug)]
@@ -69,6 +72,7 @@ pub(super) struct Store {
     readers: Arc<Mutex<Vec<Connection>>>,
     ear: Ear,
     recorded: watch::Receiver<i64>,
+    keys: Arc<Keys>,
 }
 
 #[derive(Debug)]
@@ -106,7 +110,9 @@ impl Store {
             connection::open_reader(&path, BUSY_INLINE)?,
             options.wake,
         );
-        let committer = Committer::new(connection, clock, bell, options).map_err(io)?;
+        let keys = Arc::new(Keys::new(options.secrets_key.clone()));
+        let committer = Committer::new(connection, clock, bell, Arc::clone(&keys), options);
+        let committer = committer.map_err(io)?;
         let recorded = committer.recorded();
         let write = match options.commit {
             Commit::Grouped => Write::Grouped(Writer::start(committer).map_err(io)?),
@@ -118,6 +124,7 @@ impl Store {
             readers: Arc::default(),
             ear,
             recorded,
+            keys,
         })
     }
 
@@ -131,6 +138,11 @@ impl Store {
 
     pub(super) fn recorded(&self) -> watch::Receiver<i64> {
         self.recorded.clone()
+    }
+
+    /// What seals secrets.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Looks after the file, unless the thread that commits does.

@@ -19,7 +19,8 @@ conformance!(
     live_keys_are_found_in_a_file,
 );
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR_MS: u64 = 60 * 60 * 1_000;
+const HOUR: Duration = Duration::from_millis(HOUR_MS);
 const BY: &str = "operator";
 
 fn groups<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
@@ -91,7 +92,7 @@ async fn a_key_stands_for_its_agent_as_long_as_it_lives(world: World) {
         "bob"
     );
     assert_eq!(world.bearer("3"), None);
-    world.clock.advance(HOUR - Duration::from_millis(1));
+    world.clock.advance(Duration::from_millis(HOUR_MS - 1));
     assert_eq!(world.bearer("1").as_deref(), Some("ada"));
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(world.bearer("1"), None, "expired");
@@ -348,7 +349,7 @@ async fn what_runs_of_a_revoked_agent_goes_on_to_the_end_of_its_attempt(world: W
     );
     let revived = world
         .queue
-        .revive(&[second.job.clone()], BY, None)
+        .revive(std::slice::from_ref(&second.job), BY, None)
         .await
         .unwrap();
     assert_eq!(revived, [(second.job, Err(Obstacle::AgentRevoked))]);

@@ -46,10 +46,21 @@ fn subject(agent: &str, groups: &[&str]) -> Subject {
     }
 }
 
+fn vote(job: &JobId, voice: Voice, voter: Subject) -> Vote {
+    Vote {
+        job: job.clone(),
+        voter,
+        voice,
+        reason: None,
+        seen: None,
+        changed: None,
+        via: "tool",
+    }
+}
+
 impl World {
     async fn say(&self, job: &JobId, voice: Voice, voter: Subject) -> Result<StateName, Obstacle> {
-        let vote = self.queue.vote(job, voter, voice, None, None, None);
-        vote.await.unwrap()
+        self.queue.vote(vote(job, voice, voter)).await.unwrap()
     }
 
     async fn approve(
@@ -133,11 +144,14 @@ async fn two_of_a_group_and_one_of_each(world: World) {
 async fn one_word_against_it_ends_it(world: World) {
     let id = world.submit(needs(&["ops"], 2)).await;
     world.approve(&id, "ann", &["ops"]).await.unwrap();
-    let voter = subject("bob", &["ops"]);
-    let vote = world
-        .queue
-        .vote(&id, voter, Voice::Deny, Some("not on a Friday"), None, None);
-    assert_eq!(vote.await.unwrap(), Ok(StateName::Denied));
+    let against = Vote {
+        reason: Some("not on a Friday".into()),
+        ..vote(&id, Voice::Deny, subject("bob", &["ops"]))
+    };
+    assert_eq!(
+        world.queue.vote(against).await.unwrap(),
+        Ok(StateName::Denied)
+    );
     let error = world.job(&id).error.unwrap();
     assert_eq!(error.code, "approval_denied");
     assert_eq!(
@@ -185,10 +199,11 @@ async fn a_cancelled_request_cannot_be_approved_of(world: World) {
 async fn a_changed_request_is_asked_for_anew(world: World) {
     let id = world.submit(needs(&["ops"], 1)).await;
     let vote = |seen, changed| {
-        let voter = subject("ann", &["ops"]);
-        world
-            .queue
-            .vote(&id, voter, Voice::Approve, None, seen, changed)
+        world.queue.vote(Vote {
+            seen,
+            changed,
+            ..vote(&id, Voice::Approve, subject("ann", &["ops"]))
+        })
     };
     let old = request(&["ops"], 1, "v1");
     let other = vote(Some([9; 32]), None).await.unwrap();
@@ -235,7 +250,7 @@ async fn an_approval_is_for_one_time(world: World) {
     world.clock.advance(2 * HOUR);
     world
         .queue
-        .revive(&[id.clone()], "local", None)
+        .revive(std::slice::from_ref(&id), "local", None)
         .await
         .unwrap();
     assert_eq!(world.job(&id).state, StateName::AwaitingApproval);
@@ -259,15 +274,8 @@ async fn a_request_survives_a_restart(world: World) {
     let again = world.second();
     let open = again.open_request(&id).unwrap().unwrap();
     assert_eq!(open.given.len(), 1);
-    let vote = again.vote(
-        &id,
-        subject("bob", &["ops"]),
-        Voice::Approve,
-        None,
-        None,
-        None,
-    );
-    assert_eq!(vote.await.unwrap(), Ok(StateName::Queued));
+    let vote = vote(&id, Voice::Approve, subject("bob", &["ops"]));
+    assert_eq!(again.vote(vote).await.unwrap(), Ok(StateName::Queued));
 }
 
 async fn every_word_is_recorded(world: World) {
@@ -277,7 +285,7 @@ async fn every_word_is_recorded(world: World) {
     assert_eq!(world.audited("approval.requested").len(), 1);
     assert_eq!(
         world.audited("approval.refused"),
-        [r#"local {"code":"approval_own_request","voice":"approve"}"#]
+        [r#"local {"code":"approval_own_request","via":"tool","voice":"approve"}"#]
     );
     assert!(world.audited("approval.voted")[0].starts_with("ann {"));
     let approved = world.audited("job.approved");

@@ -73,6 +73,14 @@ async fn an_unchanged_catalogue_keeps_its_version(world: World) {
     assert!(!scan(&world, "w", vec![plugin("a", "1")]).await);
     assert!(scan(&world, "w", vec![plugin("a", "2")]).await);
     assert!(scan(&world, "w", Vec::new()).await);
+    assert_eq!(
+        world.audited("plugins.changed"),
+        [
+            r#"worker:w {"added":{"a":"1"},"changed":{},"removed":[]}"#,
+            r#"worker:w {"added":{},"changed":{"a":"2"},"removed":[]}"#,
+            r#"worker:w {"added":{},"changed":{},"removed":["a"]}"#,
+        ]
+    );
     let catalogue = world.queue.catalogue().unwrap();
     assert_eq!((catalogue.version, catalogue.plugins.len()), (3, 0));
     assert_eq!(catalogue.problems, ["no such directory"]);

@@ -3,6 +3,7 @@
 mod agents;
 mod approvals;
 mod attempts;
+mod audit;
 mod catalogue;
 mod claims;
 mod clock;
@@ -10,9 +11,11 @@ mod faults;
 mod limits;
 mod operate;
 mod pauses;
+mod pins;
 mod retention;
 mod retries;
 mod schedules;
+mod secrets;
 mod sessions;
 mod settings;
 mod soundness;
@@ -33,7 +36,7 @@ use tempfile::TempDir;
 
 use super::command as c;
 use super::*;
-use crate::audit::{DigestKey, Trust};
+use crate::audit::{DigestKey, Finding, Trust};
 use crate::clock::{ManualClock, Timestamp};
 use crate::job::{
     Claimed, Effect, EventKind, Failure, Job, JobId, NewJob, News, Outcome, Retry, Source,
@@ -169,6 +172,7 @@ impl World {
 
 fn options(path: PathBuf, commit: Commit) -> Options {
     Options {
+        secrets_key: crate::secret::KeyFile::at(path.with_file_name("secrets.key")),
         path,
         durability: Durability::Normal,
         commit,

@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 use smcp_common::sandbox::Start;
-use smcp_worker::plugin::process::{Exit, Invocation};
+use smcp_common::secret::{Plain, Redactor};
+use smcp_worker::plugin::process::{Exit, Invocation, SecretFile};
 
 use super::world::World;
 use crate::world::Ran;
@@ -257,4 +258,45 @@ async fn bundled_and_fixture_plugins_are_the_same() {
         }
         world.warm.close().await;
     }
+}
+
+#[tokio::test]
+async fn secrets_of_a_call_are_the_same_and_the_next_call_finds_nothing_of_them() {
+    let source = "import hashlib, os, stat, sys\n\
+        path = os.environ.get('KEY_FILE')\n\
+        print(sys.argv[1:], os.environ.get('TOKEN'), sorted(os.listdir()), path and path.rsplit('/')[-1])\n\
+        if path:\n\
+        \x20   text = open(path).read()\n\
+        \x20   print(oct(stat.S_IMODE(os.stat(path).st_mode)), len(text), text, file=sys.stderr)\n\
+        \x20   print(hashlib.sha256(text.encode()).hexdigest())\n";
+    let world = World::new(source);
+    let secret = "line one\nline two é";
+    let plain = world.invocation(["one"]);
+    let mut with = plain.clone();
+    let path = with.cwd.join(".secret-key");
+    with.env.push(("TOKEN".into(), "hunter2000".into()));
+    with.env.push(("KEY_FILE".into(), path.clone().into()));
+    with.files = vec![SecretFile {
+        path,
+        text: Plain::new(secret.into()),
+    }];
+    with.redactor = Redactor::new([("TOKEN", "hunter2000"), ("key", secret)]);
+    let anew = check("with secrets", &world, &with).await;
+    let printed = String::from_utf8(anew.stdout).unwrap();
+    assert!(
+        printed.starts_with("['one'] [redacted:TOKEN] ['.secret-key'] .secret-key\n"),
+        "{printed}"
+    );
+    let stderr = String::from_utf8(anew.ended.stderr_tail).unwrap();
+    assert_eq!(stderr, "0o400 19 [redacted:key]\n");
+    let without = check("without", &world, &plain).await;
+    assert_eq!(without.stdout, b"['one'] None [] None\n");
+    // Nor has the interpreter itself ever seen one.
+    let source = "import os\nprint(open(f'/proc/{os.getppid()}/environ').read())\n";
+    world.write("cli.py", source);
+    let ran = world.call(&with).await;
+    assert_eq!(ran.ended.start, Start::Warm);
+    let environment = String::from_utf8(ran.stdout).unwrap();
+    assert!(environment.contains("PATH="), "{environment}");
+    assert!(!environment.contains("TOKEN="), "{environment}");
 }

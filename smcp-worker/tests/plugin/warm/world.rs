@@ -135,6 +135,8 @@ impl World {
             env: self.place.env.clone(),
             cwd: self.scratch(),
             policy: None,
+            files: Vec::new(),
+            redactor: smcp_common::secret::Redactor::default(),
             door: None,
             bait: None,
         }

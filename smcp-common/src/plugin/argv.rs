@@ -1,9 +1,8 @@
 //! From the arguments of a call to the command line of its plugin process.
 
 use serde_json::{Map, Value};
-use smcp_common::plugin::{FlagStyle, Kind, Parameter, Tool};
 
-use super::python;
+use super::{FlagStyle, Kind, Parameter, Tool, python};
 
 /// The longest single argument in bytes: what Linux takes (`MAX_ARG_STRLEN`), less the NUL byte at its end.
 pub const MAX_ELEMENT_BYTES: usize = 128 * 1024 - 1;
@@ -49,7 +48,7 @@ pub enum ArgvError {
 
 /// What follows the plugin's file on its command line: the command, then the arguments in their order as flags.
 ///
-/// The `arguments` are as [`smcp_common::plugin::normalise`] leaves them. Values are written as the Python SMCP wrote
+/// The `arguments` are as [`normalise`](super::normalise) leaves them. Values are written as the Python SMCP wrote
 /// them, but for one thing: a value that starts with `-` is passed as `--name=value`. As an argument of its own it could
 /// be read as another flag, and argparse and most other parsers take this form for the same thing.
 ///

@@ -2,9 +2,9 @@
 
 use proptest::prelude::*;
 use serde_json::json;
-use smcp_common::plugin::{Manifest, normalise};
 
 use super::*;
+use crate::plugin::{Manifest, normalise};
 
 fn tool(parameters: &Value) -> Tool {
     let manifest =

@@ -1,0 +1,1 @@
+SELECT pins_since FROM catalogue

@@ -1,0 +1,1 @@
+SELECT digest FROM pins WHERE plugin = ?1

@@ -1,0 +1,1 @@
+SELECT digest, data FROM plugins WHERE name = ?1

@@ -1,0 +1,1 @@
+UPDATE pin_reviews SET data = ?3 WHERE plugin = ?1 AND digest = ?2

@@ -1,0 +1,1 @@
+DELETE FROM pin_reviews WHERE plugin = ?1

@@ -1,0 +1,1 @@
+SELECT plugin, digest FROM pin_reviews WHERE data IS NULL

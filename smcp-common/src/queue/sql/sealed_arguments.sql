@@ -1,0 +1,1 @@
+SELECT num, id, sealed FROM jobs WHERE sealed IS NOT NULL

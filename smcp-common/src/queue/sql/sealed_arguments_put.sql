@@ -1,0 +1,1 @@
+UPDATE jobs SET sealed = ?2 WHERE num = ?1

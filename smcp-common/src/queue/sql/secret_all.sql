@@ -1,0 +1,1 @@
+SELECT name, scope, version, sealed FROM secrets

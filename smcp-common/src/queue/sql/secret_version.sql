@@ -1,0 +1,1 @@
+SELECT version FROM secrets WHERE name = ?1 AND scope = ?2

@@ -1,0 +1,1 @@
+SELECT id, digest_key FROM secrets_key

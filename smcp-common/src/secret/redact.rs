@@ -1,0 +1,305 @@
+//! Striking secrets out of what a plugin prints, also where it comes in pieces.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use aho_corasick::{AhoCorasick, Input, MatchKind};
+use serde_json::Value;
+
+use super::shapes::shapes;
+
+/// Strikes out some values, in every shape that `shapes.rs` knows; clones share what it knows of them.
+#[derive(Clone, Default)]
+pub struct Redactor(Option<Arc<Known>>);
+
+struct Known {
+    automaton: AhoCorasick,
+    /// The shapes in order, to find out what may be the beginning of one.
+    shapes: Vec<(Vec<u8>, usize)>,
+    /// What stands for each value.
+    marks: Vec<String>,
+    /// Whether a shape begins with that byte.
+    begins: [bool; 256],
+    longest: usize,
+}
+
+impl Redactor {
+    /// One that strikes out `values`, each with its name: `[redacted:NAME]` takes its place. A value of fewer than
+    /// [`MIN_VALUE_BYTES`](super::MIN_VALUE_BYTES) is left as it is.
+    pub fn new<'v>(values: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
+        let mut marks = Vec::new();
+        let mut all = std::collections::BTreeMap::new();
+        for (name, value) in values {
+            for shape in shapes(value) {
+                // Of two values that look alike the first gives its name.
+                all.entry(shape).or_insert(marks.len());
+            }
+            marks.push(format!("[redacted:{}]", printable(name)));
+        }
+        let shapes: Vec<_> = all.into_iter().collect();
+        if shapes.is_empty() {
+            return Self(None);
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(shapes.iter().map(|(shape, _)| shape));
+        let Ok(automaton) = automaton else {
+            // More than two thousand million states: no set of values of ours.
+            return Self(None);
+        };
+        let mut begins = [false; 256];
+        for (shape, _) in &shapes {
+            begins[usize::from(shape[0])] = true;
+        }
+        let longest = shapes.iter().map(|(shape, _)| shape.len()).max();
+        Self(Some(Arc::new(Known {
+            automaton,
+            marks,
+            begins,
+            longest: longest.unwrap_or(0),
+            shapes,
+        })))
+    }
+
+    /// Whether it knows nothing to strike out.
+    pub fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// A text without the values.
+    pub fn text(&self, text: &str) -> String {
+        let mut stream = self.stream();
+        let mut bytes = stream.push(text.as_bytes()).into_owned();
+        bytes.extend(stream.finish());
+        // Whole texts are struck out of a text, and put into it.
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A JSON value without them, names of fields included.
+    pub fn value(&self, value: Value) -> Value {
+        if self.is_idle() {
+            return value;
+        }
+        match value {
+            Value::String(text) => self.text(&text).into(),
+            Value::Array(items) => items.into_iter().map(|item| self.value(item)).collect(),
+            Value::Object(fields) => fields
+                .into_iter()
+                .map(|(name, value)| (self.text(&name), self.value(value)))
+                .collect(),
+            scalar @ (Value::Null | Value::Bool(_)) => scalar,
+            Value::Number(number) => {
+                let text = number.to_string();
+                let redacted = self.text(&text);
+                if redacted == text {
+                    number.into()
+                } else {
+                    redacted.into()
+                }
+            }
+        }
+    }
+
+    /// A stream of bytes without them.
+    pub fn stream(&self) -> RedactedStream {
+        RedactedStream {
+            redactor: self.clone(),
+            held: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for Redactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let marks = self.0.as_deref().map(|known| &known.marks);
+        f.debug_tuple("Redactor").field(&marks).finish()
+    }
+}
+
+/// A stream that comes in pieces. What may be the beginning of a value is held back until it is known: never more than
+/// the longest shape without a byte.
+pub struct RedactedStream {
+    redactor: Redactor,
+    held: Vec<u8>,
+}
+
+impl RedactedStream {
+    /// What is known of the stream when `chunk` has come.
+    pub fn push<'c>(&mut self, chunk: &'c [u8]) -> Cow<'c, [u8]> {
+        let Some(known) = &self.redactor.0 else {
+            return Cow::Borrowed(chunk);
+        };
+        self.held.extend_from_slice(chunk);
+        let (done, from) = known.strike(&self.held, known.undecided(&self.held));
+        self.held.drain(..from);
+        Cow::Owned(done)
+    }
+
+    /// The rest, when nothing follows.
+    pub fn finish(&mut self) -> Vec<u8> {
+        let held = std::mem::take(&mut self.held);
+        match &self.redactor.0 {
+            Some(known) => known.strike(&held, held.len()).0,
+            None => held,
+        }
+    }
+}
+
+impl fmt::Debug for RedactedStream {
+    /// What is held back may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedactedStream")
+            .field("held_bytes", &self.held.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Known {
+    /// `text` without the values that begin before `until`, and from where on it has been left: a value that has begun
+    /// before may end after.
+    fn strike(&self, text: &[u8], until: usize) -> (Vec<u8>, usize) {
+        let mut done = Vec::with_capacity(text.len());
+        let mut from = 0;
+        for found in self.automaton.find_iter(Input::new(text)) {
+            if found.start() >= until {
+                break;
+            }
+            done.extend_from_slice(&text[from..found.start()]);
+            let (_, value) = self.shapes[found.pattern().as_usize()];
+            done.extend_from_slice(self.marks[value].as_bytes());
+            from = found.end();
+        }
+        if from < until {
+            done.extend_from_slice(&text[from..until]);
+            from = until;
+        }
+        (done, from)
+    }
+
+    /// From where on `text` may be the beginning of a shape that goes on in the next piece.
+    fn undecided(&self, text: &[u8]) -> usize {
+        let first = (text.len() + 1).saturating_sub(self.longest);
+        (first..text.len())
+            .find(|&at| self.begins[usize::from(text[at])] && self.is_beginning(&text[at..]))
+            .unwrap_or(text.len())
+    }
+
+    /// Whether `part` is the beginning of a longer shape.
+    fn is_beginning(&self, part: &[u8]) -> bool {
+        let at = self.shapes.partition_point(|(shape, _)| &shape[..] <= part);
+        let next = self.shapes.get(at);
+        next.is_some_and(|(shape, _)| shape.starts_with(part))
+    }
+}
+
+/// Names of parameters may be anything; what stands for a value must be fine within a JSON string.
+fn printable(name: &str) -> String {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    name.chars()
+        .map(|c| if fine(c) { c } else { '_' })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn redacted(redactor: &Redactor, chunks: &[&[u8]]) -> String {
+        let mut stream = redactor.stream();
+        let mut text = Vec::new();
+        for chunk in chunks {
+            text.extend_from_slice(&stream.push(chunk));
+            let longest = redactor.0.as_ref().map_or(1, |known| known.longest);
+            assert!(stream.held.len() < longest);
+        }
+        text.extend(stream.finish());
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn a_value_is_struck_out_wherever_the_stream_is_cut() {
+        let redactor = Redactor::new([("A", "hunter2"), ("B", "hunter2000")]);
+        let text = b"x hunter2, hunter2000 hunter200 aHVudGVyMg== 68756e74657232 hunter";
+        let expected =
+            "x [redacted:A], [redacted:B] [redacted:A]00 [redacted:A] [redacted:A] hunter";
+        for at in 0..text.len() {
+            let (first, second) = text.split_at(at);
+            assert_eq!(redacted(&redactor, &[first, second]), expected, "{at}");
+        }
+        let bytes: Vec<_> = text.chunks(1).collect();
+        assert_eq!(redacted(&redactor, &bytes), expected);
+    }
+
+    #[test]
+    fn what_cannot_become_a_value_is_passed_on_at_once() {
+        let redactor = Redactor::new([("A", "hunter2")]);
+        let mut stream = redactor.stream();
+        assert_eq!(&*stream.push(b"progress 1\n"), b"progress 1\n");
+        assert_eq!(&*stream.push(b"hunt"), b"");
+        assert_eq!(&*stream.push(b"ing\n"), b"hunting\n");
+        assert_eq!(stream.finish(), b"");
+    }
+
+    #[test]
+    fn events_are_looked_through_to_their_leaves() {
+        let redactor = Redactor::new([("PIN", "12345678"), ("odd \"name\"", "hunter2")]);
+        let event = json!({"message": "pin 12345678", "hunter2": [12_345_678, 1234, true, null]});
+        assert_eq!(
+            redactor.value(event),
+            json!({"message": "pin [redacted:PIN]",
+                   "[redacted:odd__name_]": ["[redacted:PIN]", 1234, true, null]})
+        );
+    }
+
+    #[test]
+    fn nothing_is_struck_out_where_nothing_is_known() {
+        let redactor = Redactor::new([("SHORT", "abc")]);
+        assert!(redactor.is_idle());
+        assert!(matches!(
+            redactor.stream().push(b"abc"),
+            Cow::Borrowed(b"abc")
+        ));
+    }
+
+    proptest! {
+        #[test]
+        fn where_the_stream_is_cut_does_not_matter(
+            values in prop::collection::vec("[ab]{4,7}", 1..4),
+            text in "[ab+/%=2Z]{0,200}",
+            cuts in prop::collection::vec(0_usize..200, 0..8),
+        ) {
+            let named: Vec<_> = values.iter().map(|value| ("N", value.as_str())).collect();
+            let redactor = Redactor::new(named);
+            let text = format!("{text}{}{text}", values[0]);
+            let mut cuts: Vec<_> = cuts.into_iter().filter(|cut| *cut < text.len()).collect();
+            cuts.sort_unstable();
+            let mut chunks = Vec::new();
+            let mut from = 0;
+            for cut in cuts {
+                chunks.push(&text.as_bytes()[from..cut]);
+                from = cut;
+            }
+            chunks.push(&text.as_bytes()[from..]);
+            let whole = redacted(&redactor, &[text.as_bytes()]);
+            prop_assert_eq!(redacted(&redactor, &chunks), &whole[..]);
+            for value in &values {
+                prop_assert!(!whole.contains(value.as_str()));
+            }
+        }
+
+        #[test]
+        fn no_shape_of_a_value_is_left(value in any::<String>(), before in "[ -~]{0,9}", after in "[ -~]{0,9}") {
+            let value = format!("{value}#\u{e9}/7");
+            let redactor = Redactor::new([("V", value.as_str())]);
+            for shape in shapes(&value) {
+                let shape = String::from_utf8(shape).unwrap();
+                let text = redactor.text(&format!("{before}{shape}{after}"));
+                prop_assert!(!text.contains(&shape), "{}", text);
+            }
+        }
+    }
+}

@@ -41,41 +41,10 @@ impl Policies {
     pub fn grant(&self, question: &Question<'_>) -> Result<Grant, Rejection> {
         let decision = self.decide(question);
         match decision.verdict {
-            Verdict::Allow | Verdict::Approval => self.fitting(question, decision),
+            Verdict::Allow | Verdict::Approval => fitting(question, decision),
             Verdict::Deny => Err(self.denied(question, decision)),
             Verdict::Error => Err(failed(question, decision)),
         }
-    }
-
-    /// What a permit asks of the call itself.
-    fn fitting(&self, question: &Question<'_>, decision: Decision) -> Result<Grant, Rejection> {
-        let obligations = &decision.obligations;
-        if obligations.dry_run_only && !question.session.dry_run {
-            let message = format!(
-                "{} may only be tried out by {}: call it with dry_run, which tells what it would do. So says {}.",
-                question.tool,
-                question.subject.agent,
-                named(&decision.rules)
-            );
-            return Err(rejection("dry_run_only", message, decision));
-        }
-        if let Some(most) = obligations.max_arguments_bytes {
-            let object = serde_json::Value::Object(question.arguments.clone());
-            let bytes = canonical::to_string(&object).len();
-            if u64::try_from(bytes).is_ok_and(|bytes| bytes > most) {
-                let message = format!(
-                    "The arguments of {} are {bytes} bytes of JSON, of which {most} are allowed. Nothing has been run. So says {}.",
-                    question.tool,
-                    named(&decision.rules)
-                );
-                return Err(rejection("arguments_too_large", message, decision));
-            }
-        }
-        Ok(Grant {
-            rules: decision.rules,
-            policy: decision.policy,
-            obligations: decision.obligations,
-        })
     }
 
     fn denied(&self, question: &Question<'_>, decision: Decision) -> Rejection {
@@ -104,6 +73,37 @@ impl Policies {
         };
         rejection("not_allowed", message, decision)
     }
+}
+
+/// What a permit asks of the call itself.
+fn fitting(question: &Question<'_>, decision: Decision) -> Result<Grant, Rejection> {
+    let obligations = &decision.obligations;
+    if obligations.dry_run_only && !question.session.dry_run {
+        let message = format!(
+            "{} may only be tried out by {}: call it with dry_run, which tells what it would do. So says {}.",
+            question.tool,
+            question.subject.agent,
+            named(&decision.rules)
+        );
+        return Err(rejection("dry_run_only", message, decision));
+    }
+    if let Some(most) = obligations.max_arguments_bytes {
+        let object = serde_json::Value::Object(question.arguments.clone());
+        let bytes = canonical::to_string(&object).len();
+        if u64::try_from(bytes).is_ok_and(|bytes| bytes > most) {
+            let message = format!(
+                "The arguments of {} are {bytes} bytes of JSON, of which {most} are allowed. Nothing has been run. So says {}.",
+                question.tool,
+                named(&decision.rules)
+            );
+            return Err(rejection("arguments_too_large", message, decision));
+        }
+    }
+    Ok(Grant {
+        rules: decision.rules,
+        policy: decision.policy,
+        obligations: decision.obligations,
+    })
 }
 
 fn failed(question: &Question<'_>, decision: Decision) -> Rejection {
@@ -152,7 +152,10 @@ impl Grant {
         })
     }
 
-    /// What to say where the approval that it needs cannot be waited for; `tool` is what it is for.
+    /// It, where it needs no approval that would have to be waited for; `tool` is what it is for.
+    ///
+    /// # Errors
+    /// `approval_required`, with whose approval it needs.
     pub fn without_approval(self, tool: &str) -> Result<Self, Rejection> {
         let Some(approval) = &self.obligations.approval else {
             return Ok(self);

@@ -48,7 +48,7 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub fn policies(&self) -> Result<Accepted, QueueError> {
-        self.store.read(|connection| c::policies(connection))
+        self.store.read(c::policies)
     }
 
     /// What rules are made of, to know whether they have to be made ready again.

@@ -97,12 +97,16 @@ async fn advance(
     Ok(())
 }
 
+/// Asks the rules.
+type Granting<'a> =
+    dyn FnMut(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), Rejection> + Send + 'a;
+
 /// The job that carries out a call of a workflow.
 fn job(
     tools: &Tools,
     workflow: &Workflow,
     call: Call<'_>,
-    grant: &mut dyn FnMut(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), Rejection>,
+    grant: &mut Granting<'_>,
     default_timeout: Option<Duration>,
 ) -> Result<NewJob, Failure> {
     let Some(tool) = tools.get(call.tool) else {

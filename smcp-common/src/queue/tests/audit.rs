@@ -97,11 +97,11 @@ async fn a_call_is_recorded_with_its_arguments_and_no_secret(world: World) {
 }
 
 async fn a_denied_call_is_recorded_as_one_that_was_not(world: World) {
-    let denial = Decided {
+    let decided = Decided {
         agent: "ci".into(),
         tool: "math__add".into(),
-        rules: Vec::new(),
-        policy: None,
+        rules: vec!["r".into()],
+        policy: Some("hash".into()),
         via: Via::Schedule,
         entrance: None,
         arguments: arguments(json!({"a": 1, "pin": 1234})),
@@ -109,7 +109,7 @@ async fn a_denied_call_is_recorded_as_one_that_was_not(world: World) {
     };
     world
         .queue
-        .record_denial(denial, "not_allowed")
+        .record_denial(decided, "not_allowed")
         .await
         .unwrap();
     let [said] = world.audited("call.denied").try_into().unwrap();
@@ -121,7 +121,7 @@ async fn a_denied_call_is_recorded_as_one_that_was_not(world: World) {
     );
     assert!(
         said.ends_with(
-            r#","code":"not_allowed","tool":"math__add","transport":null,"via":"schedule"}"#
+            r#","code":"not_allowed","policy":"hash","rules":["r"],"tool":"math__add","transport":null,"via":"schedule"}"#
         ),
         "{said}"
     );
@@ -537,7 +537,7 @@ async fn without_a_record_nothing_happens(world: World) {
             .await
             .is_err()
     );
-    let denial = Decided {
+    let decided = Decided {
         agent: "ci".into(),
         tool: "math__add".into(),
         rules: Vec::new(),
@@ -547,7 +547,7 @@ async fn without_a_record_nothing_happens(world: World) {
         arguments: Map::new(),
         secret: Vec::new(),
     };
-    assert!(queue.record_denial(denial, "not_allowed").await.is_err());
+    assert!(queue.record_denial(decided, "not_allowed").await.is_err());
     assert_eq!(
         [
             "jobs",

@@ -315,7 +315,9 @@ async fn a_tick_that_is_not_admitted_is_refused(world: World) {
     let schedule = || world.queue.schedule(&id).unwrap().unwrap();
     let run = || {
         let tool = tool();
-        let mut run = schedule().run(|_| Some(&tool), granted, None).unwrap();
+        let mut run = schedule()
+            .run(|_| Some(&tool), |_, _| Ok(granted()), None)
+            .unwrap();
         if let Run::Job(job) = &mut run {
             job.limits = vec![rate("r", 1, 3_600)];
         }

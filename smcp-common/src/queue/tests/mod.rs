@@ -43,7 +43,7 @@ use crate::job::{
     StateName,
 };
 use crate::key_file::Key;
-use crate::plugin::{Binding, Plugin, Tool};
+use crate::plugin::{Binding, Plugin};
 use crate::policy::{Grant, Obligations};
 
 /// One test per behaviour and engine. A second engine adds a line here.

@@ -434,14 +434,14 @@ async fn the_command_line_tells_keys_and_groups() {
 
 /// Adds an agent, and answers its key.
 fn added(world: &World, arguments: &[&str]) -> String {
-    key(world.smcp_json(&[&["agents", "add"], arguments].concat()))
+    key(&world.smcp_json(&[&["agents", "add"], arguments].concat()))
 }
 
 fn rotated(world: &World, arguments: &[&str]) -> String {
-    key(world.smcp_json(&[&["agents", "rotate"], arguments].concat()))
+    key(&world.smcp_json(&[&["agents", "rotate"], arguments].concat()))
 }
 
-fn key(answer: Value) -> String {
+fn key(answer: &Value) -> String {
     answer["key"].as_str().unwrap().to_owned()
 }
 

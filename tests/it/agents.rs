@@ -433,7 +433,7 @@ async fn the_command_line_tells_keys_and_groups() {
 }
 
 /// Adds an agent, and answers its key.
-fn added(world: &World, arguments: &[&str]) -> String {
+pub(crate) fn added(world: &World, arguments: &[&str]) -> String {
     key(&world.smcp_json(&[&["agents", "add"], arguments].concat()))
 }
 
@@ -446,7 +446,7 @@ fn key(answer: &Value) -> String {
 }
 
 /// What a command prints that succeeds.
-fn said(world: &World, arguments: &[&str]) -> String {
+pub(crate) fn said(world: &World, arguments: &[&str]) -> String {
     let output = world.smcp(arguments);
     assert!(
         output.status.success(),

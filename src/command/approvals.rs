@@ -152,11 +152,8 @@ fn link(options: &ApprovalsShow) -> anyhow::Result<ExitCode> {
 
 async fn find(client: &mut Client, job: &JobId) -> anyhow::Result<Value> {
     let mut answer = client.ask("approvals__list", json!({ "job": job })).await?;
-    let found = answer["approvals"][0].take();
-    if found.is_null() {
-        bail!("job {job} waits for nobody's approval, or not for yours");
-    }
-    Ok(found)
+    let found = answer["approvals"].get_mut(0).map(Value::take);
+    found.with_context(|| format!("job {job} waits for nobody's approval, or not for yours"))
 }
 
 fn style() -> Style {

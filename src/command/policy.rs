@@ -58,13 +58,12 @@ async fn check(client: &mut Client, options: &PolicyCheck) -> anyhow::Result<Exi
 
 async fn explain(client: &mut Client, options: &PolicyExplain) -> anyhow::Result<ExitCode> {
     let tools = client.tools().await?;
-    let schema = schema(&tools, &options.tool)?;
-    let arguments = arguments::read(
-        &options.tool,
-        schema,
-        options.args.as_deref(),
-        &options.arguments,
-    )?;
+    let json = options.args.as_deref();
+    let arguments = match schema(&tools, &options.tool) {
+        Ok(schema) => arguments::read(&options.tool, schema, json, &options.arguments)?,
+        // One that we may not call ourselves is not listed to us.
+        Err(_) => untyped(json, &options.arguments)?,
+    };
     let asked = json!({
         "tool": options.tool,
         "arguments": arguments,
@@ -133,6 +132,23 @@ async fn replay(client: &mut Client, options: &PolicyReplay) -> anyhow::Result<E
         print(&Replayed::deserialize(&answer)?.render(style()))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Arguments of a tool whose schema is not known: each value is JSON, or text where it is none.
+fn untyped(json: Option<&str>, words: &[String]) -> anyhow::Result<Map<String, Value>> {
+    let mut arguments: Map<_, _> = match json {
+        Some(json) => serde_json::from_str(json)
+            .map_err(|error| BadUsage(format!("--args is no JSON object: {error}")))?,
+        None => Map::new(),
+    };
+    for word in words {
+        let (name, value) = word
+            .split_once('=')
+            .ok_or_else(|| BadUsage(format!("'{word}' is not NAME=VALUE")))?;
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+        arguments.insert(name.to_owned(), value);
+    }
+    Ok(arguments)
 }
 
 fn style() -> Style {

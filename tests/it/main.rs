@@ -45,6 +45,7 @@ mod naps;
 mod operate;
 mod output;
 mod pins;
+mod policy;
 mod processes;
 mod progress;
 mod proxy;

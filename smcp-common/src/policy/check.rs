@@ -7,7 +7,7 @@ use cedar_policy::{
     ActionConstraint, PolicySet, ValidationError, ValidationMode, ValidationWarning, Validator,
 };
 
-use super::action::{GROUPS, PLUGIN_PREFIX};
+use super::action::{BUILTIN_PLUGIN, GROUPS, PLUGIN_PREFIX};
 use super::governed::Governed;
 use super::name::Named;
 use super::rule::{self, BUILTIN_FILE, Rule};
@@ -116,8 +116,9 @@ impl Policies {
             }
             (error.message, error.help) = self.in_vain(rule);
             error.source_locations.clear();
-            // A forbid that never applies is a hole. One for groups that have no tools yet is a precaution.
-            if !rule.is_permit() && !self.awaits_tools(rule) {
+            // A forbid that never applies is a hole. One for groups that have no tools yet is a precaution, and without any tool
+            // of a plugin nothing can be told.
+            if !rule.is_permit() && !self.awaits_tools(rule) && self.has_tools_of_plugins() {
                 level = Level::Error;
             }
         }
@@ -161,6 +162,11 @@ impl Policies {
                 .tools
                 .values()
                 .any(|tool| tool.action.groups.iter().any(|group| group == name))
+    }
+
+    fn has_tools_of_plugins(&self) -> bool {
+        let mut tools = self.tools.values();
+        tools.any(|tool| tool.action.plugin != BUILTIN_PLUGIN)
     }
 
     /// Whether it names groups that no tool is in.

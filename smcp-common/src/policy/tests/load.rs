@@ -188,6 +188,18 @@ fn a_forbid_for_tools_to_come_is_accepted() {
 }
 
 #[test]
+fn before_any_plugin_is_known_a_forbid_for_their_tools_is_accepted() {
+    let builtin = tools()
+        .into_iter()
+        .filter(|tool| tool.plugin == BUILTIN_PLUGIN);
+    let builtin: Vec<_> = builtin.collect();
+    let rule = "@id(\"a\") forbid (principal, action, resource) when { action in Smcp::Action::\"call\" };";
+    let policies = Policies::compile(&[file(rule)], &builtin, chrono_tz::Tz::UTC).unwrap();
+    let problems = policies.problems_as(Edit::default(), &Names::default());
+    assert_eq!((problems.len(), problems[0].level), (1, Level::Warning));
+}
+
+#[test]
 fn an_id_is_unique_over_files() {
     let rule = "\n\n@id(\"a\") permit (principal, action, resource);";
     let files = ["one.cedar", "two.cedar"].map(|name| RuleFile {

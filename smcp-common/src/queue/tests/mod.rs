@@ -12,6 +12,7 @@ mod limits;
 mod operate;
 mod pauses;
 mod pins;
+mod policies;
 mod retention;
 mod retries;
 mod schedules;

@@ -1,0 +1,506 @@
+//! Rules: read from their directory, in force at once or refused with file, line and column, asked at each call, tick and step, and
+//! looked at by those who write them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::agents::{added, said};
+use crate::world::{PATIENCE, World, eventually, failure_of, text};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
+}
+
+impl World {
+    /// A world with the plugin `devops`.
+    fn of_devops() -> Self {
+        let plugins = root().join("tests/it/rule_plugins");
+        Self::new().with_plugins(plugins.display().to_string())
+    }
+
+    /// Writes a file of rules, as an editor does.
+    fn write_rules(&self, name: &str, text: &str) {
+        let directory = self.path("policies");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join(name), text).unwrap();
+    }
+
+    /// Waits until `policy check` says so.
+    fn wait_for_check(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+        eventually(what, || {
+            let output = self.smcp(&["policy", "check", "--json"]);
+            let told = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+            is_so(&told).then_some(told)
+        })
+    }
+}
+
+fn failed(output: &Output, status: i32) -> String {
+    assert_eq!(output.status.code(), Some(status), "{output:?}");
+    text(&output.stdout)
+}
+
+#[test]
+fn every_decision_of_the_table_is_made_by_the_real_server() {
+    let table = root().join("tests/it/decisions");
+    let mut world = World::of_devops().with("SMCP_POLICY_ZONE", "Europe/Berlin");
+    let rules = fs::read_to_string(table.join("decisions.cedar")).unwrap();
+    world.write_rules("decisions.cedar", &rules);
+    let _roles = [world.api(), world.worker()];
+    world.wait_for_tools();
+    let cases = table.join("decisions.toml").display().to_string();
+    assert_eq!(
+        said(&world, &["policy", "test", &cases]),
+        "All 82 cases are decided as expected.\n"
+    );
+
+    // A table of which something is not so.
+    let wrong = world.path("wrong.json");
+    let case = json!([
+        {"name": "one", "agent": "local", "tool": "devops__status", "expect": "deny"},
+        {"name": "two", "agent": "local", "tool": "devops__status", "expect": "allow", "rules": ["x"], "obligations": {"timeout_ms": 5}},
+        {"name": "three", "agent": "local", "tool": "devops__gone", "expect": "allow"},
+        {"name": "four", "agent": "local", "tool": "devops__status", "expect": "allow"},
+    ]);
+    fs::write(&wrong, case.to_string()).unwrap();
+    let told = failed(
+        &world.smcp(&["policy", "test", &wrong.display().to_string()]),
+        1,
+    );
+    let lines: Vec<_> = told.lines().collect();
+    assert_eq!(lines[0], "differs one: allow instead of deny");
+    assert!(lines[1].starts_with("differs two: decided by builtin:users-may-call-what-destroys-nothing instead of x; timeout_ms is null"));
+    assert!(
+        lines[2].starts_with("differs three: it cannot be called: There is no tool 'devops__gone'")
+    );
+    assert_eq!(lines[3], "3 of 4 cases are decided otherwise.");
+}
+
+#[test]
+fn the_example_does_what_its_cases_say() {
+    let example = root().join("deploy/policies").display().to_string();
+    let (world, _roles) = World::of_devops().started();
+    let checked = said(&world, &["policy", "check", &example]);
+    assert!(
+        checked.ends_with(&format!("{example} can be put in force.\n")),
+        "{checked}"
+    );
+    let cases = format!("{example}/cases.toml");
+    assert_eq!(
+        said(&world, &["policy", "test", &cases, "--policies", &example]),
+        "All 7 cases are decided as expected.\n"
+    );
+    // Nothing of that has put them in force.
+    let explained = world.smcp_json(&[
+        "policy",
+        "explain",
+        "devops__deploy",
+        "app=web",
+        "--agent",
+        "x",
+        "--group",
+        "ci",
+    ]);
+    assert_eq!(explained["decision"], "deny");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_come_into_force_as_they_are_stored_and_what_is_wrong_changes_nothing() {
+    let (world, _roles) = World::of_devops().started();
+    let key = added(&world, &["ada"]);
+    let ada = world.client_with_key(&key).await;
+    let status = async || failure_of(&ada.call("devops__status", json!({})).await);
+    let (code, message) = status().await;
+    assert_eq!(code, "not_allowed");
+    assert!(
+        message.starts_with("No rule permits 'ada' to call devops__status like this now."),
+        "{message}"
+    );
+    let tools = async || {
+        let tools = ada.0.list_all_tools().await.unwrap();
+        let names = tools.into_iter().map(|tool| tool.name.to_string());
+        names
+            .filter(|name| name.starts_with("devops"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(tools().await, Vec::<String>::new());
+
+    world.govern("@id(\"ada-reads\") permit (principal == Smcp::Agent::\"ada\", action in Smcp::Action::\"read_only\", resource);");
+    assert_eq!(tools().await, ["devops__status"]);
+    let answer = ada.call("devops__status", json!({})).await;
+    assert_ne!(answer.is_error, Some(true), "{answer:?}");
+    let hash = world.smcp_json(&["policy", "check"])["in_force"]["hash"].clone();
+    let recorded = world.smcp_json(&["audit", "search", "--kind", "job.queued"]);
+    assert_eq!(recorded[0]["data"]["rules"], json!(["ada-reads"]));
+    assert_eq!(recorded[0]["data"]["policy"], hash);
+
+    // What is wrong is told with its place, here and in the log; the rules before it stay.
+    world.write_rules(
+        "wrong.cedar",
+        "\n@id(\"b\")\npermit (principal, action == Smcp::Action::\"devops__deplyo\", resource);\n",
+    );
+    let told = world.wait_for_check("the edit has been refused", |told| told["ok"] == false);
+    assert_eq!(told["in_force"]["hash"], hash);
+    let expected = "wrong.cedar:3:30: rule b: unrecognized action `Smcp::Action::\"devops__deplyo\"` (did you mean `Smcp::Action::\"devops__deploy\"`?)";
+    let printed = failed(&world.smcp(&["policy", "check"]), 1);
+    assert_eq!(printed.lines().next(), Some(expected));
+    world.wait_for_log(expected, 1);
+    assert_eq!(
+        world.smcp_json(&["call", "health"])["structuredContent"]["policy"]["refused"],
+        true
+    );
+    assert_ne!(
+        ada.call("devops__status", json!({})).await.is_error,
+        Some(true)
+    );
+
+    // And mended: a rule that forbids says so, with its words, and nothing runs.
+    let forbid = "@id(\"closed\") @message(\"We move house.\") forbid (principal, action == Smcp::Action::\"devops__status\", resource);";
+    world.write_rules("wrong.cedar", forbid);
+    world.wait_for_check("the edit is in force", |told| {
+        told["ok"] == true && told["in_force"]["hash"] != hash
+    });
+    let refused = ada.call("devops__status", json!({})).await;
+    let (code, message) = failure_of(&refused);
+    assert_eq!(code, "not_allowed");
+    assert_eq!(
+        message,
+        "'ada' may not call devops__status like this: rule closed forbids it. We move house."
+    );
+    let error = &refused.structured_content.unwrap()["error"];
+    assert_eq!(error["rules"], json!(["closed"]));
+    let denied = world.smcp_json(&["audit", "search", "--kind", "call.denied"]);
+    assert_eq!(denied[0]["data"]["rules"], json!(["closed"]));
+    assert_eq!(denied[0]["data"]["policy"], error["policy"]);
+    assert_eq!(tools().await, Vec::<String>::new());
+
+    // A directory that is gone is no reason to forget what is forbidden.
+    fs::rename(world.path("policies"), world.path("moved")).unwrap();
+    let told = world.wait_for_check("it is missed", |told| told["ok"] == false);
+    assert!(
+        told["error"]
+            .as_str()
+            .unwrap()
+            .contains("there is no such directory"),
+        "{told}"
+    );
+    assert_eq!(status().await.0, "not_allowed");
+    fs::rename(world.path("moved"), world.path("policies")).unwrap();
+    world.wait_for_check("it is back", |told| told["ok"] == true);
+    let changes = world.smcp_json(&["audit", "search", "--kind", "policy.changed"]);
+    assert_eq!(changes.as_array().unwrap().len(), 3, "{changes}");
+    assert_eq!(changes[0]["data"]["old"], hash);
+    assert_eq!(
+        changes[0]["data"]["files"],
+        json!(["rules.cedar", "wrong.cedar"])
+    );
+    world.assert_sound();
+}
+
+#[test]
+fn a_first_start_with_wrong_rules_is_refused_and_a_later_one_goes_on_with_those_before() {
+    let mut world = World::of_devops();
+    world.write_rules("a.cedar", "@id(\"a\") permit (principal, action, resource)");
+    let output = world.smcp(&["api", "--port", "0"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("a.cedar:1:46: unexpected end of input"),
+        "{told}"
+    );
+
+    let rule =
+        "@id(\"a\") forbid (principal, action == Smcp::Action::\"devops__count\", resource);";
+    world.write_rules("a.cedar", rule);
+    // Nobody has looked at the plugins yet: the rule may name what will be found.
+    let api = world.api();
+    let hash = world.smcp_json(&["policy", "check"])["in_force"]["hash"].clone();
+    api.kill();
+    world.write_rules(
+        "b.cedar",
+        "@id(\"a\") permit (principal, action, resource);",
+    );
+    let _roles = [world.api(), world.worker()];
+    world.wait_for_tools();
+    let told = world.wait_for_check("it is refused", |told| told["ok"] == false);
+    assert_eq!(told["in_force"]["hash"], hash);
+    assert_eq!(
+        told["problems"][0]["message"],
+        "there is another rule of this id in a.cedar:1:1"
+    );
+    let explained = world.smcp_json(&[
+        "policy",
+        "explain",
+        "devops__count",
+        "n=1",
+        "--agent",
+        "operator",
+    ]);
+    assert_eq!(
+        (&explained["decision"], &explained["rules"]),
+        (&json!("deny"), &json!(["a"]))
+    );
+}
+
+#[test]
+fn what_would_make_it_allowed_is_told_clause_by_clause() {
+    let example = root().join("deploy/policies").display().to_string();
+    let (world, _roles) = World::of_devops().started();
+    let call = [
+        "policy",
+        "explain",
+        "devops__deploy",
+        "app=web",
+        "environment=production",
+        "--agent",
+        "x",
+        "--group",
+        "ci",
+    ];
+    let told = |more: &[&str]| {
+        said(
+            &world,
+            &[&call[..], &["--policies", &example], more].concat(),
+        )
+    };
+    let saturday = told(&["--at", "2026-12-05T10:00:00Z"]);
+    let lines: Vec<_> = saturday.lines().collect();
+    assert_eq!(lines[0], "deny");
+    assert!(lines.contains(&"rules   none"), "{saturday}");
+    for line in [
+        "permit ci-deploys-to-production-in-working-hours does not apply (ci.cedar:8)",
+        "  + principal in Smcp::Group::\"ci\"",
+        "  + context.input.environment == \"production\"",
+        "  - context.session.weekday < 6",
+        "  - context.input.environment == \"staging\"",
+    ] {
+        assert!(lines.contains(&line), "{line}\n{saturday}");
+    }
+    let friday = told(&["--at", "2026-12-04T10:00:00Z"]);
+    assert!(friday.starts_with("approval\n"), "{friday}");
+    assert!(friday.contains("needs   the approval of ops\n"), "{friday}");
+    assert!(friday.contains("needs   4 calls within 1 h\n"), "{friday}");
+    let scheduled = told(&["--at", "2026-12-04T10:00:00Z", "--via", "schedule"]);
+    assert!(
+        scheduled.contains("Production is deployed by people"),
+        "{scheduled}"
+    );
+
+    let shown = said(
+        &world,
+        &[
+            "policy",
+            "show",
+            "--agent",
+            "x",
+            "--group",
+            "ci",
+            "--policies",
+            &example,
+        ],
+    );
+    assert!(shown.starts_with("x is in ci.\n"), "{shown}");
+    assert!(
+        shown.contains("the approval of ops; 4 calls within 1 h; no longer than 10 min"),
+        "{shown}"
+    );
+    assert!(!shown.contains("devops__status"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn schedules_and_workflows_are_decided_when_their_time_comes() {
+    let (world, _roles) = World::of_devops().started();
+    let key = added(&world, &["ada", "--group", "users"]);
+    let ada = world.client_with_key(&key).await;
+    let schedule = json!({"name": "often", "cron": "* * * * * *", "tool": "devops__count", "arguments": {"n": 7}});
+    let schedule = ada.json("schedules__create", schedule).await;
+    let id = schedule["id"].as_str().unwrap().to_owned();
+    let jobs = || -> i64 {
+        let sql = "SELECT count(*) FROM jobs WHERE source = 'schedule'";
+        world.sql().query_row(sql, [], |row| row.get(0)).unwrap()
+    };
+    eventually("it runs", || (jobs() > 0).then_some(()));
+
+    world.govern("@id(\"no-sevens\") forbid (principal, action == Smcp::Action::\"devops__count\", resource) when { context.input.n == 7 };");
+    let refused = eventually("a tick is refused", || {
+        let shown = world.smcp_json(&["schedules", "show", &id]);
+        let ticks = shown["ticks"]
+            .as_array()
+            .or(shown["history"].as_array())
+            .cloned();
+        ticks?.into_iter().find(|tick| tick["outcome"] == "refused")
+    });
+    assert!(
+        refused.to_string().contains("rule no-sevens forbids it"),
+        "{refused}"
+    );
+    let denied = world.smcp_json(&["audit", "search", "--kind", "call.denied"]);
+    assert_eq!(
+        (&denied[0]["data"]["via"], &denied[0]["data"]["rules"]),
+        (&json!("schedule"), &json!(["no-sevens"]))
+    );
+
+    // What is known when a workflow is submitted is decided then, and what a step gets from another one when it begins.
+    let steps = json!({"steps": [{"id": "one", "tool": "devops__count", "arguments": {"n": 7}}]});
+    let submitted = ada.call("workflows__submit", steps).await;
+    assert_eq!(failure_of(&submitted).0, "not_allowed");
+    world.govern("@id(\"no-results\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource) when { context.input.app like \"done*\" };");
+    let steps = json!({"steps": [
+        {"id": "first", "tool": "devops__status"},
+        {"id": "second", "tool": "devops__deploy", "needs": ["first"], "arguments": {"app": "${steps.first.result}"}},
+    ]});
+    let submitted = ada.json("workflows__submit", steps).await;
+    let id = json!({"id": submitted["id"]});
+    let mut ended = Value::Null;
+    for _ in 0..PATIENCE.as_secs() {
+        ended = ada.json("workflows__get", json!({"id": id["id"]})).await;
+        if ended["state"] != "running" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+    }
+    assert_eq!(ended["state"], "failed", "{ended}");
+    let error = &ended["steps"][1]["error"];
+    assert_eq!(error["code"], "not_allowed", "{ended}");
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("rule no-results forbids it"),
+        "{error}"
+    );
+    world.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn other_rules_are_tried_on_what_has_happened() {
+    let (world, _roles) = World::of_devops().started();
+    let client = world.client().await;
+    let deploy = async |environment: &str, token: Option<&str>| {
+        let call = json!({"app": "web", "environment": environment, "token": token});
+        assert_ne!(
+            client.call("devops__deploy", call).await.is_error,
+            Some(true)
+        );
+    };
+    deploy("staging", None).await;
+    deploy("production", None).await;
+    deploy("production", Some("s3cret")).await;
+    world.smcp_json(&["settings", "set", "jobs.max_attempts", "2"]);
+
+    let other = world.path("other");
+    fs::create_dir(&other).unwrap();
+    let rules = |text: &str| fs::write(other.join("r.cedar"), text).unwrap();
+    let replay = || {
+        world.smcp_json(&[
+            "policy",
+            "replay",
+            "--since",
+            "1h",
+            "--policies",
+            &other.display().to_string(),
+        ])
+    };
+    rules(
+        "@id(\"no-production\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource)\n\
+           when { context.input has environment && context.input.environment == \"production\" };",
+    );
+    let told = replay();
+    assert_eq!(
+        (&told["changed"], &told["undecidable"]),
+        (&json!(2), &json!(0)),
+        "{told}"
+    );
+    let change = &told["changes"][0];
+    assert_eq!(
+        (&change["was"], &change["is"], &change["by"]),
+        (&json!("allow"), &json!("deny"), &json!(["no-production"]))
+    );
+
+    rules(
+        "@id(\"no-tokens\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource)\n\
+           when { context.input has token && context.input.token like \"s*\" };",
+    );
+    let told = replay();
+    assert_eq!(
+        (&told["changed"], &told["undecidable"]),
+        (&json!(0), &json!(1)),
+        "{told}"
+    );
+    assert_eq!(told["undecided"][0]["unknown"], json!(["token"]));
+
+    rules(
+        "@id(\"settings-stay\") forbid (principal, action == Smcp::Action::\"settings__set\", resource);",
+    );
+    let printed = said(
+        &world,
+        &[
+            "policy",
+            "replay",
+            "--since",
+            "1h",
+            "--policies",
+            &other.display().to_string(),
+        ],
+    );
+    assert!(printed.contains("settings__set"), "{printed}");
+    assert!(
+        printed.contains("1 would be decided otherwise, "),
+        "{printed}"
+    );
+
+    // What are no rules is refused.
+    rules("@id(\"x\") permit (principal, action, resource) when { context.inpt.x };");
+    let directory = other.display().to_string();
+    let output = world.smcp(&[
+        "policy",
+        "explain",
+        "devops__status",
+        "--agent",
+        "x",
+        "--policies",
+        &directory,
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = text(&output.stderr);
+    assert!(
+        told.contains("r.cedar:1:54: rule x: attribute `inpt`"),
+        "{told}"
+    );
+    world.assert_sound();
+}
+
+#[test]
+fn what_rules_ask_for_is_what_a_job_gets() {
+    let (world, _roles) = World::of_devops().started();
+    world.govern(
+        "@id(\"short\") @timeout(\"7s\") @maxAttempts(\"1\") permit (principal, action == Smcp::Action::\"devops__status\", resource);\n\
+         @id(\"once\") @rate(\"1/1h\") permit (principal, action == Smcp::Action::\"devops__count\", resource);\n\
+         @id(\"little\") @maxArguments(\"10B\") permit (principal, action == Smcp::Action::\"devops__drop\", resource);",
+    );
+    world.smcp_json(&["call", "devops__status"]);
+    let job: (i64, i64) = world
+        .sql()
+        .query_row("SELECT timeout_ms, max_attempts FROM jobs", [], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .unwrap();
+    assert_eq!(job, (7_000, 1));
+    world.smcp_json(&["call", "devops__count", "n=1"]);
+    let code = |arguments: &[&str]| {
+        let output = world.smcp(arguments);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        answer["structuredContent"]["error"]["code"].clone()
+    };
+    assert_eq!(
+        code(&["call", "devops__count", "n=1", "--json"]),
+        "limit_exceeded"
+    );
+    assert_eq!(
+        code(&["call", "devops__drop", "table=orders", "--json"]),
+        "arguments_too_large"
+    );
+}

@@ -14,7 +14,10 @@
 mod agents;
 mod aliases;
 mod answers;
+mod approval_changes;
+mod approval_links;
 mod approvals;
+mod approvers;
 mod arguments;
 mod audit;
 mod auth;

@@ -8,6 +8,7 @@ mod health;
 mod jobs;
 mod output;
 mod plugins;
+mod policy;
 mod priority;
 mod queues;
 mod retry;
@@ -117,6 +118,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     ]);
     all.extend(agents::all());
     all.extend(audit::all());
+    all.extend(policy::all());
     all.extend(schedules::all());
     all.extend(secrets::all());
     all.extend(workflows::all());
@@ -321,7 +323,7 @@ impl Builtin {
 
 impl Builtin {
     /// Its arguments as they will be taken: what is absent is what the schema says.
-    fn with_defaults(&self, mut arguments: Map<String, Value>) -> Map<String, Value> {
+    pub(crate) fn with_defaults(&self, mut arguments: Map<String, Value>) -> Map<String, Value> {
         let properties = self.input_schema["properties"].as_object();
         for (name, property) in properties.into_iter().flatten() {
             if let Some(default) = property.get("default")

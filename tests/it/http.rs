@@ -88,7 +88,11 @@ impl Session {
         });
         let mut session = match transport {
             Transport::Sse => {
-                let mut events = Events::open(&format!("{}/sse", world.url())).await;
+                let mut stream = request(Method::GET, &format!("{}/sse", world.url()));
+                if let Some(key) = &key {
+                    stream = stream.bearer_auth(key);
+                }
+                let mut events = Events::of(stream.send().await.unwrap());
                 Self {
                     endpoint: format!("{}{}", world.url(), events.next().await),
                     key,
@@ -220,10 +224,6 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    async fn open(url: &str) -> Self {
-        Self::of(request(Method::GET, url).send().await.unwrap())
-    }
-
     /// The stream that answers a request.
     pub(crate) fn of(response: Response) -> Self {
         assert_eq!(response.status(), 200);

@@ -29,6 +29,7 @@ mod confinement;
 mod content;
 mod crash;
 mod faults;
+mod governance;
 mod governor;
 mod handover;
 mod hostile;

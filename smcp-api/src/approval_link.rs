@@ -223,7 +223,8 @@ fn html(status: StatusCode, title: &str, body: &str) -> Response {
         (CONTENT_TYPE, "text/html; charset=utf-8"),
         (CONTENT_SECURITY_POLICY, POLICY),
         (CACHE_CONTROL, "no-store"),
-        (REFERRER_POLICY, "no-referrer"),
+        // Without a referrer, browsers would not say either from which page a form comes, and it would be refused.
+        (REFERRER_POLICY, "same-origin"),
     ];
     (status, headers, page).into_response()
 }

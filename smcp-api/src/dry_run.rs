@@ -106,7 +106,7 @@ async fn refused(
     caller: &Caller,
     tool: &PluginTool,
     arguments: &Map<String, Value>,
-    denied: Denied,
+    denied: Box<Denied>,
 ) -> Result<Value, Refusal> {
     let (rules, policy) = (denied.rules.clone(), denied.policy.clone());
     let told = denial::record(

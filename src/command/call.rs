@@ -193,7 +193,7 @@ pub(super) fn schema<'t>(
         format!("; did you mean {}?", similar.join(" or "))
     };
     Err(BadUsage(format!(
-        "there is no tool '{name}'{hint}\n  smcp tools lists those that can be called, smcp plugins list why others cannot"
+        "there is no tool '{name}' that you may call{hint}\n  smcp tools lists those that can be called, smcp plugins list why others cannot"
     )))
 }
 
@@ -236,7 +236,7 @@ mod tests {
         let said = schema(&tools, "upper").unwrap_err().to_string();
         assert_eq!(
             said,
-            "there is no tool 'upper'; did you mean demo_text__upper?\n  smcp tools lists those that can be called, smcp plugins list why others cannot"
+            "there is no tool 'upper' that you may call; did you mean demo_text__upper?\n  smcp tools lists those that can be called, smcp plugins list why others cannot"
         );
         assert!(schema(&tools, "demo_text__upper").is_ok());
     }

@@ -78,7 +78,7 @@ fn bad_usage_is_explained_and_exits_with_2() {
     for (arguments, expected) in [
         (
             &["call", "demo_text__ecko"][..],
-            "there is no tool 'demo_text__ecko'; did you mean demo_text__echo",
+            "there is no tool 'demo_text__ecko' that you may call; did you mean demo_text__echo",
         ),
         (
             &["call", "demo_text__echo", "massage=a"],

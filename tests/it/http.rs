@@ -88,11 +88,11 @@ impl Session {
         });
         let mut session = match transport {
             Transport::Sse => {
-                let mut stream = request(Method::GET, &format!("{}/sse", world.url()));
+                let mut opened = request(Method::GET, &format!("{}/sse", world.url()));
                 if let Some(key) = &key {
-                    stream = stream.bearer_auth(key);
+                    opened = opened.bearer_auth(key);
                 }
-                let mut events = Events::of(stream.send().await.unwrap());
+                let mut events = Events::of(opened.send().await.unwrap());
                 Self {
                     endpoint: format!("{}{}", world.url(), events.next().await),
                     key,

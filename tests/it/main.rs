@@ -14,6 +14,7 @@
 mod agents;
 mod aliases;
 mod answers;
+mod approvals;
 mod arguments;
 mod audit;
 mod auth;
@@ -28,6 +29,7 @@ mod code;
 mod confinement;
 mod content;
 mod crash;
+mod dry_run;
 mod faults;
 mod governance;
 mod governor;

@@ -33,7 +33,7 @@ impl World {
         child.wait_with_output().unwrap()
     }
 
-    fn set_secret(&self, arguments: &[&str], value: &str) {
+    pub(crate) fn set_secret(&self, arguments: &[&str], value: &str) {
         let set = self.smcp_reading(value, &[&["secrets", "set"], arguments].concat());
         assert!(set.status.success(), "{}", text(&set.stderr));
     }

@@ -273,7 +273,7 @@ async fn authorise(
             let (rules, policy) = (rejection.rules.clone(), rejection.policy.clone());
             let decided = tool.decided(caller, given, rules, policy);
             app.queue.record_denial(decided, rejection.code).await?;
-            Err(Denied::from(rejection).refusal)
+            Err(<Box<Denied>>::from(rejection).refusal)
         }
     }
 }

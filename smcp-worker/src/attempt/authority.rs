@@ -47,6 +47,15 @@ impl Runner {
         job: &Claimed,
         arguments: &Map<String, Value>,
     ) -> Result<Standing, QueueError> {
+        let now = self.queue.clock().now();
+        let in_force = persist("look at the rules", async || self.queue.policy_hash()).await?;
+        let is_fresh = in_force == job.decision.policy
+            && now.since(job.decision.at) < HOLDS
+            && job.attempt == 1;
+        // Nearly always, so that most workers never make the rules ready.
+        if is_fresh && job.approved.is_none() {
+            return Ok(Standing::Holds);
+        }
         let rules = persist("look at the rules", async || match self.rules.current() {
             Ok(policies) => Ok(Ok(policies)),
             Err(Unready::Queue(error)) => Err(error),
@@ -56,13 +65,6 @@ impl Runner {
             Ok(policies) => policies,
             Err(unready) => return Ok(Standing::Denied(unusable(job, &unready))),
         };
-        let now = self.queue.clock().now();
-        let is_fresh = policies.hash() == job.decision.policy
-            && now.since(job.decision.at) < HOLDS
-            && job.attempt == 1;
-        if is_fresh && job.approved.is_none() {
-            return Ok(Standing::Holds);
-        }
         let subject = persist("look at an agent", async || self.queue.subject(&job.agent)).await?;
         let session = Session {
             via: if job.approved.is_some() {

@@ -10,6 +10,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::agents::added;
 use crate::http::{Session, Transport};
 use crate::world::{Client, Role, World, eventually, text};
 
@@ -34,10 +35,9 @@ impl Governed {
             ("operator".to_owned(), operator.trim().to_owned()),
         ];
         for (agent, groups) in agents {
-            let mut arguments = vec!["agents", "add", agent];
+            let mut arguments = vec![*agent];
             arguments.extend(groups.iter().flat_map(|group| ["--group", group]));
-            let added = world.smcp_json(&arguments);
-            let key = added["key"].as_str().unwrap().to_owned();
+            let key = added(&world, &arguments);
             keys.push(((*agent).to_owned(), key));
         }
         let governed = Self {

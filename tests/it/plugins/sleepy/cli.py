@@ -27,6 +27,12 @@ CONTRACT = {
         {"name": "nap", "effect": "read_only", "parameters": [SECONDS, GATE, JOURNAL, LABEL]},
         {"name": "once-nap", "effect": "once", "parameters": [SECONDS, GATE, JOURNAL, LABEL]},
         {
+            "name": "wipe",
+            "effect": "once",
+            "annotations": {"destructiveHint": True},
+            "parameters": [SECONDS, GATE, JOURNAL, LABEL],
+        },
+        {
             "name": "held-nap",
             "effect": "read_only",
             "on_disconnect": "cancel",
@@ -61,7 +67,7 @@ def main():
 def parse():
     parser = argparse.ArgumentParser(prog=PLUGIN)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("nap", "once-nap", "held-nap", "steps"):
+    for name in ("nap", "once-nap", "wipe", "held-nap", "steps"):
         command = commands.add_parser(name)
         command.add_argument("--seconds", type=float, required=True)
         command.add_argument("--journal")

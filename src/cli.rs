@@ -11,6 +11,7 @@ mod audit;
 mod doctor;
 mod operate;
 mod plugins;
+mod policy;
 mod schedules;
 mod secrets;
 mod settings;
@@ -38,6 +39,9 @@ pub(crate) use self::operate::{
     QueuesPause, QueuesResume, Scope, Which,
 };
 pub(crate) use self::plugins::{Plugins, PluginsAccept, PluginsCheck, PluginsDiff, PluginsList};
+pub(crate) use self::policy::{
+    Policy, PolicyCheck, PolicyExplain, PolicyReplay, PolicyShow, PolicyTest, Way,
+};
 pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
 pub(crate) use self::secrets::{
     Secrets, SecretsImportLetta, SecretsList, SecretsRemove, SecretsRotateKey, SecretsSet,
@@ -96,6 +100,9 @@ pub(crate) enum Command {
     /// List, add, remove and replace workers
     #[command(subcommand)]
     Workers(Workers),
+    /// Look at the rules, try them out, and tell what they allow
+    #[command(subcommand)]
+    Policy(Policy),
     /// Add agents, give them keys and groups, and end them
     #[command(subcommand)]
     Agents(Agents),

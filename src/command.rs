@@ -9,6 +9,7 @@ pub(crate) mod database;
 pub(crate) mod doctor;
 pub(crate) mod jobs;
 pub(crate) mod plugins;
+pub(crate) mod policy;
 pub(crate) mod queues;
 pub(crate) mod schedules;
 pub(crate) mod secrets;

@@ -44,6 +44,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Call(options) => command::call::run(&options),
         Command::Approvals(what) => command::approvals::run(what),
         Command::Jobs(what) => command::jobs::run(what),
+        Command::Policy(what) => command::policy::run(what),
         Command::Agents(what) => command::agents::run(what),
         Command::Audit(what) => command::audit::run(what),
         Command::Plugins(what) => command::plugins::run(what),

@@ -20,7 +20,7 @@ pub struct Denied {
     pub policy: Option<String>,
 }
 
-impl From<Rejection> for Denied {
+impl From<Rejection> for Box<Denied> {
     fn from(rejection: Rejection) -> Self {
         let Rejection {
             code,
@@ -28,7 +28,7 @@ impl From<Rejection> for Denied {
             rules,
             policy,
         } = rejection;
-        Self {
+        Self::new(Denied {
             refusal: Refusal {
                 code,
                 message,
@@ -36,21 +36,21 @@ impl From<Rejection> for Denied {
             },
             rules,
             policy: Some(policy),
-        }
+        })
     }
 }
 
-impl From<Refusal> for Denied {
+impl From<Refusal> for Box<Denied> {
     fn from(refusal: Refusal) -> Self {
-        Self {
+        Self::new(Denied {
             refusal,
             rules: Vec::new(),
             policy: None,
-        }
+        })
     }
 }
 
-impl From<QueueError> for Denied {
+impl From<QueueError> for Box<Denied> {
     fn from(error: QueueError) -> Self {
         Refusal::from(error).into()
     }
@@ -66,13 +66,13 @@ pub async fn record(
     via: Via,
     tool: &Tool,
     arguments: Map<String, Value>,
-    denied: Denied,
+    denied: Box<Denied>,
 ) -> Result<Refusal, Refusal> {
     let Denied {
         refusal,
         rules,
         policy,
-    } = denied;
+    } = *denied;
     let decided = Decided {
         agent: caller.agent.clone(),
         tool: tool.name.to_string(),

@@ -26,7 +26,7 @@ pub fn decide(
     tool: &PluginTool,
     arguments: &Map<String, Value>,
     session: &Session,
-) -> Result<Grant, Denied> {
+) -> Result<Grant, Box<Denied>> {
     let name = tool.tool.name.as_str();
     let grant = rules(app)?.grant(&Question {
         subject: &app.queue.subject(&caller.agent)?,
@@ -43,7 +43,7 @@ pub fn decide(
 ///
 /// # Errors
 /// What to tell the caller, and to record.
-pub fn decide_roughly(app: &App, caller: &Caller, tool: &PluginTool) -> Result<(), Denied> {
+pub fn decide_roughly(app: &App, caller: &Caller, tool: &PluginTool) -> Result<(), Box<Denied>> {
     let name = tool.tool.name.as_str();
     let rules = rules(app)?;
     if !rules
@@ -94,7 +94,7 @@ pub fn session(app: &App, caller: &Caller) -> Session {
     }
 }
 
-fn check_attached(app: &App, caller: &Caller, name: &str) -> Result<(), Denied> {
+fn check_attached(app: &App, caller: &Caller, name: &str) -> Result<(), Box<Denied>> {
     let attached = Attached::of(app, caller)?;
     if attached.has(name) {
         return Ok(());

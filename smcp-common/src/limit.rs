@@ -204,7 +204,7 @@ impl fmt::Display for LimitKind {
 }
 
 /// A time in the largest unit of which it is a multiple.
-fn period(ms: u64) -> String {
+pub(crate) fn period(ms: u64) -> String {
     let units = [
         (DAY_MS, "d"),
         (HOUR_MS, "h"),

@@ -132,7 +132,8 @@ pub(crate) struct AuditVerify {
     pub(crate) storage: Storage,
 }
 
-fn instant(text: &str) -> Result<Timestamp, String> {
+/// A time, or how long ago.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
     match duration::parse(text) {
         Ok(ago) => Ok(SystemClock.now().minus(ago)),
         Err(_) => {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use smcp_common::approval::{Voice, list as names};
 use smcp_common::clock::Timestamp;
 use smcp_common::config::Environment;
@@ -25,7 +25,7 @@ struct Request {
     job: String,
     agent: String,
     tool: String,
-    arguments: Value,
+    arguments: Map<String, Value>,
     groups: Vec<String>,
     approvals: u32,
     given: Vec<Given>,
@@ -194,13 +194,11 @@ impl Request {
         line("job", &self.job);
         line("agent", &one_line(&self.agent));
         line("tool", &one_line(&self.tool));
-        match &self.arguments {
-            Value::Object(arguments) if !arguments.is_empty() => {
-                for (name, value) in arguments {
-                    line("", &one_line(&format!("{name} = {value}")));
-                }
-            }
-            _ => line("", "without arguments"),
+        if self.arguments.is_empty() {
+            line("", "without arguments");
+        }
+        for (name, value) in &self.arguments {
+            line("", &one_line(&format!("{name} = {value}")));
         }
         let members = names(&self.groups);
         line(

@@ -314,7 +314,7 @@ async fn only_operators_have_a_say_about_agents() {
 async fn a_revoked_agents_jobs_wait_no_longer_and_run_on_unless_stopped() {
     let (world, _roles) = World::running();
     for (name, stop) in [("ada", false), ("bob", true)] {
-        let key = added(&world, &[name]);
+        let key = added(&world, &[name, "--group", "users"]);
         let client = world.client_with_key(&key).await;
         let gate = format!("{name}.go");
         let napping = nap(&client, &world, &gate).await;
@@ -434,14 +434,14 @@ async fn the_command_line_tells_keys_and_groups() {
 
 /// Adds an agent, and answers its key.
 pub(crate) fn added(world: &World, arguments: &[&str]) -> String {
-    key(world.smcp_json(&[&["agents", "add"], arguments].concat()))
+    key(&world.smcp_json(&[&["agents", "add"], arguments].concat()))
 }
 
 fn rotated(world: &World, arguments: &[&str]) -> String {
-    key(world.smcp_json(&[&["agents", "rotate"], arguments].concat()))
+    key(&world.smcp_json(&[&["agents", "rotate"], arguments].concat()))
 }
 
-fn key(answer: Value) -> String {
+fn key(answer: &Value) -> String {
     answer["key"].as_str().unwrap().to_owned()
 }
 

@@ -42,7 +42,7 @@ const BUILT_IN: [&str; 32] = [
     "workflows__submit",
 ];
 /// Those for operators alone.
-const FOR_OPERATORS: [&str; 17] = [
+const FOR_OPERATORS: [&str; 23] = [
     "agents__add",
     "agents__groups",
     "agents__list",
@@ -55,8 +55,14 @@ const FOR_OPERATORS: [&str; 17] = [
     "jobs__flush",
     "jobs__priority",
     "jobs__requeue_dead",
+    "plugins__accept",
+    "plugins__diff",
     "queues__pause",
     "queues__resume",
+    "secrets__list",
+    "secrets__remove",
+    "secrets__rotate_key",
+    "secrets__set",
     "settings__set",
     "workers__drain",
     "workers__scale",

@@ -34,6 +34,7 @@ mod content;
 mod crash;
 mod dry_run;
 mod faults;
+mod governance;
 mod governor;
 mod handover;
 mod hostile;

@@ -7,7 +7,7 @@ use super::workers::shown_to;
 use super::{Builtin, Changes, plugins, sandbox};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::policy::is_operator;
+use crate::policy::{is_operator, rules};
 use crate::refusal::Refusal;
 
 pub(super) fn health() -> Builtin {
@@ -58,6 +58,7 @@ async fn report(app: &App, caller: &Caller) -> Result<Value, Refusal> {
         },
         "queue": app.queue.depth().await?,
         "pauses": app.queue.pauses()?,
+        "policy": {"hash": rules(app)?.hash(), "refused": app.rules.refused().is_some()},
         "audit": audit(app, caller)?,
         "database": {"wal_bytes": wal.bytes, "warning": wal.warning},
         "workers": workers,

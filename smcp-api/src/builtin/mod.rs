@@ -8,6 +8,7 @@ mod health;
 mod jobs;
 mod output;
 mod plugins;
+mod policy;
 mod priority;
 mod queues;
 mod retry;
@@ -117,6 +118,7 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     ]);
     all.extend(agents::all());
     all.extend(audit::all());
+    all.extend(policy::all());
     all.extend(schedules::all());
     all.extend(secrets::all());
     all.extend(workflows::all());
@@ -264,7 +266,8 @@ async fn authorise(
         // It answers at once: there is no job that could wait.
         .and_then(|grant| grant.without_approval(tool.name));
     match granted {
-        Ok(_) if tool.group == FOLLOW => Ok(()),
+        // A look changes nothing. Were it recorded, whoever follows the records would follow his own looks for ever.
+        Ok(_) if tool.group == FOLLOW || tool.changes == Changes::Nothing => Ok(()),
         Ok(grant) => {
             let decided = tool.decided(caller, given, grant.rules, grant.policy);
             Ok(app.queue.record_allowance(decided).await?)
@@ -273,7 +276,7 @@ async fn authorise(
             let (rules, policy) = (rejection.rules.clone(), rejection.policy.clone());
             let decided = tool.decided(caller, given, rules, policy);
             app.queue.record_denial(decided, rejection.code).await?;
-            Err(Denied::from(rejection).refusal)
+            Err(<Box<Denied>>::from(rejection).refusal)
         }
     }
 }
@@ -320,7 +323,7 @@ impl Builtin {
 
 impl Builtin {
     /// Its arguments as they will be taken: what is absent is what the schema says.
-    fn with_defaults(&self, mut arguments: Map<String, Value>) -> Map<String, Value> {
+    pub(crate) fn with_defaults(&self, mut arguments: Map<String, Value>) -> Map<String, Value> {
         let properties = self.input_schema["properties"].as_object();
         for (name, property) in properties.into_iter().flatten() {
             if let Some(default) = property.get("default")

@@ -37,7 +37,7 @@ fn set() -> Builtin {
         &json!({
             "name": name(),
             "agent": agent("Only the calls of this agent get it, before one for everybody. Without it all do."),
-            "value": {"type": "string", "description": "The secret itself: text of 4 bytes to 64 KiB."},
+            "value": {"type": "string", "writeOnly": true, "description": "The secret itself: text of 4 bytes to 64 KiB."},
         }),
         &["name", "value"],
         |app, caller, arguments| Box::pin(run_set(app, caller, arguments)),

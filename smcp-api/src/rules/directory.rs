@@ -42,7 +42,7 @@ impl DirectoryError {
 ///
 /// # Errors
 /// [`DirectoryError`]
-pub(crate) fn read(directory: &Path) -> Result<Option<Vec<RuleFile>>, DirectoryError> {
+pub fn read(directory: &Path) -> Result<Option<Vec<RuleFile>>, DirectoryError> {
     let Some(paths) = files(directory)? else {
         return Ok(None);
     };

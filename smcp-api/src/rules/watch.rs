@@ -69,13 +69,12 @@ fn make_default(rules: &Rules) {
 async fn follow(rules: &Rules, mut ear: Option<Ear>) {
     let mut known = fingerprint(rules.directory());
     loop {
-        let heard = match &mut ear {
-            Some(ear) => timeout(LOOK, ear.change()).await.unwrap_or(Heard::Nothing),
-            None => {
-                sleep(LOOK_DEAF).await;
-                ear = Ear::on(rules.directory());
-                Heard::Nothing
-            }
+        let heard = if let Some(ear) = &mut ear {
+            timeout(LOOK, ear.change()).await.unwrap_or(Heard::Nothing)
+        } else {
+            sleep(LOOK_DEAF).await;
+            ear = Ear::on(rules.directory());
+            Heard::Nothing
         };
         let now = fingerprint(rules.directory());
         match heard {

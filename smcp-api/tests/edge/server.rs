@@ -10,6 +10,7 @@ use rmcp::model::{
 };
 use rmcp::service::RequestContext;
 use rmcp::{ErrorData, RoleServer, ServerHandler};
+use sha2::{Digest as _, Sha256};
 use smcp_api::app::App;
 use smcp_api::auth::{ApiKey, AuthConfig};
 use smcp_api::caller::Caller;
@@ -18,7 +19,9 @@ use smcp_api::http_config::{HttpConfig, Limits};
 use smcp_api::mcp::handler::Handler;
 use smcp_api::router::router;
 use smcp_api::serve;
+use smcp_common::agent::USERS;
 use smcp_common::config::{Config, Environment, Flags};
+use smcp_common::queue::{NewAgent, NewKey};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +30,9 @@ use crate::worker::Worker;
 
 /// Size of the answer of the tool `flood`.
 pub(crate) const FLOOD_BYTES: usize = 1024 * 1024;
+
+/// Users who have keys of their names.
+const AGENTS: [&str; 2] = ["ann", "bob"];
 
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -49,6 +55,21 @@ impl Server {
     pub(crate) async fn working(config: HttpConfig) -> (Self, Worker) {
         let handler = |app: Arc<App>| move || Handler::new(Arc::clone(&app));
         let (server, app) = Self::serve(config, Vec::new(), handler).await;
+        for name in AGENTS {
+            let agent = NewAgent {
+                name: name.to_owned(),
+                groups: [USERS.to_owned()].into(),
+                max_running: None,
+            };
+            // Not the one that it shows.
+            let key = NewKey {
+                id: name.to_owned(),
+                digest: Sha256::digest(name).into(),
+                prefix: "smcp_x".to_owned(),
+                lifetime: None,
+            };
+            app.queue.add_agent(agent, key, "test").await.unwrap();
+        }
         (server, Worker::start(&app).await)
     }
 
@@ -98,7 +119,7 @@ pub(crate) fn config() -> HttpConfig {
     HttpConfig {
         port: 0,
         auth: AuthConfig {
-            keys: ["ann", "bob"].map(|name| ApiKey::new(name, name)).into(),
+            keys: AGENTS.map(|name| ApiKey::new(name, name)).into(),
             ..AuthConfig::default()
         },
         limits: Limits {

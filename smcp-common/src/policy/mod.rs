@@ -4,6 +4,7 @@
 mod action;
 mod check;
 mod decision;
+mod effective;
 mod explain;
 mod fault;
 mod governed;
@@ -16,6 +17,7 @@ mod obligation;
 mod policies;
 mod problem;
 mod question;
+mod replay;
 mod rule;
 mod schema;
 mod scope;
@@ -25,6 +27,7 @@ mod terms;
 pub use self::action::{ADMINISTER, Action, BUILTIN_PLUGIN, CALL, DESTRUCTIVE, FOLLOW, READ_ONLY};
 pub use self::check::{Edit, Names};
 pub use self::decision::{Decision, Verdict};
+pub use self::effective::{Effective, EffectiveRule};
 pub use self::explain::{Clause, ExplainedRule, Explanation};
 pub use self::fault::Fault;
 pub use self::grant::{Grant, Rejection};
@@ -33,6 +36,7 @@ pub use self::obligation::{Approval, Obligations};
 pub use self::policies::Policies;
 pub use self::problem::{Level, Problem};
 pub use self::question::{Question, Session, Subject, Via};
+pub use self::replay::Known;
 pub use self::rule::RuleFile;
 
 #[cfg(test)]

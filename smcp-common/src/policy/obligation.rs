@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::limit::Limit;
+use crate::approval::list;
+use crate::limit::{Limit, period};
 
 /// What the satisfied permits ask for together: of each kind the strictest.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -24,6 +25,36 @@ pub struct Obligations {
 }
 
 impl Obligations {
+    /// Each as people say it: `the approval of 2 of ops`.
+    pub fn needs(&self) -> Vec<String> {
+        let mut needs = Vec::new();
+        if let Some(Approval { groups, approvals }) = &self.approval {
+            let of = match approvals {
+                1 => String::new(),
+                more => format!(" of {more}"),
+            };
+            needs.push(format!("the approval{of} of {}", list(groups)));
+        }
+        needs.extend(self.limits.iter().map(|limit| limit.kind.to_string()));
+        needs.extend(
+            self.timeout_ms
+                .map(|ms| format!("no longer than {}", period(ms))),
+        );
+        needs.extend(self.max_attempts.map(|most| match most {
+            1 => "1 attempt".to_owned(),
+            most => format!("{most} attempts"),
+        }));
+        let bytes = self.max_arguments_bytes;
+        needs.extend(bytes.map(|bytes| format!("arguments of {bytes} bytes at the most")));
+        if self.dry_run_only {
+            needs.push("dry_run".to_owned());
+        }
+        if self.strict_sandbox {
+            needs.push("a machine that enforces every key of its profile".to_owned());
+        }
+        needs
+    }
+
     /// What all of `asked` ask for together.
     pub(super) fn strictest<'o>(asked: impl Iterator<Item = &'o Self>) -> Self {
         asked.fold(Self::default(), |all, one| Self {

@@ -133,6 +133,17 @@ impl Fields {
         }
     }
 
+    /// The names of those that are always there.
+    pub(super) fn required(&self) -> impl Iterator<Item = &str> {
+        let required = self.by_name.iter().filter(|(_, field)| field.required);
+        required.map(|(name, _)| name.as_str())
+    }
+
+    /// A value of the type of a declared argument.
+    pub(super) fn blank(&self, name: &str) -> Option<Value> {
+        Some(self.by_name.get(name)?.shape.blank())
+    }
+
     /// These arguments as rules see them.
     ///
     /// # Errors
@@ -191,6 +202,21 @@ impl Shape {
             Self::Bool => json!({"type": "Boolean"}),
             Self::Set(element) => json!({"type": "Set", "element": element.cedar()}),
             Self::Record(fields) => fields.cedar(),
+        }
+    }
+
+    fn blank(&self) -> Value {
+        match self {
+            Self::Text | Self::Free => json!(""),
+            Self::Long => json!(0),
+            Self::Decimal => json!(0.0),
+            Self::Bool => json!(false),
+            Self::Set(_) => json!([]),
+            Self::Record(fields) => {
+                let required = fields.by_name.iter().filter(|(_, field)| field.required);
+                let blanks = required.map(|(name, field)| (name.clone(), field.shape.blank()));
+                Value::Object(blanks.collect())
+            }
         }
     }
 

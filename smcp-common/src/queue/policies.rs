@@ -51,6 +51,18 @@ impl Queue {
         self.store.read(c::policies)
     }
 
+    /// The hash of the rules that were accepted last: to know whether a decision is by the rules in force, without making them
+    /// ready to be asked.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn policy_hash(&self) -> Result<String, QueueError> {
+        self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/policy_hash.sql"))?;
+            Ok(statement.query_row([], |row| row.get(0))?)
+        })
+    }
+
     /// What rules are made of, to know whether they have to be made ready again.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use smcp_common::approval::{Request, digest};
 use smcp_common::job::{Advice, Claimed, Failure, Outcome};
-use smcp_common::plugin::{Plugin, Tool};
+use smcp_common::plugin::{Plugin, Tool, normalise};
 use smcp_common::policy::{Grant, Policies, Question, Rejection, Session, Unready, Via};
 use smcp_common::queue::{Decided, QueueError};
 
@@ -47,6 +47,15 @@ impl Runner {
         job: &Claimed,
         arguments: &Map<String, Value>,
     ) -> Result<Standing, QueueError> {
+        let now = self.queue.clock().now();
+        let in_force = persist("look at the rules", async || self.queue.policy_hash()).await?;
+        let is_fresh = in_force == job.decision.policy
+            && now.since(job.decision.at) < HOLDS
+            && job.attempt == 1;
+        // Nearly always, so that most workers never make the rules ready.
+        if is_fresh && job.approved.is_none() {
+            return Ok(Standing::Holds);
+        }
         let rules = persist("look at the rules", async || match self.rules.current() {
             Ok(policies) => Ok(Ok(policies)),
             Err(Unready::Queue(error)) => Err(error),
@@ -56,13 +65,6 @@ impl Runner {
             Ok(policies) => policies,
             Err(unready) => return Ok(Standing::Denied(unusable(job, &unready))),
         };
-        let now = self.queue.clock().now();
-        let is_fresh = policies.hash() == job.decision.policy
-            && now.since(job.decision.at) < HOLDS
-            && job.attempt == 1;
-        if is_fresh && job.approved.is_none() {
-            return Ok(Standing::Holds);
-        }
         let subject = persist("look at an agent", async || self.queue.subject(&job.agent)).await?;
         let session = Session {
             via: if job.approved.is_some() {
@@ -79,7 +81,8 @@ impl Runner {
             subject: &subject,
             plugin: &plugin.name,
             tool: tool.name.as_str(),
-            arguments,
+            // A plugin that has changed meanwhile may have more defaults, which rules expect.
+            arguments: &normalise(tool, arguments.clone()),
             session: &session,
         });
         let grant = match granted {

@@ -21,7 +21,7 @@ struct Told {
     rules: Vec<String>,
     approval: Option<Approval>,
     #[serde(default)]
-    limits: Vec<Limit>,
+    limits: Vec<Bound>,
     command_line: Vec<String>,
     lane: Option<Lane>,
     effect: String,
@@ -35,7 +35,7 @@ struct Approval {
 }
 
 #[derive(Debug, Deserialize)]
-struct Limit {
+struct Bound {
     rule: String,
     limit: String,
     used: u32,
@@ -102,7 +102,7 @@ impl Told {
                 &format!("the approval of {approvals} of {}", list(groups)),
             );
         }
-        for Limit {
+        for Bound {
             rule,
             limit,
             used,

@@ -74,6 +74,7 @@ pub(super) fn record(
     let entrance = job.entrance.as_ref();
     let data = Recorded {
         address: entrance.and_then(|entrance| entrance.address),
+        approval: job.approval.is_some(),
         arguments: Copied::of(&job.arguments, &job.secret),
         arguments_digest: canonical::hex(&tx.digest_key.digest(&call)),
         lane: job.lane.as_deref(),
@@ -105,6 +106,8 @@ struct Queued {
 #[derive(Debug, Serialize)]
 struct Recorded<'j> {
     address: Option<IpAddr>,
+    /// Whether it waits for one.
+    approval: bool,
     arguments: Copied<'j>,
     arguments_digest: String,
     lane: Option<&'j str>,

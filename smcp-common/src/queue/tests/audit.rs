@@ -85,7 +85,7 @@ async fn a_call_is_recorded_with_its_arguments_and_no_secret(world: World) {
     assert_eq!(
         first,
         format!(
-            r#"local {{"address":"192.0.2.7","arguments":{{"b":{{"a":2,"z":1}},"pin":"[redacted]"}},"arguments_digest":"{}","lane":"math","rules":["builtin"],"run_at":null,"source":"call","tool":"math__add","transport":"streamable_http","via":"call"}}"#,
+            r#"local {{"address":"192.0.2.7","approval":false,"arguments":{{"b":{{"a":2,"z":1}},"pin":"[redacted]"}},"arguments_digest":"{}","lane":"math","policy":"","rules":["builtin"],"run_at":null,"source":"call","tool":"math__add","transport":"streamable_http","via":"call"}}"#,
             canonical::hex(&digest)
         )
     );

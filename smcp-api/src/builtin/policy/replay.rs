@@ -1,0 +1,230 @@
+//! What the tool does.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use smcp_common::audit::REDACTED;
+use smcp_common::clock::Timestamp;
+use smcp_common::policy::{
+    BUILTIN_PLUGIN, Known, Policies, Question, RuleFile, Session, Verdict, Via,
+};
+use smcp_common::queue::AuditRecord;
+
+use super::asked::instant;
+use super::{chosen, read, word};
+use crate::app::App;
+use crate::builtin;
+use crate::refusal::Refusal;
+
+/// Records that are read at once.
+const PIECE: u32 = 2_000;
+
+#[derive(Deserialize)]
+struct Replay {
+    since: String,
+    until: Option<String>,
+    files: Option<Vec<RuleFile>>,
+    #[serde(default = "some")]
+    limit: usize,
+}
+
+const fn some() -> usize {
+    200
+}
+
+/// What has been found so far.
+#[derive(Debug, Default)]
+struct Found {
+    same: u64,
+    changed: u64,
+    undecidable: u64,
+    /// Tools that are not there any more.
+    gone: u64,
+    told: Vec<Value>,
+    untold: Vec<Value>,
+}
+
+pub(super) async fn run(app: &App, arguments: Value) -> Result<Value, Refusal> {
+    let Replay {
+        since,
+        until,
+        files,
+        limit,
+    } = read(arguments)?;
+    let since = instant("since", &since)?;
+    let until = until.map(|until| instant("until", &until)).transpose()?;
+    let policies = chosen(app, files)?;
+    let mut found = Found::default();
+    let mut after = app.queue.audit_before(since).await?;
+    'records: loop {
+        let piece = app.queue.audit_piece(after, PIECE).await?;
+        let Some((last, _)) = piece.records.last() else {
+            break;
+        };
+        after = last.seq;
+        for (record, _) in &piece.records {
+            if until.is_some_and(|until| record.at >= until) {
+                break 'records;
+            }
+            if let Some(call) = Call::of(record) {
+                found.take(app, &policies, &call, limit)?;
+            }
+        }
+        // Others have their turn.
+        tokio::task::yield_now().await;
+    }
+    Ok(json!({
+        "policy": policies.hash(),
+        "same": found.same,
+        "changed": found.changed,
+        "undecidable": found.undecidable,
+        "gone": found.gone,
+        "changes": found.told,
+        "undecided": found.untold,
+    }))
+}
+
+/// A call that a record is about.
+#[derive(Debug)]
+struct Call<'r> {
+    record: &'r AuditRecord,
+    data: Recorded,
+    /// The decision that was made.
+    was: &'static str,
+}
+
+#[derive(Debug, Deserialize)]
+struct Recorded {
+    tool: String,
+    arguments: Map<String, Value>,
+    via: Via,
+    transport: Option<String>,
+    address: Option<std::net::IpAddr>,
+    code: Option<String>,
+    #[serde(default)]
+    approval: bool,
+    #[serde(default)]
+    rules: Vec<String>,
+}
+
+impl<'r> Call<'r> {
+    /// `None` where the record is about something else, or the decision was not one of rules.
+    fn of(record: &'r AuditRecord) -> Option<Self> {
+        if !matches!(
+            record.kind.as_str(),
+            "job.queued" | "call.denied" | "call.allowed"
+        ) {
+            return None;
+        }
+        let data: Recorded = serde_json::from_str(&record.data).ok()?;
+        let was = match data.code.as_deref() {
+            None if data.approval => "approval",
+            // Rules had allowed it before a limit did not.
+            None | Some("limit_exceeded") => "allow",
+            Some("approval_required") => "approval",
+            Some("not_allowed" | "policy_error" | "dry_run_only" | "arguments_too_large") => "deny",
+            Some(_) => return None,
+        };
+        // A dry run of a plugin's tool decides about what was not called.
+        let is_dry_run = record.kind == "call.allowed" && builtin::find(&data.tool).is_none();
+        (!is_dry_run).then_some(Self { record, data, was })
+    }
+
+    fn session(&self) -> Session {
+        let known = ["streamable_http", "http", "sse", "stdio"];
+        let transport = self.data.transport.as_deref();
+        Session {
+            via: self.data.via,
+            transport: known
+                .into_iter()
+                .find(|known| transport == Some(known))
+                .unwrap_or("none"),
+            address: self.data.address,
+            now: self.record.at,
+            dry_run: false,
+        }
+    }
+
+    fn told(&self, more: &[(&str, Value)]) -> Value {
+        let at: Timestamp = self.record.at;
+        let mut told = json!({
+            "seq": self.record.seq, "at": at, "agent": self.record.agent, "tool": self.data.tool, "job": self.record.job,
+            "was": self.was, "was_by": self.data.rules,
+        });
+        for (key, value) in more {
+            told[*key] = value.clone();
+        }
+        told
+    }
+}
+
+impl Found {
+    fn take(
+        &mut self,
+        app: &App,
+        policies: &Policies,
+        call: &Call<'_>,
+        limit: usize,
+    ) -> Result<(), Refusal> {
+        let tools = app.tools.current(&app.queue)?;
+        let builtin = builtin::find(&call.data.tool);
+        let plugin = match (builtin, tools.named(&call.data.tool)) {
+            (Some(_), _) => BUILTIN_PLUGIN,
+            (None, Some(tool)) => tool.tool.plugin.as_str(),
+            (None, None) => {
+                self.gone += 1;
+                return Ok(());
+            }
+        };
+        let mut arguments = call.data.arguments.clone();
+        if let Some(tool) = builtin {
+            arguments = tool.with_defaults(arguments);
+        }
+        let hidden: Vec<_> = arguments
+            .iter()
+            .filter(|(_, value)| *value == REDACTED)
+            .map(|(name, _)| name.clone())
+            .collect();
+        let is_omitted =
+            call.data.arguments.len() == 1 && call.data.arguments.contains_key("omitted_bytes");
+        let known = if is_omitted {
+            Known::Nothing
+        } else {
+            Known::AllBut(&hidden)
+        };
+        let session = call.session();
+        let question = Question {
+            subject: &app.queue.subject(&call.record.agent)?,
+            plugin,
+            tool: &call.data.tool,
+            arguments: &arguments,
+            session: &session,
+        };
+        match policies.replay(&question, known) {
+            Err(missed) => {
+                self.undecidable += 1;
+                if self.untold.len() < limit {
+                    self.untold.push(call.told(&[("unknown", json!(missed))]));
+                }
+            }
+            Ok(decision) => {
+                let is_only_tried = decision.obligations.dry_run_only
+                    && matches!(decision.verdict, Verdict::Allow | Verdict::Approval);
+                let is = if is_only_tried {
+                    "deny"
+                } else {
+                    word(decision.verdict)
+                };
+                if is == call.was {
+                    self.same += 1;
+                } else {
+                    self.changed += 1;
+                    if self.told.len() < limit {
+                        let by = json!(decision.rules);
+                        self.told.push(call.told(&[("is", json!(is)), ("by", by)]));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -61,7 +61,7 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         ),
         (
             "@id(\"a\") @cooldown(\"+5s\") permit (principal, action, resource);",
-            "@cooldown is \"+5s\"",
+            "@cooldown cannot be used: '+5s'",
         ),
         (
             "@id(\"a\") @timeout(\"9999999999999999999d\") permit (principal, action, resource);",

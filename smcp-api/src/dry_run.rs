@@ -33,6 +33,19 @@ pub(crate) fn asked(meta: &MetaObject) -> Result<bool, Refusal> {
     }
 }
 
+/// Refuses to try out a built-in tool: it answers at once, and what is not to be done must not be.
+///
+/// # Errors
+/// `invalid_arguments` where the request asks for that.
+pub(crate) fn check_builtin(meta: &MetaObject, tool: &str) -> Result<(), Refusal> {
+    if asked(meta)? {
+        return Err(Refusal::invalid_arguments(format!(
+            "{tool} is a built-in tool, which cannot be tried out; nothing has been done. Only calls of the tools of plugins can."
+        )));
+    }
+    Ok(())
+}
+
 /// What `request` would do.
 ///
 /// # Errors

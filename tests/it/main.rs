@@ -14,7 +14,10 @@
 mod agents;
 mod aliases;
 mod answers;
+mod approval_changes;
+mod approval_links;
 mod approvals;
+mod approvers;
 mod arguments;
 mod audit;
 mod auth;
@@ -31,6 +34,7 @@ mod content;
 mod crash;
 mod dry_run;
 mod faults;
+mod governance;
 mod governor;
 mod handover;
 mod hostile;

@@ -266,7 +266,8 @@ async fn authorise(
         // It answers at once: there is no job that could wait.
         .and_then(|grant| grant.without_approval(tool.name));
     match granted {
-        Ok(_) if tool.group == FOLLOW => Ok(()),
+        // A look changes nothing. Were it recorded, whoever follows the records would follow his own looks for ever.
+        Ok(_) if tool.group == FOLLOW || tool.changes == Changes::Nothing => Ok(()),
         Ok(grant) => {
             let decided = tool.decided(caller, given, grant.rules, grant.policy);
             Ok(app.queue.record_allowance(decided).await?)

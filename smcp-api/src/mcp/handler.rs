@@ -20,6 +20,7 @@ use crate::answer;
 use crate::app::App;
 use crate::builtin;
 use crate::caller::Caller;
+use crate::dry_run;
 use crate::refusal::Refusal;
 
 /// The name that the original announced, so that clients' settings keep fitting.
@@ -57,6 +58,7 @@ impl Handler {
         let Some(tool) = builtin::find(&params.name) else {
             return self.calls.run(caller, params, context).await;
         };
+        dry_run::check_builtin(&context.meta.0, tool.name())?;
         let arguments = params.arguments.unwrap_or_default();
         let answer = tokio::select! {
             // First, since our own end is an answer, too.

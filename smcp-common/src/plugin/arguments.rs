@@ -55,7 +55,7 @@ pub(super) fn shaped(kind: Kind, value: Value) -> Value {
 ///
 /// A flag that defaults to true stays absent: a flag cannot be written as false, and the default that argparse has for a
 /// `store_false` flag speaks of what is stored when the flag is *not* given.
-fn implied(parameter: &Parameter) -> Option<Value> {
+pub(super) fn implied(parameter: &Parameter) -> Option<Value> {
     let default = parameter.default.clone()?;
     match parameter.flag {
         FlagStyle::Flag if default != Value::Bool(false) => None,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::arguments::implied;
 use super::parameter::canonical;
 use super::{Lane, Parameter, ToolName};
 use crate::job::{Effect, Retry};
@@ -62,6 +63,15 @@ impl Tool {
                     .iter()
                     .find(|parameter| canonical(&parameter.name) == wanted)
             })
+    }
+
+    /// The names of the parameters that every call has, since they have a default.
+    pub fn defaulted_parameters(&self) -> impl Iterator<Item = &str> {
+        let defaulted = self
+            .parameters
+            .iter()
+            .filter(|parameter| implied(parameter).is_some_and(|default| !default.is_null()));
+        defaulted.map(|parameter| parameter.name.as_str())
     }
 
     /// The names of the parameters whose values must not be shown.

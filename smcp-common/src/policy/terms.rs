@@ -3,7 +3,7 @@
 use cedar_policy::{Effect, Policy};
 
 use super::{Approval, Obligations};
-use crate::limit::{Limit, LimitKind, Rate};
+use crate::limit::{Limit, LimitKind, Rate, period_ms};
 
 /// What annotations say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Terms {
                 .push(limit(LimitKind::Quota(rate(value)?))),
             "cooldown" => obligations
                 .limits
-                .push(limit(LimitKind::Cooldown(duration_ms(value)?))),
+                .push(limit(LimitKind::Cooldown(cooldown_ms(value)?))),
             "timeout" => obligations.timeout_ms = Some(duration_ms(value)?),
             "maxAttempts" => obligations.max_attempts = Some(at_least_one(value)?),
             "maxArguments" => obligations.max_arguments_bytes = Some(bytes(value)?),
@@ -167,16 +167,11 @@ fn at_least_one(value: &str) -> Result<u32, String> {
 }
 
 fn rate(value: &str) -> Result<Rate, String> {
-    let read = || {
-        let (calls, per) = value.split_once('/')?;
-        Some(Rate {
-            calls: at_least_one(calls.trim()).ok()?,
-            per_ms: duration_ms(per.trim()).ok()?,
-        })
-    };
-    read().ok_or_else(|| {
-        format!("is \"{value}\", but must be so many calls within a time, such as \"10/1h\"")
-    })
+    Rate::parse(value).map_err(|error| format!("cannot be used: {error}"))
+}
+
+fn cooldown_ms(value: &str) -> Result<u64, String> {
+    period_ms(value).map_err(|error| format!("cannot be used: {error}"))
 }
 
 fn duration_ms(value: &str) -> Result<u64, String> {

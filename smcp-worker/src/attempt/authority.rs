@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use smcp_common::approval::{Request, digest};
 use smcp_common::job::{Advice, Claimed, Failure, Outcome};
-use smcp_common::plugin::{Plugin, Tool};
+use smcp_common::plugin::{Plugin, Tool, normalise};
 use smcp_common::policy::{Grant, Policies, Question, Rejection, Session, Unready, Via};
 use smcp_common::queue::{Decided, QueueError};
 
@@ -81,7 +81,8 @@ impl Runner {
             subject: &subject,
             plugin: &plugin.name,
             tool: tool.name.as_str(),
-            arguments,
+            // A plugin that has changed meanwhile may have more defaults, which rules expect.
+            arguments: &normalise(tool, arguments.clone()),
             session: &session,
         });
         let grant = match granted {

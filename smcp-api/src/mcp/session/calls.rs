@@ -75,6 +75,12 @@ impl Calls {
         };
         match builtin::find(&request.params.name) {
             Some(tool) => {
+                let none = RequestMetaObject::default();
+                let meta = request.extensions.get().unwrap_or(&none);
+                if let Err(refusal) = dry_run::check_builtin(&meta.0, tool.name()) {
+                    let answer = answer::refused(&refusal);
+                    return events::single(events::response(session, id, answer));
+                }
                 let arguments = request.params.arguments.unwrap_or_default();
                 self.asked(session, slot, id).call(caller, tool, arguments)
             }

@@ -1,0 +1,113 @@
+//! What runs for an agent later asks the rules then, and not when it was made.
+
+use serde_json::{Value, json};
+
+use super::Governed;
+use crate::naps::Naps;
+use crate::world::{Client, PATIENCE, eventually};
+
+const RULES: &str = r#"
+@id("dev-looks")
+permit (principal in Smcp::Group::"dev", action in [Smcp::Action::"devops__status", Smcp::Action::"sleepy__nap"], resource);
+
+@id("frozen")
+@message("Ann thaws them.")
+forbid (principal in Smcp::Group::"frozen", action == Smcp::Action::"devops__status", resource);
+"#;
+
+const FORBIDDEN: &str =
+    "'sam' may not call devops__status like this: rule frozen forbids it. Ann thaws them.";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schedule_whose_owner_has_lost_its_right_is_refused_at_its_next_tick() {
+    let governed = Governed::new(&[("sam", &["dev"])], &[("rules.cedar", RULES)]);
+    let client = governed.client("sam").await;
+    let often = json!({"name": "often", "cron": "* * * * * *", "tool": "devops__status"});
+    client.json("schedules__create", often).await;
+    wait_for_tick(&governed, "submitted", 0);
+
+    governed.groups("sam", ["--add", "frozen"]);
+    let lost = wait_for_tick(&governed, "refused", 0);
+    governed.groups("sam", ["--remove", "frozen"]);
+    wait_for_tick(&governed, "submitted", lost);
+    client
+        .json("schedules__pause", json!({"id": "often"}))
+        .await;
+    let shown = client.json("schedules__get", json!({"id": "often"})).await;
+    let ticks = shown["ticks"].as_array().unwrap();
+    let refused: Vec<_> = ticks
+        .iter()
+        .filter(|tick| tick["outcome"] == "refused")
+        .collect();
+    for tick in &refused {
+        assert_eq!(
+            (&tick["detail"], &tick["job"]),
+            (&json!(FORBIDDEN), &Value::Null)
+        );
+    }
+    assert!(!refused.is_empty(), "{shown}");
+    assert_eq!(
+        denials(&governed),
+        vec!["schedule not_allowed [\"frozen\"]"; refused.len()]
+    );
+    governed.world.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_of_a_workflow_whose_owner_has_lost_its_right_is_refused() {
+    let governed = Governed::new(&[("sam", &["dev"])], &[("rules.cedar", RULES)]);
+    let (client, naps) = (governed.client("sam").await, Naps::of(&governed.world));
+    let steps = json!({"steps": [
+        {"id": "first", "tool": "sleepy__nap", "arguments": naps.until_open("first")},
+        {"id": "then", "tool": "devops__status", "needs": ["first"]},
+    ]});
+    let submitted = client.json("workflows__submit", steps).await;
+    naps.started("first");
+    governed.groups("sam", ["--add", "frozen"]);
+    naps.open();
+    let workflow = ended(&client, submitted["id"].as_str().unwrap()).await;
+    assert_eq!(workflow["state"], "failed", "{workflow}");
+    let (first, then) = (&workflow["steps"][0], &workflow["steps"][1]);
+    assert_eq!(
+        (&first["state"], &then["state"]),
+        (&json!("succeeded"), &json!("failed"))
+    );
+    let message = format!("Step 'then' cannot run. {FORBIDDEN}");
+    assert_eq!(
+        (&then["error"]["code"], &then["error"]["message"]),
+        (&json!("not_allowed"), &json!(message))
+    );
+    assert_eq!(denials(&governed), ["workflow not_allowed [\"frozen\"]"]);
+    governed.world.assert_sound();
+}
+
+/// Waits for a tick of that outcome after that one, and answers it.
+fn wait_for_tick(governed: &Governed, outcome: &str, after: i64) -> i64 {
+    eventually(&format!("a tick is {outcome}"), || {
+        let sql = governed.world.sql();
+        let tick = "SELECT max(tick) FROM schedule_ticks WHERE outcome = ?1 AND tick > ?2";
+        sql.query_row(tick, (outcome, after), |row| row.get(0)).ok()
+    })
+}
+
+/// What has been denied: by which way, why, and by which rules.
+fn denials(governed: &Governed) -> Vec<String> {
+    let sql = governed.world.sql();
+    let mut denials = sql
+        .prepare("SELECT data ->> '$.via' || ' ' || (data ->> '$.code') || ' ' || (data ->> '$.rules') FROM audit WHERE kind = 'call.denied' ORDER BY seq")
+        .unwrap();
+    let denials = denials.query_map([], |row| row.get(0)).unwrap();
+    denials.map(Result::unwrap).collect()
+}
+
+async fn ended(client: &Client, id: &str) -> Value {
+    let mut question = json!({"id": id, "wait_s": 0});
+    for _ in 0..1_000 {
+        let workflow = client.json("workflows__get", question).await;
+        if workflow["state"] != "running" {
+            return workflow;
+        }
+        question = json!({"id": id, "after": workflow["revision"], "wait_s": PATIENCE.as_secs()});
+    }
+    panic!("workflow {id} has changed a thousand times and not ended")
+}

@@ -1,6 +1,7 @@
 //! `smcp policy`: the rules, for those who write them. All of it is asked of the API, which knows tools and agents.
 
 mod record;
+mod table;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use smcp_common::config::Environment;
 
-use self::record::{Checked, Explained, Replayed, Shown, Tested};
+use self::record::{Checked, Explained};
+use self::table::{Replayed, Shown, Tested};
 use super::call::schema;
 use super::with_client;
 use crate::arguments;

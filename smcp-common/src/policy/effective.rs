@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Obligations, Policies, Subject, scope};
+use super::governed::Governed;
+use super::rule::Rule;
+use super::{Obligations, Policies, Question, Session, Subject, Via, scope};
+use crate::clock::Timestamp;
 
 /// A tool that some arguments and some time could allow an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,11 +46,14 @@ impl Policies {
                 let always = permits
                     .iter()
                     .any(|rule| !rule.is_builtin() && !rule.policy.has_non_scope_constraint());
-                permits.retain(|rule| !always || !rule.is_builtin());
-                let told = |rules: Vec<&super::rule::Rule>| {
+                // Of the built-in ones it is known now whether they apply: none looks at arguments or circumstances.
+                permits.retain(|rule| {
+                    !rule.is_builtin() || (!always && self.applies(rule, tool, subject))
+                });
+                let told = |rules: Vec<&Rule>| {
                     let told = rules.into_iter().map(|rule| EffectiveRule {
                         id: rule.id().to_owned(),
-                        conditional: rule.policy.has_non_scope_constraint(),
+                        conditional: !rule.is_builtin() && rule.policy.has_non_scope_constraint(),
                         obligations: rule.terms.obligations.clone(),
                     });
                     told.collect()
@@ -60,5 +66,21 @@ impl Policies {
                 }
             })
             .collect()
+    }
+
+    /// Whether a built-in rule applies to calls of `tool`.
+    fn applies(&self, rule: &Rule, tool: &Governed, subject: &Subject) -> bool {
+        let required = tool.fields.required();
+        let blanks = required.filter_map(|name| Some((name.to_owned(), tool.fields.blank(name)?)));
+        let question = Question {
+            subject,
+            plugin: &tool.action.plugin,
+            tool: &tool.action.name,
+            arguments: &blanks.collect(),
+            session: &Session::unattended(Via::Call, Timestamp::from_millis(0)),
+        };
+        let request = self.request(tool, &question);
+        request
+            .is_ok_and(|request| self.alone(rule.policy.clone(), &request, subject) == Some(true))
     }
 }

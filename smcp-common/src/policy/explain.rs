@@ -87,7 +87,13 @@ impl Policies {
         }
     }
 
-    fn alone(&self, policy: Policy, request: &Request, subject: &Subject) -> Option<bool> {
+    /// Whether one rule alone applies; `None` where it cannot be evaluated.
+    pub(super) fn alone(
+        &self,
+        policy: Policy,
+        request: &Request,
+        subject: &Subject,
+    ) -> Option<bool> {
         let set = PolicySet::from_policies([policy]).ok()?;
         self.holds(request, &set, subject)
     }

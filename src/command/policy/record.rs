@@ -8,7 +8,6 @@ use smcp_common::approval::list;
 use smcp_common::clock::Timestamp;
 use smcp_common::policy::{ExplainedRule, Level, Problem};
 
-use crate::table::Table;
 use crate::terminal::{Style, one_line};
 
 /// What `policy__check` answers.
@@ -116,16 +115,29 @@ impl Explained {
             groups => list(groups),
         };
         line("as", &format!("{}, in {groups}", self.agent));
-        for rule in &self.considered {
+        let mut considered: Vec<_> = self.considered.iter().collect();
+        // What applies, then what is nearest to it, and the built-in rules last.
+        considered.sort_by_key(|rule| {
+            let unmet = rule
+                .clauses
+                .iter()
+                .filter(|clause| clause.holds != Some(true));
+            (
+                rule.applies != Some(true),
+                rule.file == "builtin",
+                unmet.count(),
+            )
+        });
+        for rule in considered {
             text.push('\n');
-            text.push_str(&considered(rule, style));
+            text.push_str(&considered_rule(rule, style));
         }
         text
     }
 }
 
 /// A rule, with what of it is so.
-fn considered(rule: &ExplainedRule, style: Style) -> String {
+fn considered_rule(rule: &ExplainedRule, style: Style) -> String {
     let applies = match rule.applies {
         Some(true) => "applies",
         Some(false) => "does not apply",
@@ -156,209 +168,12 @@ fn considered(rule: &ExplainedRule, style: Style) -> String {
     text
 }
 
-fn decision(word: &str, style: Style) -> String {
+/// The word for a decision, in its colour.
+pub(super) fn decision(word: &str, style: Style) -> String {
     match word {
         "deny" => style.red(word),
         "allow" => style.green(word),
         other => style.yellow(other),
-    }
-}
-
-/// What `policy__test` answers.
-#[derive(Debug, Deserialize)]
-pub(super) struct Tested {
-    cases: Vec<TestedCase>,
-    pub(super) failed: usize,
-}
-
-#[derive(Debug, Deserialize)]
-struct TestedCase {
-    name: String,
-    ok: bool,
-    differences: Vec<String>,
-}
-
-impl Tested {
-    pub(super) fn render(&self, style: Style) -> String {
-        let mut text = String::new();
-        for case in self.cases.iter().filter(|case| !case.ok) {
-            let differences = case.differences.join("; ");
-            writeln!(
-                text,
-                "{} {}: {}",
-                style.red("differs"),
-                case.name,
-                one_line(&differences)
-            )
-            .unwrap_or_default();
-        }
-        let all = self.cases.len();
-        let told = match (self.failed, all) {
-            (0, 1) => "The case is decided as expected.".to_owned(),
-            (0, all) => format!("All {all} cases are decided as expected."),
-            (failed, all) => format!("{failed} of {all} cases are decided otherwise."),
-        };
-        text.push_str(&told);
-        text.push('\n');
-        text
-    }
-}
-
-/// What `policy__show` answers.
-#[derive(Debug, Deserialize)]
-pub(super) struct Shown {
-    agent: String,
-    groups: Vec<String>,
-    tools: Vec<ShownTool>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ShownTool {
-    tool: String,
-    attached: bool,
-    permits: Vec<ShownRule>,
-    forbids: Vec<ShownRule>,
-}
-
-#[derive(Debug, Deserialize)]
-struct ShownRule {
-    rule: String,
-    conditional: bool,
-    needs: Vec<String>,
-}
-
-impl Shown {
-    pub(super) fn render(&self, style: Style) -> String {
-        let groups = match &self.groups[..] {
-            [] => "no group".to_owned(),
-            groups => list(groups),
-        };
-        let mut text = format!("{} is in {groups}.\n", self.agent);
-        if self.tools.is_empty() {
-            text.push_str("No rule permits it any tool.\n");
-            return text;
-        }
-        let mut table = Table::new(["TOOL", "BY RULE", "IF", "NEEDS"]);
-        for tool in &self.tools {
-            let forbids: Vec<_> = tool.forbids.iter().map(|rule| rule.rule.clone()).collect();
-            for (n, permit) in tool.permits.iter().enumerate() {
-                let mut conditions = Vec::new();
-                if permit.conditional {
-                    conditions.push("its conditions hold".to_owned());
-                }
-                if !forbids.is_empty() {
-                    conditions.push(format!("{} does not forbid it", forbids.join(", ")));
-                }
-                if !tool.attached {
-                    conditions.push("it is attached".to_owned());
-                }
-                let conditions = match &conditions[..] {
-                    [] => "always".to_owned(),
-                    conditions => list(conditions),
-                };
-                let name = if n == 0 {
-                    tool.tool.clone()
-                } else {
-                    String::new()
-                };
-                let needs = match &permit.needs[..] {
-                    [] => "-".to_owned(),
-                    needs => needs.join("; "),
-                };
-                table.row([name, permit.rule.clone(), conditions, needs]);
-            }
-        }
-        text.push_str(&table.render(|row, _, cell| match row {
-            0 => style.bold(cell),
-            _ => cell.to_owned(),
-        }));
-        text
-    }
-}
-
-/// What `policy__replay` answers.
-#[derive(Debug, Deserialize)]
-pub(super) struct Replayed {
-    same: u64,
-    changed: u64,
-    undecidable: u64,
-    gone: u64,
-    changes: Vec<Change>,
-    undecided: Vec<Undecided>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Change {
-    seq: i64,
-    at: Timestamp,
-    agent: String,
-    tool: String,
-    was: String,
-    is: String,
-    by: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Undecided {
-    seq: i64,
-    at: Timestamp,
-    agent: String,
-    tool: String,
-    unknown: Vec<String>,
-}
-
-impl Replayed {
-    pub(super) fn render(&self, style: Style) -> String {
-        let mut table = Table::new(["RECORD", "AT", "AGENT", "TOOL", "WAS", "WOULD BE", "BY"]);
-        for change in &self.changes {
-            let by = match &change.by[..] {
-                [] => "no rule".to_owned(),
-                by => by.join(", "),
-            };
-            table.row([
-                change.seq.to_string(),
-                change.at.to_string(),
-                change.agent.clone(),
-                change.tool.clone(),
-                change.was.clone(),
-                change.is.clone(),
-                by,
-            ]);
-        }
-        for call in &self.undecided {
-            let unknown = match &call.unknown[..] {
-                [] => "its arguments are not recorded".to_owned(),
-                names => format!("{} is not recorded", list(names)),
-            };
-            table.row([
-                call.seq.to_string(),
-                call.at.to_string(),
-                call.agent.clone(),
-                call.tool.clone(),
-                String::new(),
-                "undecidable".to_owned(),
-                unknown,
-            ]);
-        }
-        let mut text = String::new();
-        if !self.changes.is_empty() || !self.undecided.is_empty() {
-            text = table.render(|row, column, cell| match (row, column) {
-                (0, _) => style.bold(cell),
-                (_, 4 | 5) => decision(cell, style),
-                _ => cell.to_owned(),
-            });
-        }
-        let gone = match self.gone {
-            0 => String::new(),
-            gone => format!(", {gone} of tools that are gone"),
-        };
-        writeln!(
-            text,
-            "{} would be decided otherwise, {} as they were, {} cannot be told{gone}.",
-            self.changed, self.same, self.undecidable
-        )
-        .unwrap_or_default();
-        text
     }
 }
 
@@ -390,45 +205,14 @@ mod tests {
              rules   none\n\
              as      ci, in ci and users\n\
              \n\
+             forbid never applies (a.cedar:9)\n\
+             \x20   forbid (\n\
+             \x20   …);\n\
+             \n\
              permit near does not apply (a.cedar:3)\n\
              \x20 + principal in Smcp::Group::\"ci\"\n\
              \x20 - context.session.weekday < 6\n\
-             \x20 ? context.input.x > 3\n\
-             \n\
-             forbid never applies (a.cedar:9)\n\
-             \x20   forbid (\n\
-             \x20   …);\n"
-        );
-    }
-
-    #[test]
-    fn what_an_agent_may_do_is_a_table() {
-        let rule = |rule: &str, conditional: bool, needs: &[&str]| json!({"rule": rule, "conditional": conditional, "needs": needs});
-        let answer = json!({"agent": "ci", "groups": [], "tools": [
-            {"tool": "a__b", "attached": true, "permits": [rule("one", false, &[])], "forbids": []},
-            {"tool": "c__d", "attached": false, "permits": [rule("two", true, &["the approval of ops"]), rule("three", true, &[])],
-             "forbids": [rule("not-now", true, &[])]},
-        ]});
-        let told = Shown::deserialize(answer).unwrap().render(Style::default());
-        let lines: Vec<Vec<_>> = told
-            .lines()
-            .map(|line| {
-                line.split("  ")
-                    .map(str::trim)
-                    .filter(|cell| !cell.is_empty())
-                    .collect()
-            })
-            .collect();
-        let conditions = "its conditions hold, not-now does not forbid it and it is attached";
-        assert_eq!(
-            lines,
-            [
-                vec!["ci is in no group."],
-                vec!["TOOL", "BY RULE", "IF", "NEEDS"],
-                vec!["a__b", "one", "always", "-"],
-                vec!["c__d", "two", conditions, "the approval of ops"],
-                vec!["three", conditions, "-"],
-            ]
+             \x20 ? context.input.x > 3\n"
         );
     }
 }

@@ -425,3 +425,43 @@ fn nothing_that_is_allowed_is_not_listed() {
         }
     }
 }
+
+#[test]
+fn what_an_agent_may_do_names_the_rules_that_matter() {
+    let policies = policies(RULES);
+    let of = |who: &Subject| {
+        let told = policies.effective(who).into_iter().map(|effective| {
+            let names = |rules: &[EffectiveRule]| {
+                let mark = |conditional| if conditional { "?" } else { "" };
+                let names = rules
+                    .iter()
+                    .map(|rule| format!("{}{}", rule.id, mark(rule.conditional)));
+                names.collect::<Vec<_>>().join(" ")
+            };
+            format!(
+                "{}: {} / {}",
+                effective.tool,
+                names(&effective.permits),
+                names(&effective.forbids)
+            )
+        });
+        told.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        of(&subject("bob", &["users"])),
+        [
+            "devops__deploy: builtin:users-may-call-what-destroys-nothing / not-from-schedules? too-many?",
+            "devops__drop: bob-may-drop / inside-only? not-from-schedules?",
+            "jobs__list: builtin:everybody-may-follow-its-own / ",
+            "notes__read: builtin:users-may-call-what-destroys-nothing / ",
+            "shell__run: builtin:users-may-call-what-destroys-nothing / nobody-removes? on-sundays-nobody-runs?",
+        ]
+    );
+    assert_eq!(
+        of(&subject("builder", &["ci"])),
+        [
+            "devops__deploy: ci-deploys? ci-stages? / not-from-schedules? too-many?",
+            "jobs__list: builtin:everybody-may-follow-its-own / ",
+        ]
+    );
+}

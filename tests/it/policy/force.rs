@@ -1,111 +1,13 @@
-//! Rules: read from their directory, in force at once or refused with file, line and column, asked at each call, tick and step, and
-//! looked at by those who write them.
+//! Rules in force: as they are stored, and at each call, tick and step.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Output;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::agents::{added, said};
+use super::failed;
+use crate::agents::added;
 use crate::world::{PATIENCE, World, eventually, failure_of, text};
-
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
-impl World {
-    /// A world with the plugin `devops`.
-    fn of_devops() -> Self {
-        let plugins = root().join("tests/it/rule_plugins");
-        Self::new().with_plugins(plugins.display().to_string())
-    }
-
-    /// Writes a file of rules, as an editor does.
-    fn write_rules(&self, name: &str, text: &str) {
-        let directory = self.path("policies");
-        fs::create_dir_all(&directory).unwrap();
-        fs::write(directory.join(name), text).unwrap();
-    }
-
-    /// Waits until `policy check` says so.
-    fn wait_for_check(&self, what: &str, is_so: impl Fn(&Value) -> bool) -> Value {
-        eventually(what, || {
-            let output = self.smcp(&["policy", "check", "--json"]);
-            let told = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
-            is_so(&told).then_some(told)
-        })
-    }
-}
-
-fn failed(output: &Output, status: i32) -> String {
-    assert_eq!(output.status.code(), Some(status), "{output:?}");
-    text(&output.stdout)
-}
-
-#[test]
-fn every_decision_of_the_table_is_made_by_the_real_server() {
-    let table = root().join("tests/it/decisions");
-    let mut world = World::of_devops().with("SMCP_POLICY_ZONE", "Europe/Berlin");
-    let rules = fs::read_to_string(table.join("decisions.cedar")).unwrap();
-    world.write_rules("decisions.cedar", &rules);
-    let _roles = [world.api(), world.worker()];
-    world.wait_for_tools();
-    let cases = table.join("decisions.toml").display().to_string();
-    assert_eq!(
-        said(&world, &["policy", "test", &cases]),
-        "All 82 cases are decided as expected.\n"
-    );
-
-    // A table of which something is not so.
-    let wrong = world.path("wrong.json");
-    let case = json!([
-        {"name": "one", "agent": "local", "tool": "devops__status", "expect": "deny"},
-        {"name": "two", "agent": "local", "tool": "devops__status", "expect": "allow", "rules": ["x"], "obligations": {"timeout_ms": 5}},
-        {"name": "three", "agent": "local", "tool": "devops__gone", "expect": "allow"},
-        {"name": "four", "agent": "local", "tool": "devops__status", "expect": "allow"},
-    ]);
-    fs::write(&wrong, case.to_string()).unwrap();
-    let told = failed(
-        &world.smcp(&["policy", "test", &wrong.display().to_string()]),
-        1,
-    );
-    let lines: Vec<_> = told.lines().collect();
-    assert_eq!(lines[0], "differs one: allow instead of deny");
-    assert!(lines[1].starts_with("differs two: decided by builtin:users-may-call-what-destroys-nothing instead of x; timeout_ms is null"));
-    assert!(
-        lines[2].starts_with("differs three: it cannot be called: There is no tool 'devops__gone'")
-    );
-    assert_eq!(lines[3], "3 of 4 cases are decided otherwise.");
-}
-
-#[test]
-fn the_example_does_what_its_cases_say() {
-    let example = root().join("deploy/policies").display().to_string();
-    let (world, _roles) = World::of_devops().started();
-    let checked = said(&world, &["policy", "check", &example]);
-    assert!(
-        checked.ends_with(&format!("{example} can be put in force.\n")),
-        "{checked}"
-    );
-    let cases = format!("{example}/cases.toml");
-    assert_eq!(
-        said(&world, &["policy", "test", &cases, "--policies", &example]),
-        "All 7 cases are decided as expected.\n"
-    );
-    // Nothing of that has put them in force.
-    let explained = world.smcp_json(&[
-        "policy",
-        "explain",
-        "devops__deploy",
-        "app=web",
-        "--agent",
-        "x",
-        "--group",
-        "ci",
-    ]);
-    assert_eq!(explained["decision"], "deny");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_come_into_force_as_they_are_stored_and_what_is_wrong_changes_nothing() {
@@ -245,71 +147,6 @@ fn a_first_start_with_wrong_rules_is_refused_and_a_later_one_goes_on_with_those_
     );
 }
 
-#[test]
-fn what_would_make_it_allowed_is_told_clause_by_clause() {
-    let example = root().join("deploy/policies").display().to_string();
-    let (world, _roles) = World::of_devops().started();
-    let call = [
-        "policy",
-        "explain",
-        "devops__deploy",
-        "app=web",
-        "environment=production",
-        "--agent",
-        "x",
-        "--group",
-        "ci",
-    ];
-    let told = |more: &[&str]| {
-        said(
-            &world,
-            &[&call[..], &["--policies", &example], more].concat(),
-        )
-    };
-    let saturday = told(&["--at", "2026-12-05T10:00:00Z"]);
-    let lines: Vec<_> = saturday.lines().collect();
-    assert_eq!(lines[0], "deny");
-    assert!(lines.contains(&"rules   none"), "{saturday}");
-    for line in [
-        "permit ci-deploys-to-production-in-working-hours does not apply (ci.cedar:8)",
-        "  + principal in Smcp::Group::\"ci\"",
-        "  + context.input.environment == \"production\"",
-        "  - context.session.weekday < 6",
-        "  - context.input.environment == \"staging\"",
-    ] {
-        assert!(lines.contains(&line), "{line}\n{saturday}");
-    }
-    let friday = told(&["--at", "2026-12-04T10:00:00Z"]);
-    assert!(friday.starts_with("approval\n"), "{friday}");
-    assert!(friday.contains("needs   the approval of ops\n"), "{friday}");
-    assert!(friday.contains("needs   4 calls within 1 h\n"), "{friday}");
-    let scheduled = told(&["--at", "2026-12-04T10:00:00Z", "--via", "schedule"]);
-    assert!(
-        scheduled.contains("Production is deployed by people"),
-        "{scheduled}"
-    );
-
-    let shown = said(
-        &world,
-        &[
-            "policy",
-            "show",
-            "--agent",
-            "x",
-            "--group",
-            "ci",
-            "--policies",
-            &example,
-        ],
-    );
-    assert!(shown.starts_with("x is in ci.\n"), "{shown}");
-    assert!(
-        shown.contains("the approval of ops; 4 calls within 1 h; no longer than 10 min"),
-        "{shown}"
-    );
-    assert!(!shown.contains("devops__status"), "{shown}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn schedules_and_workflows_are_decided_when_their_time_comes() {
     let (world, _roles) = World::of_devops().started();
@@ -360,7 +197,7 @@ async fn schedules_and_workflows_are_decided_when_their_time_comes() {
         if ended["state"] != "running" {
             break;
         }
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
     }
     assert_eq!(ended["state"], "failed", "{ended}");
     let error = &ended["steps"][1]["error"];
@@ -371,104 +208,6 @@ async fn schedules_and_workflows_are_decided_when_their_time_comes() {
             .unwrap()
             .contains("rule no-results forbids it"),
         "{error}"
-    );
-    world.assert_sound();
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn other_rules_are_tried_on_what_has_happened() {
-    let (world, _roles) = World::of_devops().started();
-    let client = world.client().await;
-    let deploy = async |environment: &str, token: Option<&str>| {
-        let call = json!({"app": "web", "environment": environment, "token": token});
-        assert_ne!(
-            client.call("devops__deploy", call).await.is_error,
-            Some(true)
-        );
-    };
-    deploy("staging", None).await;
-    deploy("production", None).await;
-    deploy("production", Some("s3cret")).await;
-    world.smcp_json(&["settings", "set", "jobs.max_attempts", "2"]);
-
-    let other = world.path("other");
-    fs::create_dir(&other).unwrap();
-    let rules = |text: &str| fs::write(other.join("r.cedar"), text).unwrap();
-    let replay = || {
-        world.smcp_json(&[
-            "policy",
-            "replay",
-            "--since",
-            "1h",
-            "--policies",
-            &other.display().to_string(),
-        ])
-    };
-    rules(
-        "@id(\"no-production\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource)\n\
-           when { context.input has environment && context.input.environment == \"production\" };",
-    );
-    let told = replay();
-    assert_eq!(
-        (&told["changed"], &told["undecidable"]),
-        (&json!(2), &json!(0)),
-        "{told}"
-    );
-    let change = &told["changes"][0];
-    assert_eq!(
-        (&change["was"], &change["is"], &change["by"]),
-        (&json!("allow"), &json!("deny"), &json!(["no-production"]))
-    );
-
-    rules(
-        "@id(\"no-tokens\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource)\n\
-           when { context.input has token && context.input.token like \"s*\" };",
-    );
-    let told = replay();
-    assert_eq!(
-        (&told["changed"], &told["undecidable"]),
-        (&json!(0), &json!(1)),
-        "{told}"
-    );
-    assert_eq!(told["undecided"][0]["unknown"], json!(["token"]));
-
-    rules(
-        "@id(\"settings-stay\") forbid (principal, action == Smcp::Action::\"settings__set\", resource);",
-    );
-    let printed = said(
-        &world,
-        &[
-            "policy",
-            "replay",
-            "--since",
-            "1h",
-            "--policies",
-            &other.display().to_string(),
-        ],
-    );
-    assert!(printed.contains("settings__set"), "{printed}");
-    assert!(
-        printed.contains("1 would be decided otherwise, "),
-        "{printed}"
-    );
-
-    // What are no rules is refused.
-    rules("@id(\"x\") permit (principal, action, resource) when { context.inpt.x };");
-    let directory = other.display().to_string();
-    let output = world.smcp(&[
-        "policy",
-        "explain",
-        "devops__status",
-        "--agent",
-        "x",
-        "--policies",
-        &directory,
-    ]);
-    assert_eq!(output.status.code(), Some(1));
-    let told = text(&output.stderr);
-    assert!(
-        told.contains("r.cedar:1:54: rule x: attribute `inpt`"),
-        "{told}"
     );
     world.assert_sound();
 }

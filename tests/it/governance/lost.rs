@@ -77,7 +77,10 @@ async fn a_step_of_a_workflow_whose_owner_has_lost_its_right_is_refused() {
         (&then["error"]["code"], &then["error"]["message"]),
         (&json!("not_allowed"), &json!(message))
     );
-    assert_eq!(denials(&governed), ["workflow not_allowed [\"frozen\"]"]);
+    // Recorded when the step has been settled.
+    eventually("the denial is recorded", || {
+        (denials(&governed) == ["workflow not_allowed [\"frozen\"]"]).then_some(())
+    });
     governed.world.assert_sound();
 }
 

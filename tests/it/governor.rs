@@ -42,7 +42,7 @@ const BUILT_IN: [&str; 32] = [
     "workflows__submit",
 ];
 /// Those for operators alone.
-const FOR_OPERATORS: [&str; 23] = [
+const FOR_OPERATORS: [&str; 28] = [
     "agents__add",
     "agents__groups",
     "agents__list",
@@ -57,6 +57,11 @@ const FOR_OPERATORS: [&str; 23] = [
     "jobs__requeue_dead",
     "plugins__accept",
     "plugins__diff",
+    "policy__check",
+    "policy__explain",
+    "policy__replay",
+    "policy__show",
+    "policy__test",
     "queues__pause",
     "queues__resume",
     "secrets__list",

@@ -4,6 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 
+use crate::agents::added;
 use crate::world::{Client, World, text, text_of};
 
 /// The built-in tools that every agent may call.
@@ -446,4 +447,25 @@ impl Sorted for Vec<&str> {
         self.sort_unstable();
         self
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_attaches_what_no_rule_permits() {
+    let (world, _roles) = bundled().started();
+    let stranger = world.client_with_key(&added(&world, &["ada"])).await;
+    let governor = async |request: Value| stranger.json("sanctum__tools", request).await;
+    assert_eq!(
+        governor(json!({"action": "list-available"})).await,
+        json!({"tools": []})
+    );
+    let attach = json!({"action": "attach", "tool": "demo_math__calculate"});
+    assert_eq!(
+        governor(attach).await,
+        json!({"attached": [], "attached_set": ["sanctum__tools"]})
+    );
+    let profile = json!({"action": "attach-profile", "profile": "full"});
+    assert_eq!(
+        governor(profile).await["attached"],
+        json!(["sanctum__tools"])
+    );
 }

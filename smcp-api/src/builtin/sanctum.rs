@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::{Builtin, Changes, read};
 use crate::app::App;
 use crate::caller::Caller;
-use crate::policy::Attached;
+use crate::policy::{Attached, rules};
 use crate::refusal::Refusal;
 
 pub(super) const NAME: &str = "sanctum__tools";
@@ -75,9 +75,16 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         intent,
     } = read(arguments)?;
     let available = app.tools.current(&app.queue)?;
-    let attached = Attached::of(app, caller)?;
-    let mut attached: BTreeSet<_> = available
+    // What no rule could ever permit is not there for this agent, whatever it attaches.
+    let permitted = rules(app)?.listed(&app.queue.subject(&caller.agent)?);
+    let names: BTreeSet<_> = available
         .names()
+        .filter(|tool| permitted.contains(*tool))
+        .collect();
+    let attached = Attached::of(app, caller)?;
+    let mut attached: BTreeSet<_> = names
+        .iter()
+        .copied()
         .filter(|tool| attached.has(tool))
         .map(ToOwned::to_owned)
         .collect();
@@ -88,12 +95,10 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
         .map(|name| available.own_name(name));
     match action {
         Action::Help => Ok(help(app, &intent)),
-        Action::ListAvailable => Ok(json!({"tools": available.names().collect::<Vec<_>>()})),
+        Action::ListAvailable => Ok(json!({"tools": names})),
         Action::ListAttached => Ok(json!({"tools": with_governor(attached)})),
         Action::Attach => {
-            let known: Vec<_> = named
-                .filter(|name| available.named(name).is_some())
-                .collect();
+            let known: Vec<_> = named.filter(|name| names.contains(name.as_str())).collect();
             attached.extend(known.iter().cloned());
             app.queue.attach(&caller.agent, attached.clone()).await?;
             Ok(json!({"attached": known, "attached_set": with_governor(attached)}))
@@ -114,9 +119,8 @@ async fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refu
                 let message = format!("There is no profile '{profile}'; there are: {names}.");
                 return Err(Refusal::invalid_arguments(message));
             }
-            let selected = available
-                .names()
-                .filter(|tool| app.profiles.has(&profile, tool));
+            let selected = names.into_iter();
+            let selected = selected.filter(|tool| app.profiles.has(&profile, tool));
             let selected: BTreeSet<_> = selected.map(ToOwned::to_owned).collect();
             app.queue.attach(&caller.agent, selected.clone()).await?;
             Ok(json!({"profile": profile, "attached": with_governor(selected)}))

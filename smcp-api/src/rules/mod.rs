@@ -13,10 +13,10 @@ use smcp_common::policy::{
 };
 use smcp_common::queue::{Accepted, NewPolicies, Queue, QueueError};
 
-use self::directory::{DirectoryError, read};
+use self::directory::read;
 use crate::builtin;
 
-pub use self::directory::read as read_directory;
+pub use self::directory::{DirectoryError, read as read_directory};
 pub use self::watch::start;
 
 /// Who accepts rules, for the audit record.

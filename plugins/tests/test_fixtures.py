@@ -39,8 +39,8 @@ def is_locked(path):
 class Discovery(unittest.TestCase):
     def test_contracts(self):
         for plugin, commands in {
-            "sleepy": 4,
-            "sleepy2": 4,
+            "sleepy": 5,
+            "sleepy2": 5,
             "awkward": 16,
             "content": 11,
             "flaky": 2,

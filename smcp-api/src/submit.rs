@@ -75,6 +75,11 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
             return Err(told.await?);
         }
     };
+    // Asked only where it matters: most calls need no approval.
+    let until = match &grant.obligations.approval {
+        Some(_) => app.queue.approval_until()?,
+        None => session.now,
+    };
     let news = app.watch.subscribe(&request.id);
     let order = Order {
         id: request.id,
@@ -90,7 +95,7 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         grant,
         binding: Binding {
             plugin: tools.digest(&tool.tool.plugin).to_owned(),
-            until: app.queue.approval_until()?,
+            until,
         },
     };
     let job = tool.tool.job(order, app.default_timeout);

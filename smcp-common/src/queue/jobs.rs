@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use super::command as c;
 use super::{Queue, QueueError, SessionCall, row};
 use crate::clock::Timestamp;
-use crate::job::{Entrance, Job, JobEvent, JobId, NewJob, StateName};
+use crate::job::{Entrance, Failure, Job, JobEvent, JobId, NewJob, StateName};
 use crate::policy::Via;
 
 /// News of a job are read in pages of about so many bytes: each may have 64 KiB, and many readers hold a page.
@@ -41,6 +41,33 @@ pub struct Decided {
     pub arguments: Map<String, Value>,
     /// The names of arguments whose values are shown in no record.
     pub secret: Vec<String>,
+}
+
+/// A call that was not allowed, as it is recorded.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    /// What was asked for.
+    pub call: Decided,
+    /// Why it was denied.
+    pub code: &'static str,
+}
+
+/// Why a call whose time has come becomes no job.
+#[derive(Debug)]
+pub struct NoJob {
+    /// What whoever asks is told.
+    pub failure: Failure,
+    /// What is recorded in the same transaction, where the call was not allowed.
+    pub denial: Option<Box<Denial>>,
+}
+
+impl From<Failure> for NoJob {
+    fn from(failure: Failure) -> Self {
+        Self {
+            failure,
+            denial: None,
+        }
+    }
 }
 
 /// Which jobs to list; `None` admits all.

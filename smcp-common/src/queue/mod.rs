@@ -51,7 +51,7 @@ pub use self::audit::{AuditFilter, AuditPage, AuditPiece, AuditRecord, AuditStat
 pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
-pub use self::jobs::{Decided, Depth, EVENTS_BYTES, Filter, Submitted};
+pub use self::jobs::{Decided, Denial, Depth, EVENTS_BYTES, Filter, NoJob, Submitted};
 pub use self::leases::LeaseWatch;
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};

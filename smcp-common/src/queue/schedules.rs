@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::command as c;
-use super::{Queue, QueueError, row};
+use super::{NoJob, Queue, QueueError, row};
 use crate::clock::Timestamp;
 use crate::schedule::{
     CatchUp, Cron, Due, Missed, Overlap, Paused, Run, Schedule, Spec, Tick, TickKind, TickOutcome,
@@ -18,8 +18,8 @@ pub struct Firing {
     pub schedule: String,
     /// [`Schedule::version`] of that state; nothing is done where it is another one by now.
     pub version: i64,
-    /// The ticks to run, first to last, each with what it becomes, or with the reason why that is nothing.
-    pub ticks: Vec<(Timestamp, Result<Run, String>)>,
+    /// The ticks to run, first to last, each with what it becomes, or with why that is nothing.
+    pub ticks: Vec<(Timestamp, Result<Run, NoJob>)>,
     /// The missed ticks that are given up.
     pub missed: Option<Missed>,
     /// The tick after all these.
@@ -147,7 +147,7 @@ impl Queue {
         self.store.write(c::Fire { firings, by }).await
     }
 
-    /// Runs a tick that has waited for the end of the run before: with its job, or with the reason why there is none.
+    /// Runs a tick that has waited for the end of the run before: with its job, or with why there is none.
     /// False where it does not wait any more, or still has to.
     ///
     /// # Errors
@@ -156,7 +156,7 @@ impl Queue {
         &self,
         schedule: &str,
         tick: Timestamp,
-        run: Result<Run, String>,
+        run: Result<Run, NoJob>,
         by: &str,
     ) -> Result<bool, QueueError> {
         self.store

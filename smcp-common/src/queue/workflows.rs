@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use self::stored::{find, progress, read};
 use super::command as c;
-use super::{Queue, QueueError, row};
+use super::{NoJob, Queue, QueueError, row};
 use crate::clock::Timestamp;
 use crate::job::{CancelRequest, Failure, JobId, NewJob, StateName};
 use crate::plugin::{Output, Tool};
@@ -234,7 +234,7 @@ impl Queue {
     }
 
     /// Decides what follows for a workflow, and does it, in one transaction; `by` is who decides. `tools` are those of the
-    /// catalogue, by name; `make` turns a call into the job that carries it out. Answers false where something has
+    /// catalogue, by name; `make` turns a call into the job that carries it out, or says why there is none. Answers false where something has
     /// changed meanwhile: nothing has been done then, and the workflow is due again.
     ///
     /// # Errors
@@ -244,7 +244,7 @@ impl Queue {
         id: &WorkflowId,
         by: &str,
         tools: &BTreeMap<String, Tool>,
-        make: &mut (dyn FnMut(&Workflow, Call<'_>) -> Result<NewJob, Failure> + Send),
+        make: &mut (dyn FnMut(&Workflow, Call<'_>) -> Result<NewJob, NoJob> + Send),
     ) -> Result<bool, QueueError> {
         let form = |tool: &str| tools.get(tool).map_or(Output::Text, |tool| tool.output);
         let read = self.store.read(|connection| {
@@ -257,12 +257,18 @@ impl Queue {
         let Some((workflow, progress)) = read else {
             return Ok(true);
         };
+        let mut denials = Vec::new();
         let decision = (workflow.state == WorkflowState::Running).then(|| {
             advance(
                 &workflow.definition,
                 &progress,
                 self.clock.now(),
-                &mut |call| make(&workflow, call),
+                &mut |call| {
+                    make(&workflow, call).map_err(|none| {
+                        denials.extend(none.denial.map(|denial| *denial));
+                        none.failure
+                    })
+                },
             )
         });
         let command = c::AdvanceWorkflow {
@@ -271,6 +277,7 @@ impl Queue {
             steps: workflow.steps.into_iter().map(|step| step.id).collect(),
             by: by.to_owned(),
             decision,
+            denials,
         };
         self.store.write(command).await
     }

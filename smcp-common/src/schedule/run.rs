@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use super::{Schedule, Target};
-use crate::job::{JobId, NewJob, Origin, Source};
+use crate::job::{Failure, JobId, NewJob, Origin, Source, code};
 use crate::plugin::{Binding, Order, Tool, normalise};
 use crate::policy::Grant;
-use crate::queue::NewWorkflow;
+use crate::queue::{NewWorkflow, NoJob};
 use crate::workflow::WorkflowId;
 
 /// What a tick becomes.
@@ -43,17 +43,18 @@ impl Schedule {
     /// with these arguments, and what its approval is bound to where it needs one. `default_timeout` is for tools that declare none.
     ///
     /// # Errors
-    /// Why there is none, in a sentence: the tool is gone, or not allowed. A workflow finds both out step by step.
+    /// Why there is none: the tool is gone, or not allowed. A workflow finds both out step by step.
     pub fn run<'t>(
         &self,
         find: impl FnOnce(&str) -> Option<&'t Tool>,
-        grant: impl FnOnce(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), String>,
+        grant: impl FnOnce(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), NoJob>,
         default_timeout: Option<Duration>,
-    ) -> Result<Run, String> {
+    ) -> Result<Run, NoJob> {
         match &self.spec.target {
             Target::Tool { tool, arguments } => {
                 let Some(found) = find(tool) else {
-                    return Err(format!("There is no tool '{tool}' any more."));
+                    let message = format!("There is no tool '{tool}' any more.");
+                    return Err(Failure::new(code::PLUGIN_NOT_FOUND, message).into());
                 };
                 let arguments = normalise(found, arguments.clone());
                 let (grant, binding) = grant(found, &arguments)?;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
+use smcp_common::job::Failure;
 use smcp_common::plugin::{Binding, Tool};
 use smcp_common::policy::{
     Grant, Keeper, Policies, Question, Rejection, Session, Subject, Unready, Via,
 };
-use smcp_common::queue::{Decided, Queue, QueueError};
+use smcp_common::queue::{Decided, Denial, NoJob, Queue, QueueError};
 
 use super::tools::Digests;
 
@@ -26,9 +27,6 @@ pub(super) struct RulesNow {
     /// When what needs an approval is given up.
     until: Timestamp,
 }
-
-/// What was denied, to be recorded.
-pub(super) type Denials = Vec<(Decided, &'static str)>;
 
 impl Rules {
     /// Those of `queue`.
@@ -59,18 +57,17 @@ impl Rules {
 }
 
 impl RulesNow {
-    /// What the rules say to a call by `subject`; a denial is noted in `denials`.
+    /// What the rules say to a call by `subject`.
     ///
     /// # Errors
-    /// Why it may not run.
+    /// Why it may not run, with what is to be recorded of that.
     pub(super) fn grant(
         &self,
         subject: &Subject,
         tool: &Tool,
         arguments: &Map<String, Value>,
         session: &Session,
-        denials: &mut Denials,
-    ) -> Result<Grant, Rejection> {
+    ) -> Result<Grant, NoJob> {
         let name = tool.name.as_str();
         let granted = match &self.policies {
             Ok(policies) => policies.grant(&Question {
@@ -87,11 +84,7 @@ impl RulesNow {
                 policy: String::new(),
             }),
         };
-        if let Err(rejection) = &granted {
-            let denied = denied(subject, tool, arguments, session.via, rejection);
-            denials.push((denied, rejection.code));
-        }
-        granted
+        granted.map_err(|rejection| denied(subject, tool, arguments, session.via, rejection))
     }
 
     /// What the approval of a call of that tool is bound to, where it needs one.
@@ -108,27 +101,21 @@ fn denied(
     tool: &Tool,
     arguments: &Map<String, Value>,
     via: Via,
-    rejection: &Rejection,
-) -> Decided {
-    Decided {
+    rejection: Rejection,
+) -> NoJob {
+    let call = Decided {
         agent: subject.agent.clone(),
         tool: tool.name.to_string(),
-        rules: rejection.rules.clone(),
-        policy: Some(rejection.policy.clone()),
+        rules: rejection.rules,
+        policy: Some(rejection.policy),
         via,
         entrance: None,
         arguments: arguments.clone(),
         secret: tool.secret_parameters(),
+    };
+    let code = rejection.code;
+    NoJob {
+        failure: Failure::new(code, rejection.message),
+        denial: Some(Box::new(Denial { call, code })),
     }
-}
-
-/// Records what was denied.
-///
-/// # Errors
-/// Database errors.
-pub(super) async fn record(queue: &Queue, denials: Denials) -> Result<(), QueueError> {
-    for (denied, code) in denials {
-        queue.record_denial(denied, code).await?;
-    }
-    Ok(())
 }

@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
 use smcp_common::plugin::Tool;
 use smcp_common::policy::{Session, Subject, Via};
-use smcp_common::queue::{Firing, Queue, QueueError};
+use smcp_common::queue::{Firing, NoJob, Queue, QueueError};
 use smcp_common::schedule::{MAX_TICKS, Plan, Run, Schedule, plan};
 
-use super::rules::{Denials, Rules, RulesNow, record};
+use super::rules::{Rules, RulesNow};
 use super::tools::{KnownTools, Tools};
 
 /// Schedules that are looked at together.
@@ -65,23 +65,19 @@ impl Schedules {
     /// Fires schedules in one transaction, as many as it can hold.
     async fn fire(&self, making: &Making<'_>, due: &[Schedule]) -> Result<(), QueueError> {
         let (mut firings, mut ticks) = (Vec::new(), 0);
-        let mut denials = Denials::new();
         for schedule in due {
             let subject = making.queue.subject(&schedule.agent)?;
-            let mut denied = Denials::new();
-            let firing = making.firing(schedule, &subject, &mut denied);
+            let firing = making.firing(schedule, &subject);
             ticks += firing.ticks.len();
             // The others are still due in the next round.
             if ticks > MAX_TICKS && !firings.is_empty() {
                 break;
             }
             firings.push(firing);
-            denials.extend(denied);
         }
         if firings.is_empty() {
             return Ok(());
         }
-        record(making.queue, denials).await?;
         let fired = making.queue.fire_schedules(firings, &self.by).await?;
         tracing::debug!(
             jobs = fired.submitted,
@@ -101,9 +97,7 @@ impl Schedules {
         for (id, tick) in waiting {
             if let Some(schedule) = making.queue.schedule(id)? {
                 let subject = making.queue.subject(&schedule.agent)?;
-                let mut denials = Denials::new();
-                let run = making.run(&schedule, &subject, &mut denials);
-                record(making.queue, denials).await?;
+                let run = making.run(&schedule, &subject);
                 making.queue.fire_waiting(id, *tick, run, &self.by).await?;
             }
         }
@@ -123,7 +117,7 @@ struct Making<'q> {
 
 impl Making<'_> {
     /// What is to be done about a schedule.
-    fn firing(&self, schedule: &Schedule, subject: &Subject, denials: &mut Denials) -> Firing {
+    fn firing(&self, schedule: &Schedule, subject: &Subject) -> Firing {
         let planned = match (schedule.spec.cron(), schedule.next) {
             (Ok(cron), Some(next)) => {
                 let chance = rand::random();
@@ -158,7 +152,7 @@ impl Making<'_> {
             schedule: schedule.id.clone(),
             version: schedule.version,
             ticks: ticks
-                .map(|tick| (tick, self.run(schedule, subject, denials)))
+                .map(|tick| (tick, self.run(schedule, subject)))
                 .collect(),
             missed: plan.missed,
             next: plan.next,
@@ -167,18 +161,12 @@ impl Making<'_> {
     }
 
     /// What a tick becomes, or why that is nothing.
-    fn run(
-        &self,
-        schedule: &Schedule,
-        subject: &Subject,
-        denials: &mut Denials,
-    ) -> Result<Run, String> {
+    fn run(&self, schedule: &Schedule, subject: &Subject) -> Result<Run, NoJob> {
         let session = Session::unattended(Via::Schedule, self.now);
         let grant = |tool: &Tool, arguments: &Map<String, Value>| {
             self.rules
-                .grant(subject, tool, arguments, &session, denials)
+                .grant(subject, tool, arguments, &session)
                 .map(|grant| (grant, self.rules.binding(tool)))
-                .map_err(|rejection| rejection.message)
         };
         schedule.run(|name| self.tools.get(name), grant, self.default_timeout)
     }

@@ -7,12 +7,12 @@ use serde_json::{Map, Value};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{Failure, JobId, NewJob, Origin, Source, code};
 use smcp_common::plugin::{Binding, Order, Tool, misfits, normalise};
-use smcp_common::policy::{Grant, Rejection, Session, Via};
-use smcp_common::queue::{Queue, QueueError, Workflow};
+use smcp_common::policy::{Grant, Session, Via};
+use smcp_common::queue::{NoJob, Queue, QueueError, Workflow};
 use smcp_common::workflow::{Call, WorkflowId};
 
 use super::RETRY;
-use super::rules::{Denials, Rules, RulesNow, record};
+use super::rules::{Rules, RulesNow};
 use super::tools::{KnownTools, Tools};
 
 /// Drives on every workflow that is due; answers when the next one is, apart from news.
@@ -35,19 +35,8 @@ pub(super) async fn perform(
     let rules = rules.now(queue, known.digests())?;
     let mut unreadable = Vec::new();
     for id in due {
-        let mut denials = Denials::new();
-        match advance(
-            queue,
-            &id,
-            &by,
-            &tools,
-            &rules,
-            default_timeout,
-            &mut denials,
-        )
-        .await
-        {
-            Ok(()) => record(queue, denials).await?,
+        match advance(queue, &id, &by, &tools, &rules, default_timeout).await {
+            Ok(()) => {}
             Err(error) if error.is_transient() => return Err(error),
             // One that cannot be read must not keep the others from going on.
             Err(error) => {
@@ -80,7 +69,6 @@ async fn advance(
     tools: &Tools,
     rules: &RulesNow,
     default_timeout: Option<Duration>,
-    denials: &mut Denials,
 ) -> Result<(), QueueError> {
     let Some(workflow) = queue.workflow(id)? else {
         return Ok(());
@@ -88,7 +76,7 @@ async fn advance(
     let subject = queue.subject(&workflow.agent)?;
     let session = Session::unattended(Via::Workflow, queue.clock().now());
     let grant = &mut |tool: &Tool, arguments: &Map<String, Value>| {
-        let grant = rules.grant(&subject, tool, arguments, &session, denials)?;
+        let grant = rules.grant(&subject, tool, arguments, &session)?;
         Ok((grant, rules.binding(tool)))
     };
     let mut make =
@@ -99,7 +87,7 @@ async fn advance(
 
 /// Asks the rules.
 type Granting<'a> =
-    dyn FnMut(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), Rejection> + Send + 'a;
+    dyn FnMut(&Tool, &Map<String, Value>) -> Result<(Grant, Binding), NoJob> + Send + 'a;
 
 /// The job that carries out a call of a workflow.
 fn job(
@@ -108,13 +96,13 @@ fn job(
     call: Call<'_>,
     grant: &mut Granting<'_>,
     default_timeout: Option<Duration>,
-) -> Result<NewJob, Failure> {
+) -> Result<NewJob, NoJob> {
     let Some(tool) = tools.get(call.tool) else {
         let message = format!(
             "There is no tool '{}' any more; plugins__list says what became of its plugin.",
             call.tool
         );
-        return Err(Failure::new(code::PLUGIN_NOT_FOUND, message));
+        return Err(Failure::new(code::PLUGIN_NOT_FOUND, message).into());
     };
     let arguments = normalise(tool, call.arguments);
     if let Some((name, problem)) = misfits(tool, &arguments, |_| false).first() {
@@ -122,11 +110,15 @@ fn job(
             "Step '{}' cannot call {}: argument '{name}': {problem}.",
             call.step.id, call.tool
         );
-        return Err(Failure::new(code::INVALID_ARGUMENTS, message));
+        return Err(Failure::new(code::INVALID_ARGUMENTS, message).into());
     }
-    let (grant, binding) = grant(tool, &arguments).map_err(|rejection| {
-        let message = format!("Step '{}' cannot run. {rejection}", call.step.id);
-        Failure::new(rejection.code, message)
+    let (grant, binding) = grant(tool, &arguments).map_err(|none| {
+        let Failure { code, message } = none.failure;
+        let message = format!("Step '{}' cannot run. {message}", call.step.id);
+        NoJob {
+            failure: Failure { code, message },
+            ..none
+        }
     })?;
     let order = Order {
         id: JobId::random(),

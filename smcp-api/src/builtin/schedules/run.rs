@@ -3,8 +3,10 @@
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
+use smcp_common::job::{Failure, code};
 use smcp_common::plugin::{Binding, Tool};
 use smcp_common::policy::{Grant, Session, Via};
+use smcp_common::queue::NoJob;
 use smcp_common::schedule::{Cron, Schedule, Target};
 
 use super::find::{find, no_such_schedule};
@@ -121,13 +123,16 @@ pub(super) async fn trigger(
         .run(
             |_| runnable.as_ref().map(|(tool, _)| tool),
             |tool, _| {
-                let gone = || format!("There is no tool '{}' any more.", tool.name);
+                let gone = || {
+                    let message = format!("There is no tool '{}' any more.", tool.name);
+                    NoJob::from(Failure::new(code::PLUGIN_NOT_FOUND, message))
+                };
                 let (_, grant) = runnable.as_ref().ok_or_else(gone)?;
                 Ok((grant.clone(), binding(tool)))
             },
             app.default_timeout,
         )
-        .map_err(|reason| Refusal::new("not_allowed", reason))?;
+        .map_err(|none| Refusal::new("not_allowed", none.failure.message))?;
     let (job, workflow) = (run.job().cloned(), run.workflow().cloned());
     app.queue
         .trigger_schedule(&schedule.id, run, &caller.agent)

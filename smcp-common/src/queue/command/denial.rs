@@ -9,7 +9,7 @@ use super::{Command, Tx};
 use crate::audit::Copied;
 use crate::canonical;
 use crate::policy::Via;
-use crate::queue::{Decided, QueueError};
+use crate::queue::{Decided, Denial, QueueError};
 
 #[derive(Debug)]
 pub(in crate::queue) struct Decide {
@@ -37,25 +37,33 @@ impl Command for Decide {
     type Answer = ();
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
-        let call = &self.call;
-        let bytes = canonical::call(&call.tool, &call.arguments);
-        let entrance = call.entrance.as_ref();
-        let data = Recorded {
-            address: entrance.and_then(|entrance| entrance.address),
-            arguments: Copied::of(&call.arguments, &call.secret),
-            arguments_digest: canonical::hex(&tx.digest_key.digest(&bytes)),
-            code: self.code.as_deref(),
-            policy: call.policy.as_deref(),
-            rules: &call.rules,
-            tool: &call.tool,
-            transport: entrance.map(|entrance| entrance.transport),
-            via: call.via,
-        };
-        let kind = if self.code.is_some() {
-            "call.denied"
-        } else {
-            "call.allowed"
-        };
-        tx.audit(kind, &call.agent, None, &data)
+        record(tx, &self.call, self.code.as_deref())
     }
+}
+
+/// Records that a call was denied, with whatever follows from that.
+pub(super) fn deny(tx: &mut Tx<'_>, denial: &Denial) -> Result<(), QueueError> {
+    record(tx, &denial.call, Some(denial.code))
+}
+
+fn record(tx: &mut Tx<'_>, call: &Decided, code: Option<&str>) -> Result<(), QueueError> {
+    let bytes = canonical::call(&call.tool, &call.arguments);
+    let entrance = call.entrance.as_ref();
+    let data = Recorded {
+        address: entrance.and_then(|entrance| entrance.address),
+        arguments: Copied::of(&call.arguments, &call.secret),
+        arguments_digest: canonical::hex(&tx.digest_key.digest(&bytes)),
+        code,
+        policy: call.policy.as_deref(),
+        rules: &call.rules,
+        tool: &call.tool,
+        transport: entrance.map(|entrance| entrance.transport),
+        via: call.via,
+    };
+    let kind = if code.is_some() {
+        "call.denied"
+    } else {
+        "call.allowed"
+    };
+    tx.audit(kind, &call.agent, None, &data)
 }

@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use rusqlite::{Connection, params};
 use serde_json::json;
 
+use super::denial::deny;
 use super::key::is_revoked;
 use super::schedule::{find, look_up};
 use super::submit::record;
@@ -13,7 +14,7 @@ use super::{Cancel, CancelWorkflow, Command, Tx, limit, workflow};
 use crate::clock::Timestamp;
 use crate::job::JobId;
 use crate::limit::Exceeded;
-use crate::queue::{Fired, Firing, QueueError, row};
+use crate::queue::{Denial, Fired, Firing, NoJob, QueueError, row};
 use crate::schedule::{Missed, Overlap, Run, Schedule, Step, TickKind, TickOutcome};
 use crate::workflow::WorkflowId;
 
@@ -71,7 +72,7 @@ impl Fire {
         }
         let mut runs = schedule.runs;
         for (tick, run) in &firing.ticks {
-            let settled = settle(tx, schedule, run.as_ref().map_err(String::as_str))?;
+            let settled = settle(tx, schedule, run.as_ref())?;
             let tick = Settling {
                 schedule,
                 tick: *tick,
@@ -120,7 +121,7 @@ pub(in crate::queue) struct FireWaiting {
     pub(in crate::queue) schedule: String,
     pub(in crate::queue) tick: Timestamp,
     /// What it becomes, or why that is nothing.
-    pub(in crate::queue) run: Result<Run, String>,
+    pub(in crate::queue) run: Result<Run, NoJob>,
     pub(in crate::queue) by: String,
 }
 
@@ -138,7 +139,7 @@ impl Command for FireWaiting {
         let settled = match &self.run {
             Ok(_) if is_revoked(tx, &schedule.agent)? => Settled::refused(REVOKED),
             Ok(run) => admitted(tx, run)?,
-            Err(reason) => Settled::refused(reason),
+            Err(none) => Settled::without_job(none),
         };
         let tick = Settling {
             schedule: &schedule,
@@ -208,6 +209,7 @@ struct Settled<'j> {
     outcome: TickOutcome,
     run: Option<&'j Run>,
     detail: Option<Cow<'j, str>>,
+    denial: Option<&'j Denial>,
 }
 
 impl<'j> Settled<'j> {
@@ -216,6 +218,7 @@ impl<'j> Settled<'j> {
             outcome: TickOutcome::Submitted,
             run: Some(run),
             detail: None,
+            denial: None,
         }
     }
 
@@ -224,6 +227,14 @@ impl<'j> Settled<'j> {
             outcome: TickOutcome::Refused,
             run: None,
             detail: Some(reason.into()),
+            denial: None,
+        }
+    }
+
+    fn without_job(none: &'j NoJob) -> Self {
+        Self {
+            denial: none.denial.as_deref(),
+            ..Self::refused(none.failure.message.as_str())
         }
     }
 
@@ -232,6 +243,7 @@ impl<'j> Settled<'j> {
             outcome,
             run: None,
             detail: Some(Cow::Borrowed(detail)),
+            denial: None,
         }
     }
 }
@@ -248,11 +260,11 @@ fn admitted<'j>(tx: &Tx<'_>, run: &'j Run) -> Result<Settled<'j>, QueueError> {
 fn settle<'j>(
     tx: &mut Tx<'_>,
     schedule: &Schedule,
-    run: Result<&'j Run, &'j str>,
+    run: Result<&'j Run, &'j NoJob>,
 ) -> Result<Settled<'j>, QueueError> {
     let run = match run {
         Ok(run) => run,
-        Err(reason) => return Ok(Settled::refused(reason)),
+        Err(none) => return Ok(Settled::without_job(none)),
     };
     if is_revoked(tx, &schedule.agent)? {
         return Ok(Settled::refused(REVOKED));
@@ -371,6 +383,9 @@ impl Settling<'_> {
             Some(Run::Job(job)) => drop(record(tx, job)??),
             Some(Run::Workflow(workflow)) => drop(workflow::insert(tx, workflow)?),
             None => {}
+        }
+        if let Some(denial) = settled.denial {
+            deny(tx, denial)?;
         }
         let kind = match settled.outcome {
             TickOutcome::Submitted => "schedule.fired",

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::denial::deny;
 use super::submit::record;
 use super::{Cancel, Command, Tx, json as text, key, limit};
 use crate::canonical;
@@ -12,7 +13,7 @@ use crate::clock::Timestamp;
 use crate::job::{Failure, JobId, NewJob, code};
 use crate::limit::Exceeded;
 use crate::queue::workflows::{AllowedBy, NewWorkflow, WorkflowSubmitted};
-use crate::queue::{QueueError, row};
+use crate::queue::{Denial, QueueError, row};
 use crate::workflow::{Action, Decision, StepState, WorkflowId, WorkflowState};
 
 #[derive(Debug)]
@@ -120,6 +121,8 @@ pub(in crate::queue) struct AdvanceWorkflow {
     pub(in crate::queue) by: String,
     /// `None` where the workflow has ended before, and only its last checks are noted.
     pub(in crate::queue) decision: Option<Decision<NewJob>>,
+    /// The calls that were denied in deciding.
+    pub(in crate::queue) denials: Vec<Denial>,
 }
 
 impl Command for AdvanceWorkflow {
@@ -156,6 +159,9 @@ impl Command for AdvanceWorkflow {
             return Ok(false);
         }
         tx.execute(include_str!("../sql/workflow_checks_settle.sql"), [id])?;
+        for denial in &self.denials {
+            deny(tx, denial)?;
+        }
         for action in &decision.actions {
             self.act(tx, action)?;
         }

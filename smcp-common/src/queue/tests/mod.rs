@@ -45,7 +45,7 @@ use crate::job::{
 };
 use crate::key_file::Key;
 use crate::plugin::{Binding, Plugin};
-use crate::policy::{Grant, Obligations};
+use crate::policy::{Grant, Obligations, Via};
 
 /// One test per behaviour and engine. A second engine adds a line here.
 macro_rules! conformance {
@@ -222,6 +222,25 @@ fn granted() -> (Grant, Binding) {
         until: START,
     };
     (grant, binding)
+}
+
+/// What rules say that do not permit a call.
+fn denied() -> NoJob {
+    let call = Decided {
+        agent: "ada".into(),
+        tool: "math__add".into(),
+        rules: Vec::new(),
+        policy: Some("hash".into()),
+        via: Via::Schedule,
+        entrance: None,
+        arguments: Map::new(),
+        secret: Vec::new(),
+    };
+    let code = "not_allowed";
+    NoJob {
+        failure: Failure::new(code, "No rule permits it."),
+        denial: Some(Box::new(Denial { call, code })),
+    }
 }
 
 fn arguments(value: Value) -> Map<String, Value> {

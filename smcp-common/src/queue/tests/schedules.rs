@@ -26,6 +26,7 @@ conformance!(
     a_tick_becomes_one_workflow,
     a_workflow_that_runs_counts_as_the_run_before,
     a_tool_that_is_gone_is_refused_and_the_schedule_goes_on,
+    a_denied_tick_is_recorded_with_what_becomes_of_it,
     a_deleted_schedule_takes_its_ticks_along_and_leaves_its_jobs,
     schedules_of_the_future_cost_an_index_lookup,
     many_ticks_are_kept_but_not_all,
@@ -78,7 +79,7 @@ pub(super) fn firing(schedule: &Schedule, now: Timestamp) -> Firing {
 }
 
 /// What a tick becomes, where the tool of the schedule is there.
-fn run(schedule: &Schedule) -> Result<Run, String> {
+fn run(schedule: &Schedule) -> Result<Run, NoJob> {
     let tool = tool();
     schedule.run(|_| Some(&tool), |_, _| Ok(granted()), None)
 }
@@ -627,7 +628,8 @@ async fn a_tool_that_is_gone_is_refused_and_the_schedule_goes_on(world: World) {
     world.clock.advance(MINUTE);
     let now = world.clock.now();
     let mut planned = firing(&world.stored(&id), now);
-    planned.ticks[0].1 = Err("There is no tool 'math__add' any more.".into());
+    let gone = Failure::new("plugin_not_found", "There is no tool 'math__add' any more.");
+    planned.ticks[0].1 = Err(gone.into());
     let fired = world
         .queue
         .fire_schedules(vec![planned], "worker:w")
@@ -645,6 +647,28 @@ async fn a_tool_that_is_gone_is_refused_and_the_schedule_goes_on(world: World) {
     assert_eq!(world.stored(&id).runs, 0);
     assert_eq!(world.next_minute().await.submitted, 1);
     assert_eq!(world.schedule_audit()[1], "schedule.refused");
+    assert_eq!(world.broken_audit(), None);
+}
+
+async fn a_denied_tick_is_recorded_with_what_becomes_of_it(world: World) {
+    let id = world.schedule(spec()).await;
+    world.clock.advance(MINUTE);
+    let now = world.clock.now();
+    let before = world.stored(&id);
+    // Two schedulers decide alike; the tick is one, and so is its denial.
+    for _ in 0..2 {
+        let mut planned = firing(&before, now);
+        planned.ticks[0].1 = Err(denied());
+        let fired = world.queue.fire_schedules(vec![planned], "worker:w");
+        fired.await.unwrap();
+    }
+    let tick = &world.ticks(&id)[0];
+    assert_eq!(
+        (tick.outcome, tick.detail.as_deref()),
+        (TickOutcome::Refused, Some("No rule permits it."))
+    );
+    assert_eq!(world.audited("call.denied").len(), 1);
+    assert_eq!(world.audited("schedule.refused").len(), 1);
     assert_eq!(world.broken_audit(), None);
 }
 

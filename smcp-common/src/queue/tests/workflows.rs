@@ -5,6 +5,7 @@ use crate::workflow::{Call, StepState, WorkflowId, WorkflowState, read};
 conformance!(
     a_workflow_is_driven_by_the_ends_of_its_jobs,
     a_step_does_not_get_half_of_what_another_has_printed,
+    a_denied_step_is_recorded_where_it_ends_and_nowhere_else,
     a_decision_that_comes_too_late_is_not_written,
     a_key_names_one_definition,
     a_verification_is_driven_by_the_clock,
@@ -96,7 +97,7 @@ pub(super) fn new(steps: Value) -> NewWorkflow {
     clippy::unnecessary_wraps,
     reason = "the worker's may fail, and so the queue expects"
 )]
-pub(super) fn made(workflow: &Workflow, call: Call<'_>) -> Result<NewJob, Failure> {
+pub(super) fn made(workflow: &Workflow, call: Call<'_>) -> Result<NewJob, NoJob> {
     Ok(NewJob {
         tool: call.tool.into(),
         source: Source::Workflow,
@@ -219,6 +220,27 @@ async fn a_workflow_is_driven_by_the_ends_of_its_jobs(world: World) {
         limit: 10,
     });
     assert_eq!(listed.await.unwrap()[0].id, id);
+}
+
+async fn a_denied_step_is_recorded_where_it_ends_and_nowhere_else(world: World) {
+    let id = world.workflow(json!([step("a", &[])])).await;
+    for comes_too_late in [true, false] {
+        let written = world
+            .queue
+            .advance_workflow(&id, BY, &BTreeMap::new(), &mut |_, _| {
+                if comes_too_late {
+                    let changed = "UPDATE workflows SET revision = revision + 1";
+                    world.sql().execute(changed, []).unwrap();
+                }
+                Err(denied())
+            })
+            .await;
+        assert_eq!(written.unwrap(), !comes_too_late);
+        let denials = world.audited("call.denied").len();
+        assert_eq!(denials, usize::from(!comes_too_late));
+    }
+    assert_eq!(world.step_states(&id), vec![StepState::Failed]);
+    assert_eq!(world.broken_audit(), None);
 }
 
 async fn a_decision_that_comes_too_late_is_not_written(world: World) {

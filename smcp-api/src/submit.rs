@@ -195,7 +195,8 @@ fn quarantined(tool: &str, plugin: &str, was_accepted: bool) -> Refusal {
     Refusal {
         code: "plugin_quarantined",
         message: format!(
-            "Tool '{tool}' cannot be called: plugin {plugin} {why}. It is not run until an operator has looked at it and accepted              it: smcp plugins accept {plugin}, or plugins__diff and plugins__accept."
+            "Tool '{tool}' cannot be called: plugin {plugin} {why}. It is not run until an operator has looked at it and \
+             accepted it: smcp plugins accept {plugin}, or plugins__diff and plugins__accept."
         ),
         details: Some(json!({"tool": tool, "plugin": plugin})),
     }

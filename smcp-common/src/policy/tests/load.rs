@@ -213,6 +213,19 @@ fn an_id_is_unique_over_files() {
     );
 }
 
+#[test]
+fn no_name_of_a_file_makes_rules_built_in() {
+    let file = RuleFile {
+        name: "builtin".to_owned(),
+        text: "@id(\"builtin:x\") permit (principal, action, resource);".to_owned(),
+    };
+    let fault = Policies::compile(&[file], &tools(), chrono_tz::Tz::UTC).unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "builtin:1:1: rule builtin:x: an id that begins with builtin: is for built-in rules"
+    );
+}
+
 const NAMING: &str = r#"
 @id("known") forbid (principal, action == Smcp::Action::"notes__read", resource);
 @id("gone") forbid (principal, action in [Smcp::Action::"notes__read", Smcp::Action::"devops__drop"], resource);

@@ -85,13 +85,8 @@ pub fn rules(app: &App) -> Result<Arc<Policies>, Refusal> {
 
 /// The circumstances of a call that somebody makes now.
 pub fn session(app: &App, caller: &Caller) -> Session {
-    Session {
-        via: Via::Call,
-        transport: caller.transport.as_str(),
-        address: caller.address,
-        now: app.queue.clock().now(),
-        dry_run: false,
-    }
+    let now = app.queue.clock().now();
+    Session::of(Via::Call, Some(&caller.entrance()), now)
 }
 
 fn check_attached(app: &App, caller: &Caller, name: &str) -> Result<(), Box<Denied>> {

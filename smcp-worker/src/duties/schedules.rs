@@ -177,7 +177,10 @@ impl Making<'_> {
         let grant = |tool: &Tool, arguments: &Map<String, Value>| {
             self.rules
                 .grant(subject, tool, arguments, &session, denials)
-                .map(|grant| (grant, self.rules.binding(tool)))
+                .map(|grant| {
+                    let binding = self.rules.binding(tool, &grant);
+                    (grant, binding)
+                })
                 .map_err(|rejection| rejection.message)
         };
         schedule.run(|name| self.tools.get(name), grant, self.default_timeout)

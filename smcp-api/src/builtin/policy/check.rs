@@ -43,7 +43,7 @@ fn candidates(app: &App, files: Vec<RuleFile>, allow_missing: bool) -> Result<Va
     let (problems, hash) = match app.rules.check(files, allow_missing)? {
         Ok(checked) => (checked.problems, Some(checked.policies.hash().to_owned())),
         Err(Fault::Rules(problems)) => (problems, None),
-        Err(fault @ Fault::Internal(_)) => {
+        Err(fault @ (Fault::Internal(_) | Fault::Zone(_))) => {
             return Err(Refusal::new("internal_error", format!("{fault}.")));
         }
     };

@@ -4,9 +4,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use smcp_common::audit::REDACTED;
 use smcp_common::clock::Timestamp;
-use smcp_common::policy::{
-    BUILTIN_PLUGIN, Known, Policies, Question, RuleFile, Session, Verdict, Via,
-};
+use smcp_common::job::Entrance;
+use smcp_common::policy::{BUILTIN_PLUGIN, Known, Policies, Question, RuleFile, Session, Via};
 use smcp_common::queue::AuditRecord;
 
 use super::asked::instant;
@@ -130,18 +129,10 @@ impl<'r> Call<'r> {
     }
 
     fn session(&self) -> Session {
-        let known = ["streamable_http", "http", "sse", "stdio"];
         let transport = self.data.transport.as_deref();
-        Session {
-            via: self.data.via,
-            transport: known
-                .into_iter()
-                .find(|known| transport == Some(known))
-                .unwrap_or("none"),
-            address: self.data.address,
-            now: self.record.at,
-            dry_run: false,
-        }
+        let entrance =
+            transport.and_then(|transport| Entrance::recorded(transport, self.data.address));
+        Session::of(self.data.via, entrance.as_ref(), self.record.at)
     }
 
     fn told(&self, more: &[(&str, Value)]) -> Value {
@@ -206,21 +197,16 @@ impl Found {
                     self.untold.push(call.told(&[("unknown", json!(missed))]));
                 }
             }
-            Ok(decision) => {
-                let is_only_tried = decision.obligations.dry_run_only
-                    && matches!(decision.verdict, Verdict::Allow | Verdict::Approval);
-                let is = if is_only_tried {
-                    "deny"
-                } else {
-                    word(decision.verdict)
-                };
+            Ok(judged) => {
+                let is = word(&judged);
                 if is == call.was {
                     self.same += 1;
                 } else {
                     self.changed += 1;
                     if self.told.len() < limit {
-                        let by = json!(decision.rules);
-                        self.told.push(call.told(&[("is", json!(is)), ("by", by)]));
+                        let by = judged.map_or_else(|denied| denied.rules, |grant| grant.rules);
+                        let told = call.told(&[("is", json!(is)), ("by", json!(by))]);
+                        self.told.push(told);
                     }
                 }
             }

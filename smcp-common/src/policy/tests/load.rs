@@ -16,7 +16,7 @@ fn said(text: &str) -> Vec<String> {
             problems.iter().map(ToString::to_string).collect()
         }
         Err(Fault::Rules(problems)) => problems.iter().map(ToString::to_string).collect(),
-        Err(fault @ Fault::Internal(_)) => panic!("{fault}"),
+        Err(fault @ (Fault::Internal(_) | Fault::Zone(_))) => panic!("{fault}"),
     }
 }
 

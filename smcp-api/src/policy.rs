@@ -51,8 +51,9 @@ pub fn decide_roughly(app: &App, caller: &Caller, tool: &PluginTool) -> Result<(
         .contains(name)
     {
         let message = format!(
-            "No rule permits '{}' to call {name}, whatever the arguments. Ask an operator for one, or to add you to a group that has one.",
-            caller.agent
+            "'{}' may not call {name}, whatever the arguments: no rule permits it, or one forbids it. Ask an operator; \
+             `smcp policy explain {name} --agent {}` tells them more.",
+            caller.agent, caller.agent
         );
         return Err(Rejection {
             code: "not_allowed",

@@ -6,6 +6,7 @@ use smcp_common::policy::{Fault, Level, Problem, RuleFile};
 
 use super::read;
 use crate::app::App;
+use crate::policy::rules;
 use crate::refusal::Refusal;
 use crate::rules::RulesError;
 
@@ -59,7 +60,7 @@ fn in_force(app: &App) -> Result<Value, Refusal> {
             (Vec::new(), Some(format!("{error}.")))
         }
         None => {
-            let policies = crate::policy::rules(app)?;
+            let policies = rules(app)?;
             (policies.problems(&app.rules.names()?), None)
         }
     };

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smcp_common::audit::REDACTED;
 use smcp_common::clock::Timestamp;
 use smcp_common::policy::{
     BUILTIN_PLUGIN, Known, Policies, Question, RuleFile, Session, Verdict, Via,
 };
 use smcp_common::queue::AuditRecord;
+use smcp_common::secret::MASK;
 
 use super::asked::instant;
 use super::{chosen, read, word};
@@ -181,7 +181,7 @@ impl Found {
         }
         let hidden: Vec<_> = arguments
             .iter()
-            .filter(|(_, value)| *value == REDACTED)
+            .filter(|(_, value)| *value == MASK)
             .map(|(name, _)| name.clone())
             .collect();
         let is_omitted =

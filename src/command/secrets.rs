@@ -71,7 +71,7 @@ pub(crate) fn run(what: Secrets) -> anyhow::Result<ExitCode> {
 }
 
 fn set(options: &SecretsSet) -> anyhow::Result<ExitCode> {
-    check_name(&options.name).map_err(wrong)?;
+    checked(check_name(&options.name))?;
     // Nobody is asked for a value that nobody would take.
     with_client(&options.connection, async |client| {
         let value = if io::stdin().is_terminal() {
@@ -79,7 +79,7 @@ fn set(options: &SecretsSet) -> anyhow::Result<ExitCode> {
         } else {
             read()?
         };
-        check_value(value.reveal()).map_err(wrong)?;
+        checked(check_value(value.reveal()))?;
         let answer = store(client, &options.name, options.agent.as_deref(), &value).await?;
         if options.connection.json {
             print_json(&answer)?;
@@ -113,8 +113,8 @@ async fn store(
     client.ask("secrets__set", asked).await
 }
 
-fn wrong(error: InvalidSecret) -> BadUsage {
-    BadUsage(error.to_string())
+fn checked(found: Result<(), InvalidSecret>) -> Result<(), BadUsage> {
+    found.map_err(|error| BadUsage(error.to_string()))
 }
 
 /// The value that somebody types, twice.
@@ -122,7 +122,7 @@ async fn asked(name: &str) -> anyhow::Result<Plain> {
     let nothing = |why: &str| BadUsage(format!("{why}nothing has been stored"));
     let first = ask_hidden(format!("Value of {name}: ")).await?;
     let first = first.ok_or_else(|| nothing(""))?;
-    check_value(first.reveal()).map_err(wrong)?;
+    checked(check_value(first.reveal()))?;
     let second = ask_hidden("Once more: ".to_owned()).await?;
     if second.ok_or_else(|| nothing(""))? != first {
         return Err(nothing("the two values differ; ").into());

@@ -26,16 +26,16 @@ pub(crate) async fn ask_hidden(prompt: String) -> anyhow::Result<Option<Plain>> 
         answer = told => answer.context(failed)?,
         pressed = ctrl_c() => pressed.and_then(|()| Err(io::ErrorKind::Interrupted.into())),
     };
-    match answer {
-        Ok(text) => Ok(Some(Plain::new(text))),
-        Err(error) => match error.kind() {
-            io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof => {
-                // Else the shell would show nothing of what is typed there.
-                tcsetattr(io::stdin(), OptionalActions::Now, &shown).context(failed)?;
-                note("")?;
-                Ok(None)
-            }
-            _ => Err(error).context(failed),
-        },
+    let error = match answer {
+        Ok(text) => return Ok(Some(Plain::new(text))),
+        Err(error) => error,
+    };
+    // Else the shell would show nothing of what is typed there.
+    tcsetattr(io::stdin(), OptionalActions::Now, &shown).context(failed)?;
+    note("")?;
+    let left_off = [io::ErrorKind::Interrupted, io::ErrorKind::UnexpectedEof];
+    if left_off.contains(&error.kind()) {
+        return Ok(None);
     }
+    Err(error).context(failed)
 }

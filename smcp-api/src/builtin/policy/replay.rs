@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smcp_common::audit::REDACTED;
 use smcp_common::job::Entrance;
 use smcp_common::policy::{
     BUILTIN_PLUGIN, Grant, Known, Policies, Question, Rejection, RuleFile, Session, Via,
 };
 use smcp_common::queue::AuditRecord;
+use smcp_common::secret::MASK;
 
 use super::asked::instant;
 use super::{chosen, read, word};
@@ -200,7 +200,7 @@ fn decided(app: &App, policies: &Policies, call: &Call<'_>) -> Result<Option<Dec
     };
     let hidden: Vec<_> = arguments
         .iter()
-        .filter(|(_, value)| *value == REDACTED)
+        .filter(|(_, value)| *value == MASK)
         .map(|(name, _)| name.clone())
         .collect();
     let known = if is_omitted {

@@ -43,12 +43,13 @@ const BUILT_IN: [&str; 32] = [
     "workflows__submit",
 ];
 /// Those for operators alone.
-const FOR_OPERATORS: [&str; 28] = [
+const FOR_OPERATORS: [&str; 29] = [
     "agents__add",
     "agents__groups",
     "agents__list",
     "agents__revoke",
     "agents__rotate",
+    "agents__set",
     "audit__export",
     "audit__search",
     "audit__tail",

@@ -40,6 +40,7 @@ mod handover;
 mod hostile;
 mod http;
 mod jobs;
+mod keys;
 mod lanes;
 mod lifecycle;
 mod listing;

@@ -15,6 +15,7 @@ use crate::job::JobId;
 use crate::limit::Exceeded;
 use crate::queue::{Fired, Firing, QueueError, row};
 use crate::schedule::{Missed, Overlap, Run, Schedule, Step, TickKind, TickOutcome};
+use crate::sentence::sentence;
 use crate::workflow::WorkflowId;
 
 /// Ticks of a schedule that are kept.
@@ -240,7 +241,7 @@ impl<'j> Settled<'j> {
 fn admitted<'j>(tx: &Tx<'_>, run: &'j Run) -> Result<Settled<'j>, QueueError> {
     Ok(match admit(tx, run)? {
         Ok(()) => Settled::submitted(run),
-        Err(exceeded) => Settled::refused(exceeded.sentence()),
+        Err(exceeded) => Settled::refused(sentence(&exceeded)),
     })
 }
 

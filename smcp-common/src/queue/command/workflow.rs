@@ -13,6 +13,7 @@ use crate::job::{Failure, JobId, NewJob, code};
 use crate::limit::Exceeded;
 use crate::queue::workflows::{AllowedBy, NewWorkflow, WorkflowSubmitted};
 use crate::queue::{QueueError, row};
+use crate::sentence::sentence;
 use crate::workflow::{Action, Decision, StepState, WorkflowId, WorkflowState};
 
 #[derive(Debug)]
@@ -229,7 +230,7 @@ impl AdvanceWorkflow {
         exceeded: &Exceeded,
     ) -> Result<(), QueueError> {
         limit::deny(tx, job, exceeded)?;
-        let failure = Failure::new(code::LIMIT_EXCEEDED, exceeded.sentence());
+        let failure = Failure::new(code::LIMIT_EXCEEDED, sentence(exceeded));
         self.end(tx, step, StepState::Failed, tx.now, Some(&failure))?;
         touch(tx, self.id.as_str())
     }

@@ -9,6 +9,7 @@ conformance!(
     a_rotation_without_overlap_ends_the_old_keys_at_once,
     one_key_is_revoked_and_the_others_stay,
     groups_are_those_that_were_given_last,
+    the_jobs_that_run_at_a_time_are_limited_and_let_go,
     a_revoked_agent_leaves_nothing_that_begins,
     what_runs_of_a_revoked_agent_goes_on_to_the_end_of_its_attempt,
     what_runs_of_a_revoked_agent_is_stopped_where_that_is_asked,
@@ -227,6 +228,50 @@ async fn groups_are_those_that_were_given_last(world: World) {
             (OPERATOR, true)
         ]
     );
+}
+
+async fn the_jobs_that_run_at_a_time_are_limited_and_let_go(world: World) {
+    world.add("ada", "1", None).await;
+    for (agent, lane) in [("ada", "a"), ("ada", "b"), (LOCAL, "c"), (LOCAL, "d")] {
+        let job = NewJob {
+            agent: agent.into(),
+            ..in_lane(lane)
+        };
+        world.submit(job).await;
+    }
+    let limit = async |agent, most| world.queue.limit_running(agent, most, BY).await;
+    for agent in ["ada", LOCAL] {
+        limit(agent, Some(1)).await.unwrap();
+        let found = world.queue.agent(agent).unwrap();
+        assert_eq!(found.max_running, Some(1));
+        assert!(found.groups.contains("ci") || found.groups.contains(USERS));
+    }
+    assert!(world.claim("w1").await.is_some() && world.claim("w2").await.is_some());
+    assert_eq!(world.claim("w3").await, None);
+    // Groups and limits leave each other alone.
+    let set = GroupChange::Set(groups(["x"]));
+    world.change(LOCAL, set).await.unwrap();
+    assert_eq!(world.claim("w3").await, None);
+    for _ in 0..2 {
+        limit(LOCAL, None).await.unwrap();
+    }
+    assert_eq!(world.claim("w3").await.unwrap().agent, LOCAL);
+    assert_eq!(world.groups_of(LOCAL), groups(["x"]));
+    assert_eq!(
+        world.audited("agent.changed"),
+        [
+            r#"operator {"agent":"ada","max_running":1,"old_max_running":2}"#,
+            r#"operator {"agent":"local","max_running":1,"old_max_running":null}"#,
+            r#"operator {"agent":"local","groups":["x"],"old_groups":["users"]}"#,
+            r#"operator {"agent":"local","max_running":null,"old_max_running":1}"#,
+        ]
+    );
+    let nobody = limit("eve", None).await;
+    assert!(matches!(nobody, Err(QueueError::NoSuchAgent(_))));
+    world.revoke("ada", false).await;
+    let gone = limit("ada", None).await;
+    assert!(matches!(gone, Err(QueueError::AgentRevoked(_))));
+    assert_eq!(world.broken_audit(), None);
 }
 
 async fn a_revoked_agent_leaves_nothing_that_begins(world: World) {

@@ -160,7 +160,10 @@ async fn the_jobs_that_an_agent_runs_at_a_time_are_limited_while_it_runs() {
         let job = world.smcp_json(&["jobs", "show", &second]);
         job["waiting"][0]["message"].as_str().map(ToOwned::to_owned)
     });
-    assert!(why.contains("'ada' has a job running, and may have no other"), "{why}");
+    assert!(
+        why.contains("'ada' has a job running, and may have no other"),
+        "{why}"
+    );
     let set = |most| said(&world, &["agents", "set", "ada", "--max-running", most]);
     assert_eq!(
         set("2"),

@@ -52,6 +52,7 @@ mod output;
 mod pins;
 mod policy;
 mod processes;
+mod profiles;
 mod progress;
 mod proxy;
 mod reload;

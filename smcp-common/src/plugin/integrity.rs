@@ -92,96 +92,40 @@ mod tests {
 
     #[test]
     fn what_is_accepted_of_itself() {
-        let accepted = Some(Integrity::Accepted);
-        let changed = Some(Integrity::Changed {
-            accepted: "old".to_owned(),
-        });
+        let is_accepted = |sight| (Some(Integrity::Accepted), sight);
+        let by = |sight| is_accepted(Some(sight));
+        let accepted = "old".to_owned();
+        let changed = (Some(Integrity::Changed { accepted }), None);
         let quarantined = |accepted: Option<&str>| {
             let accepted = accepted.map(ToOwned::to_owned);
-            Some(Integrity::Quarantined { accepted })
+            (Some(Integrity::Quarantined { accepted }), None)
         };
+        let (new, old) = (Some("new"), Some("old"));
         let (off, warn, require) = (Pinning::Off, Pinning::Warn, Pinning::Require);
         let rows = [
             // Mode, what was accepted, first use, bundled; how it stands, and why it is accepted.
-            (off, Some("old"), true, true, None, None),
-            (warn, Some("new"), false, false, accepted.clone(), None),
-            (require, Some("new"), true, true, accepted.clone(), None),
-            (warn, Some("old"), false, false, changed.clone(), None),
-            (warn, Some("old"), true, false, changed, None),
-            (
-                require,
-                Some("old"),
-                false,
-                false,
-                quarantined(Some("old")),
-                None,
-            ),
-            (
-                require,
-                Some("old"),
-                true,
-                false,
-                quarantined(Some("old")),
-                None,
-            ),
-            (require, None, false, false, quarantined(None), None),
-            (
-                require,
-                None,
-                true,
-                false,
-                accepted.clone(),
-                Some(Sight::FirstUse),
-            ),
-            (
-                warn,
-                None,
-                true,
-                false,
-                accepted.clone(),
-                Some(Sight::FirstUse),
-            ),
-            (
-                warn,
-                None,
-                false,
-                false,
-                accepted.clone(),
-                Some(Sight::FirstSight),
-            ),
-            (
-                require,
-                None,
-                false,
-                true,
-                accepted.clone(),
-                Some(Sight::Bundled),
-            ),
-            (
-                require,
-                Some("old"),
-                false,
-                true,
-                accepted.clone(),
-                Some(Sight::Bundled),
-            ),
-            (
-                warn,
-                Some("old"),
-                false,
-                true,
-                accepted,
-                Some(Sight::Bundled),
-            ),
+            (off, old, true, true, (None, None)),
+            (warn, new, false, false, is_accepted(None)),
+            (require, new, true, true, is_accepted(None)),
+            (warn, old, false, false, changed.clone()),
+            (warn, old, true, false, changed),
+            (require, old, false, false, quarantined(old)),
+            (require, old, true, false, quarantined(old)),
+            (require, None, false, false, quarantined(None)),
+            (require, None, true, false, by(Sight::FirstUse)),
+            (warn, None, true, false, by(Sight::FirstUse)),
+            (warn, None, false, false, by(Sight::FirstSight)),
+            (require, None, false, true, by(Sight::Bundled)),
+            (require, old, false, true, by(Sight::Bundled)),
+            (warn, old, false, true, by(Sight::Bundled)),
         ];
-        for (pinning, before, first_use, bundled, integrity, sight) in rows {
+        for (pinning, before, first_use, bundled, expected) in rows {
             let found = Found {
                 digest: "new",
                 accepted: before,
                 first_use,
                 bundled,
             };
-            let expected = (integrity, sight);
             assert_eq!(pinning.judge(found), expected, "{pinning:?} {found:?}");
         }
     }

@@ -33,7 +33,9 @@ impl Command for Vote {
             Ok(groups) => groups,
             Err(obstacle) => return self.refused(tx, obstacle),
         };
-        if let Some(changed) = &self.changed {
+        // Somebody else may have had it asked for anew meanwhile; what has been approved of since then stays so.
+        let is_new = |changed: &&Request| changed.digest != request.digest;
+        if let Some(changed) = self.changed.as_ref().filter(is_new) {
             open.ask_again(tx, changed, &self.voter)?;
             return self.refused(tx, Obstacle::Changed);
         }

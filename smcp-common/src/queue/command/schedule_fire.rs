@@ -9,7 +9,7 @@ use serde_json::json;
 use super::key::is_revoked;
 use super::schedule::{find, look_up};
 use super::submit::record;
-use super::{Cancel, CancelWorkflow, Command, Tx, limit, workflow};
+use super::{Cancel, CancelWorkflow, Command, Tx, denial, limit, workflow};
 use crate::clock::Timestamp;
 use crate::job::JobId;
 use crate::limit::Exceeded;
@@ -168,7 +168,7 @@ impl Command for TriggerSchedule {
         if let Run::Job(job) = &self.run
             && let Err(exceeded) = admit(tx, &self.run)?
         {
-            limit::deny(tx, job, &exceeded)?;
+            denial::deny_by_limit(tx, job, &exceeded)?;
             return Ok(Err(exceeded));
         }
         let mut tick = Settling {

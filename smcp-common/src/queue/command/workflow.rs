@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::submit::record;
-use super::{Cancel, Command, Tx, json as text, key, limit};
+use super::{Cancel, Command, Tx, denial, json as text, key};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::{Failure, JobId, NewJob, code};
@@ -229,7 +229,7 @@ impl AdvanceWorkflow {
         job: &NewJob,
         exceeded: &Exceeded,
     ) -> Result<(), QueueError> {
-        limit::deny(tx, job, exceeded)?;
+        denial::deny_by_limit(tx, job, exceeded)?;
         let failure = Failure::new(code::LIMIT_EXCEEDED, sentence(exceeded));
         self.end(tx, step, StepState::Failed, tx.now, Some(&failure))?;
         touch(tx, self.id.as_str())

@@ -250,10 +250,15 @@ async fn a_changed_request_is_asked_for_anew(world: World) {
     let changed = vote(Some(old.digest), Some(new.clone())).await;
     assert_eq!(changed, Err(Obstacle::Changed));
     let open = world.queue.open_request(&id).unwrap().unwrap();
-    assert_eq!((open.request, open.given), (new, Vec::new()));
+    assert_eq!((open.request, open.given), (new.clone(), Vec::new()));
+    let found_the_same = Vote {
+        changed: Some(new),
+        ..world.vote(&id, Voice::Approve, "eve", &["dev"])
+    };
     assert_eq!(
-        world.approve(&id, "eve", &["dev"]).await,
-        Ok(StateName::Queued)
+        world.say(found_the_same).await,
+        Ok(StateName::Queued),
+        "it is asked for already"
     );
 }
 

@@ -4,6 +4,7 @@
 use serde_json::{Value, json};
 use smcp_common::approval::{Digest, Obstacle, Request, Voice, digest};
 use smcp_common::canonical::hex;
+use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, StateName};
 use smcp_common::policy::Subject;
 use smcp_common::queue::OpenRequest;
@@ -25,6 +26,8 @@ pub(crate) struct Word {
     pub(crate) reason: Option<String>,
     /// The digest of what it was shown.
     pub(crate) seen: Option<Digest>,
+    /// When it was shown that, where the word is for no request but the one that waited then.
+    pub(crate) seen_at: Option<Timestamp>,
     /// By which way, for the record: `tool` or `link`.
     pub(crate) via: &'static str,
 }
@@ -44,6 +47,7 @@ pub(crate) async fn take(app: &App, voter: &str, word: Word) -> Result<StateName
         voice: word.voice,
         reason: word.reason,
         seen: word.seen,
+        seen_at: word.seen_at,
         changed,
         via: word.via,
     };

@@ -24,7 +24,7 @@ use smcp_common::canonical::{self, hex, unhex};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{Entrance, JobId};
 use smcp_common::key_file::Key;
-use smcp_common::queue::QueueError;
+use smcp_common::queue::{OpenRequest, QueueError};
 
 use crate::app::App;
 use crate::approval::{Word, refusal, take};
@@ -82,6 +82,11 @@ impl Link {
         format!("{}.{}", text(said.as_bytes()), text(&signature))
     }
 
+    /// Whether it was made for that request, and not for one of the same job before.
+    fn is_for(&self, open: &OpenRequest) -> bool {
+        open.request.digest == self.digest && open.requested_at <= self.made_at
+    }
+
     /// Reads a token; `None` where it was not signed with `key`.
     pub(crate) fn open(token: &str, key: &Key) -> Option<Self> {
         let (said, signed) = token
@@ -121,7 +126,7 @@ async fn page(
         Err(refusal) => return refused(&refusal),
     };
     match app.queue.open_request(&link.job) {
-        Ok(Some(open)) if open.request.digest == link.digest => {
+        Ok(Some(open)) if link.is_for(&open) => {
             let arguments = serde_json::to_string_pretty(&open.arguments).unwrap_or_default();
             let mut body = String::new();
             // Writing to a String cannot fail.
@@ -167,6 +172,7 @@ async fn decide(
             voice,
             reason: None,
             seen: Some(link.digest),
+            seen_at: Some(link.made_at),
             via: "link",
         };
         let state = take(&app, &link.agent, word).await?;

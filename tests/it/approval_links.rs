@@ -183,6 +183,31 @@ fn split(url: &str) -> (&str, &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_of_no_use_for_the_same_job_asked_for_again() {
+    let (world, _roles, people, naps) = governed(World::new());
+    let ci = world.client_with_key(&people.ci).await;
+    let job = ci.submit("sleepy__nap", naps.until_open("first")).await;
+    let url = link(&world, &people.ann, &job);
+    assert_eq!(press(&world, &url, "approve").await.status, 200);
+    naps.started("first");
+    said(&world, &["jobs", "cancel", &job]);
+    world.wait_for_state(&job, "cancelled");
+    said(&world, &["jobs", "retry", &job]);
+    assert_eq!(world.state_of(&job), "awaiting_approval");
+    for again in [
+        get(&url).await,
+        press(&world, &url, "approve").await,
+        press(&world, &url, "deny").await,
+    ] {
+        assert_eq!(again.status, 409, "{again:?}");
+    }
+    assert_eq!(world.state_of(&job), "awaiting_approval");
+    let renewed = link(&world, &people.ann, &job);
+    assert_eq!(press(&world, &renewed, "deny").await.status, 200);
+    assert_eq!(naps.told("first", "start").len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn secret_arguments_are_approved_of_unseen() {
     let (world, _roles, people, _) = governed(World::new());
     let rule = r#"@id("asks-too") @requireApproval("ops") permit (principal == Smcp::Agent::"ci", action == Smcp::Action::"keeper__leak", resource);"#;

@@ -109,6 +109,7 @@ async fn run_word(
         voice,
         reason,
         seen: digest.as_deref().map(seen).transpose()?,
+        seen_at: None,
         via: "tool",
     };
     let state = take(app, &caller.agent, word).await?;

@@ -69,6 +69,8 @@ pub struct Vote {
     pub reason: Option<String>,
     /// The digest of what it was shown, where it says so.
     pub seen: Option<Digest>,
+    /// When it was shown that, where the word is for no request but the one that waited then.
+    pub seen_at: Option<Timestamp>,
     /// What is to be asked for instead, where what would run is not what the request is for any more.
     pub changed: Option<Request>,
     /// By which way the word came, for the record.

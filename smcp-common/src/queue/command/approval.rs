@@ -33,6 +33,11 @@ impl Command for Vote {
             Ok(groups) => groups,
             Err(obstacle) => return self.refused(tx, obstacle),
         };
+        // What has been asked for anew since may have the same digest.
+        let requested_at = open.request.requested_at;
+        if self.seen_at.is_some_and(|seen_at| seen_at < requested_at) {
+            return self.refused(tx, Obstacle::Changed);
+        }
         // Somebody else may have had it asked for anew meanwhile; what has been approved of since then stays so.
         let is_new = |changed: &&Request| changed.digest != request.digest;
         if let Some(changed) = self.changed.as_ref().filter(is_new) {

@@ -53,6 +53,7 @@ impl World {
             voice,
             reason: None,
             seen: None,
+            seen_at: None,
             changed: None,
             via: "tool",
         }
@@ -303,10 +304,17 @@ async fn an_approval_is_for_one_time(world: World) {
         START.plus(3 * HOUR),
         "as long as the one before"
     );
-    assert_eq!(
-        world.approve(&id, "ann", &["ops"]).await,
-        Ok(StateName::Queued)
-    );
+    let of_before = Vote {
+        seen: Some(open.request.digest),
+        seen_at: Some(START),
+        ..world.vote(&id, Voice::Approve, "ann", &["ops"])
+    };
+    assert_eq!(world.say(of_before.clone()).await, Err(Obstacle::Changed));
+    let of_now = Vote {
+        seen_at: Some(open.requested_at),
+        ..of_before
+    };
+    assert_eq!(world.say(of_now).await, Ok(StateName::Queued));
     assert!(world.claim("w").await.is_some());
 }
 

@@ -12,7 +12,7 @@ use super::approval::request;
 use super::key::refuse_revoked;
 use super::secret::vault;
 use super::session::note;
-use super::{Command, Tx, json, limit};
+use super::{Command, Tx, denial, json, limit};
 use crate::audit::Copied;
 use crate::canonical;
 use crate::clock::Timestamp;
@@ -37,7 +37,7 @@ impl Command for Submit {
         let submitted = match record(tx, &self.job)? {
             Ok(submitted) => submitted,
             Err(exceeded) => {
-                limit::deny(tx, &self.job, &exceeded)?;
+                denial::deny_by_limit(tx, &self.job, &exceeded)?;
                 return Ok(Err(exceeded));
             }
         };

@@ -7,12 +7,12 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -116,11 +116,7 @@ fn signature(key: &Key, said: &[u8]) -> Hmac<Sha256> {
     hmac
 }
 
-async fn page(
-    State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
-    Path(token): Path<String>,
-) -> Response {
+async fn page(State(app): State<Arc<App>>, peer: Peer, Path(token): Path<String>) -> Response {
     let link = match admit(&app, peer, &token).await {
         Ok(link) => link,
         Err(refusal) => return refused(&refusal),
@@ -151,17 +147,17 @@ async fn page(
     }
 }
 
-async fn approve(app: State<Arc<App>>, peer: Extension<Peer>, token: Path<String>) -> Response {
+async fn approve(app: State<Arc<App>>, peer: Peer, token: Path<String>) -> Response {
     decide(app, peer, token, Voice::Approve).await
 }
 
-async fn deny(app: State<Arc<App>>, peer: Extension<Peer>, token: Path<String>) -> Response {
+async fn deny(app: State<Arc<App>>, peer: Peer, token: Path<String>) -> Response {
     decide(app, peer, token, Voice::Deny).await
 }
 
 async fn decide(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    peer: Peer,
     Path(token): Path<String>,
     voice: Voice,
 ) -> Response {

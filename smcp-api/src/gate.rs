@@ -44,12 +44,12 @@ impl Gate {
 }
 
 /// Puts the [`Caller`] into the request, or answers 401, which is recorded.
-pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let Some(&Peer(peer)) = request.extensions().get::<Peer>() else {
-        let message = "the server did not note where the request came from";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
-            .into_response();
-    };
+pub async fn identify(
+    State(gate): State<Gate>,
+    Peer(peer): Peer,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let stored = |digest: &[u8; 32]| gate.stored.find(digest);
     match authenticate(request.headers(), peer, &gate.config, stored) {
         Ok(Identity { agent, key }) => {

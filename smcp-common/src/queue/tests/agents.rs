@@ -15,7 +15,7 @@ conformance!(
     every_change_is_recorded_and_no_key_with_it,
 );
 
-const HOUR_MS: u64 = 60 * 60 * 1_000;
+pub(super) const HOUR_MS: u64 = 60 * 60 * 1_000;
 pub(super) const HOUR: Duration = Duration::from_millis(HOUR_MS);
 pub(super) const BY: &str = "operator";
 

@@ -1,4 +1,4 @@
-use super::agents::{BY, HOUR, groups};
+use super::agents::{BY, HOUR, HOUR_MS, groups};
 use super::*;
 use crate::agent::LOCAL;
 
@@ -55,7 +55,7 @@ async fn a_key_stands_for_its_agent_as_long_as_it_lives(world: World) {
         "bob"
     );
     assert_eq!(world.bearer("3"), None);
-    world.clock.advance(HOUR - Duration::from_millis(1));
+    world.clock.advance(Duration::from_millis(HOUR_MS - 1));
     assert_eq!(world.bearer("1").as_deref(), Some("ada"));
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(world.bearer("1"), None, "expired");

@@ -23,7 +23,7 @@ plugin = Plugin(
     secrets=[github.SECRET, gitlab.SECRET],
     sandbox={
         "network": NETWORK,
-        "filesystem": {"read": [], "write": []},
+        "filesystem": {"read": settings.certificates(), "write": []},
         "env": {"allow": ["SMCP_CI_*"]},
     },
 )

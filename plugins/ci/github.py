@@ -43,6 +43,9 @@ class GitHub(Provider):
         super().__init__(Service("GitHub", settings.github(), SECRET, token, headers, permissions), repository)
         self.path = f"/repos/{segment(repository, 'name of a repository')}/actions"
 
+    def path_of(self, run):
+        return f"{self.path}/runs/{run}"
+
     def dispatch(self, workflow, ref, inputs):
         path = f"{self.path}/workflows/{workflow_name(workflow)}"
         subject = f"workflow {workflow} of {self.project} that can be dispatched at {ref}"
@@ -52,13 +55,15 @@ class GitHub(Provider):
         if answer.status == 422:
             said = str(answer.value.get("message") if isinstance(answer.value, dict) else "")
             if "return_run_details" not in said:
-                raise Failure("rejected", f"{self.service.address.host} refused to dispatch {workflow} at {ref}: {said[:300]}", retryable=False)
+                message = f"{self.service.address.host} refused to dispatch {workflow} at {ref}: {said[:300]}"
+                raise Failure("rejected", message, retryable=False)
             # A server before 2026 knows no such wish, and has refused the whole.
             answer = self.service.post(f"{path}/dispatches", body, subject=subject, once=True)
         run = answer.value.get("workflow_run_id") if isinstance(answer.value, dict) else None
         result = {"result": f"Dispatched {workflow} of {self.project} at {ref}", "run": None, "certain": False}
         if isinstance(run, int):
-            return {**result, "result": f"{result['result']}: run {run}", "run": run, "certain": True, "url": answer.value.get("html_url")}
+            told = {"run": run, "certain": True, "url": answer.value.get("html_url")}
+            return {**result, "result": f"{result['result']}: run {run}", **told}
         return {**result, **self.listed_since(path, ref, answer.headers)}
 
     def listed_since(self, path, ref, headers):
@@ -87,11 +92,6 @@ class GitHub(Provider):
         found = self.service.listed(path, {"branch": branch(ref)}, limit, subject=subject, key="workflow_runs")
         return self.runs_found(*found)
 
-    def run(self, run):
-        answer = self.service.get(f"{self.path}/runs/{run}", subject=self.subject(run))
-        self.told = answer.headers
-        return self.as_run(answer.value)
-
     def as_run(self, entry):
         entry = self.checked(entry)
         return {
@@ -108,7 +108,7 @@ class GitHub(Provider):
         }
 
     def jobs(self, run):
-        path, query = f"{self.path}/runs/{run}/jobs", {"filter": "latest"}
+        path, query = f"{self.path_of(run)}/jobs", {"filter": "latest"}
         entries, _ = self.service.listed(path, query, MOST_JOBS, subject=self.subject(run), key="jobs")
         return [self.as_job(entry) for entry in entries]
 
@@ -128,7 +128,7 @@ class GitHub(Provider):
         if not every:
             return logs.of_jobs(self, run, jobs, lines)
         # One archive with all of them instead of a request for each.
-        chunks = self.service.download(f"{self.path}/runs/{run}/logs", subject=f"logs of {self.subject(run)}")
+        chunks = self.service.download(f"{self.path_of(run)}/logs", subject=f"logs of {self.subject(run)}")
         return logs.of_archive(self, run, jobs, chunks, lines)
 
     def log(self, job):
@@ -136,11 +136,11 @@ class GitHub(Provider):
 
     def rerun(self, run, only_failed):
         what = "rerun-failed-jobs" if only_failed else "rerun"
-        self.service.post(f"{self.path}/runs/{run}/{what}", subject=self.subject(run), once=True)
+        self.service.post(f"{self.path_of(run)}/{what}", subject=self.subject(run), once=True)
         return {"result": f"Began {'the failed jobs of ' if only_failed else ''}{self.subject(run)} again", "run": run}
 
     def ask_to_cancel(self, run):
-        answer = self.service.post(f"{self.path}/runs/{run}/cancel", subject=self.subject(run), once=False, accept=(409,))
+        answer = self.service.post(f"{self.path_of(run)}/cancel", subject=self.subject(run), once=False, accept=(409,))
         return answer.status != 409
 
 

@@ -22,6 +22,9 @@ class GitLab(Provider):
         super().__init__(Service("GitLab", settings.gitlab(), SECRET, token, headers, permissions), project)
         self.path = f"/projects/{quote(segment(project, 'path or number of a project'), safe='')}"
 
+    def path_of(self, run):
+        return f"{self.path}/pipelines/{run}"
+
     def dispatch(self, ref, inputs, variables):
         body = {"ref": ref}
         if inputs:
@@ -29,17 +32,12 @@ class GitLab(Provider):
         if variables:
             body["variables"] = [{"key": name, "value": scalar("variable", name, value)} for name, value in variables.items()]
         answer = self.service.post(f"{self.path}/pipeline", body, subject=f"project {self.project}", once=True)
-        run = self.as_run(answer.value)
+        run = self.begun(answer)
         return {"result": f"Started a pipeline of {self.project} at {ref}: run {run['run']}", **run, "certain": True}
 
     def runs(self, ref, limit):
-        found = self.service.listed(f"{self.path}/pipelines", {"ref": branch(ref)}, limit, subject=f"project {self.project} with pipelines")
-        return self.runs_found(*found)
-
-    def run(self, run):
-        answer = self.service.get(f"{self.path}/pipelines/{run}", subject=self.subject(run))
-        self.told = answer.headers
-        return self.as_run(answer.value)
+        subject = f"project {self.project} with pipelines"
+        return self.runs_found(*self.service.listed(f"{self.path}/pipelines", {"ref": branch(ref)}, limit, subject=subject))
 
     def as_run(self, entry):
         entry = self.checked(entry)
@@ -55,7 +53,7 @@ class GitLab(Provider):
         }
 
     def jobs(self, run):
-        entries, _ = self.service.listed(f"{self.path}/pipelines/{run}/jobs", {}, MOST_JOBS, subject=self.subject(run))
+        entries, _ = self.service.listed(f"{self.path_of(run)}/jobs", {}, MOST_JOBS, subject=self.subject(run))
         return [self.as_job(entry) for entry in entries]
 
     def as_job(self, entry):
@@ -78,11 +76,11 @@ class GitLab(Provider):
         return self.service.download(f"{self.path}/jobs/{job}/trace", subject=f"log of job {job} of {self.project}")
 
     def rerun(self, run):
-        answer = self.service.post(f"{self.path}/pipelines/{run}/retry", subject=self.subject(run), once=True)
-        return {"result": f"Began the failed and cancelled jobs of {self.subject(run)} again", **self.as_run(answer.value)}
+        answer = self.service.post(f"{self.path_of(run)}/retry", subject=self.subject(run), once=True)
+        return {"result": f"Began the failed and cancelled jobs of {self.subject(run)} again", **self.begun(answer)}
 
     def ask_to_cancel(self, run):
-        self.service.post(f"{self.path}/pipelines/{run}/cancel", subject=self.subject(run), once=False)
+        self.service.post(f"{self.path_of(run)}/cancel", subject=self.subject(run), once=False)
         return True
 
 

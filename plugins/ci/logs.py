@@ -78,7 +78,9 @@ def of_archive(provider, run, jobs, chunks, lines):
             by_name = {file_name(job["name"]): job for job in jobs}
             chosen = sorted(((by_name.get(job_name(file)), file) for file in files), key=lambda pair: urgency(pair[0]))
             if sum(file.file_size for file in files) > UNPACKED_BYTES:
-                raise Failure("too_large", f"the logs of {provider.subject(run)} are more than {UNPACKED_BYTES >> 20} MiB; ask for the failed jobs'", retryable=False)
+                most = f"{UNPACKED_BYTES >> 20} MiB"
+                message = f"the logs of {provider.subject(run)} are more than {most}; ask for those of the failed jobs"
+                raise Failure("too_large", message, retryable=False)
             found = [unpacked(archive, job, file, lines, limit_of(len(chosen))) for job, file in chosen[:MOST_LOGS]]
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, zipfile.zlib.error):
         raise provider.service.strange("the archive of logs cannot be read") from None
@@ -90,8 +92,8 @@ def unpacked(archive, job, file, lines, limit):
     with archive.open(file) as opened:
         while chunk := opened.read(1 << 16):
             tail.add(chunk)
-    known = {"job": job["job"], "name": job["name"], "state": job["state"]} if job else {"job": None, "name": job_name(file), "state": None}
-    return {**known, **tail.answer(lines)}
+    known = job or {"job": None, "name": job_name(file), "state": None}
+    return {**{key: known[key] for key in ("job", "name", "state")}, **tail.answer(lines)}
 
 
 def job_name(file):

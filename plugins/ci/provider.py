@@ -25,12 +25,17 @@ class Provider:
     def subject(self, run):
         return f"run {run} of {self.project}"
 
+    def run(self, run):
+        answer = self.service.get(self.path_of(run), subject=self.subject(run))
+        self.told = answer.headers
+        return self.as_run(answer.value)
+
     def status(self, run):
         found = self.run(run)
         return {"result": self.sentence(found), **found, "jobs": self.jobs(run)}
 
     def sentence(self, run):
-        return f"{self.subject(run['run'])[:1].upper()}{self.subject(run['run'])[1:]}: {run['state']}"
+        return f"Run {run['run']} of {self.project}: {run['state']}"
 
     def wait(self, run, within_seconds):
         """Answers when the run has ended well. Until then the call gives its worker back and looks again later."""
@@ -44,7 +49,10 @@ class Provider:
         said = f"{done} of {len(jobs)} jobs done; now: {now}"
         progress(age, None, said)
         if age >= within_seconds:
-            message = f"{self.subject(run)} has not ended {age} s after it began ({said}); it goes on. Wait again with more within_seconds, or cancel it"
+            message = (
+                f"{self.subject(run)} has not ended {age} s after it began ({said}); it goes on. "
+                "Wait again with more within_seconds, or cancel it"
+            )
             raise Failure("deadline", message, retryable=False, run=found)
         # A long run is looked at less often; the end of a short one is seen soon.
         raise Snooze(min(max(5, age // 20), 60, max(1, within_seconds - age)), f"{self.subject(run)}: {said}")
@@ -76,6 +84,13 @@ class Provider:
         if not found["done"]:
             raise Failure("conflict", f"{self.service.address.host} cannot cancel {self.subject(run)} now", retryable=False)
         return {"result": f"{self.sentence(found)} before it could be cancelled", **found, "cancelled": False}
+
+    def begun(self, answer):
+        """The run in the answer to what has begun it; that it cannot be read does not undo that."""
+        try:
+            return self.as_run(answer.value)
+        except Failure as failure:
+            raise refusal.unknown(failure) from None
 
     def runs_found(self, entries, more):
         runs = [self.as_run(entry) for entry in entries]

@@ -32,9 +32,9 @@ class Broken(Exception):
         return Failure(self.code, self.message, retry_after=self.retry_after)
 
 
-def unknown(service, broken):
+def unknown(why):
     """A change was asked for, and nobody can tell whether it was made."""
-    message = f"{broken.message}. Whether it was carried out is not known, so it is not repeated: look at the runs before you ask again"
+    message = f"{why}. It may have been carried out, so it is not repeated: look at the runs before you ask again"
     return Failure("outcome_unknown", message, retryable=False)
 
 
@@ -79,7 +79,10 @@ def elsewhere(service, host, *, moved=False, unencrypted=False):
     elif unencrypted:
         message = f"{asked} sends the download on to {host} without encryption, which is not followed"
     else:
-        message = f"{asked} sends the request on to {host}, which is not followed: {service.address.variable} must have the address of the API itself"
+        message = (
+            f"{asked} sends the request on to {host}, which is not followed: "
+            f"{service.address.variable} must have the address of the API itself"
+        )
     return Broken("redirected", message, arrived=False)
 
 

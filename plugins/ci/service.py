@@ -44,7 +44,7 @@ class Service:
     def __init__(self, title, address, secret, token, headers, permissions):
         self.title, self.address, self.secret, self.permissions = title, address, secret, permissions
         if not token.isascii() or not token.isprintable() or " " in token or not token:
-            message = f"the secret {secret} is not a token: it has characters that no token has; set it again: smcp secrets set {secret}"
+            message = f"the secret {secret} has characters that no token has; set it again: smcp secrets set {secret}"
             raise Failure("invalid_secret", message, retryable=False)
         self.headers = {"User-Agent": "smcp-ci", **{name: value.format(token=token) for name, value in headers.items()}}
         # A server on this machine is not asked by way of a proxy.
@@ -105,7 +105,7 @@ class Service:
 
     def end(self, broken, once):
         """The failure that a broken exchange comes to, where the request must not be made twice if `once`."""
-        return refusal.unknown(self, broken) if once and broken.arrived else broken.failure()
+        return refusal.unknown(broken) if once and broken.arrived else broken.failure()
 
     def answer(self, method, url, body, subject, accept):
         data = None if body is None else json.dumps(body).encode()

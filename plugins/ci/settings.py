@@ -11,6 +11,8 @@ LOG_HOSTS = "SMCP_CI_LOG_HOSTS"
 MOST_LOG_HOSTS = 250
 LOOPBACK = re.compile(r"localhost|127(\.\d{1,3}){3}|::1")
 HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+# Where every plugin may read.
+SYSTEM = ("/usr/", "/etc/ssl/", "/etc/pki/", "/etc/ca-certificates/")
 RANGE = re.compile(r"\{(\d{1,6})-(\d{1,6})\}")
 
 
@@ -94,6 +96,12 @@ def numbered(word):
 
 def wrong_hosts(why):
     return Failure("invalid_setting", f"{LOG_HOSTS} cannot be used: {why}", retryable=False)
+
+
+def certificates():
+    """The files that say which certificates are trusted, where the sandbox does not have them anyhow."""
+    named = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    return [path for path in named if path.startswith("/") and ".." not in path.split("/") and not f"{path}/".startswith(SYSTEM)]
 
 
 def network():

@@ -33,7 +33,8 @@ class Handler(BaseHTTPRequestHandler):
         content = self.rfile.read(length)
         asked = f"{self.command} {parts.path}"
         body = json.loads(content) if content else None
-        self.server.requests.append({"asked": asked, "query": dict(parse_qsl(parts.query)), "headers": dict(self.headers), "body": body})
+        query, headers = dict(parse_qsl(parts.query)), dict(self.headers)
+        self.server.requests.append({"asked": asked, "query": query, "headers": headers, "body": body})
         replies = self.server.replies.get(asked)
         if replies is None:
             reply = Reply(404, {"message": "Not Found"})
@@ -81,6 +82,11 @@ class Server(ThreadingHTTPServer):
         return [request["asked"] for request in self.requests]
 
 
+def run_cli(*words, environment):
+    words = [sys.executable, CLI, *words]
+    return subprocess.run(words, capture_output=True, encoding="utf-8", env=environment, timeout=60, check=False)
+
+
 class Case(unittest.TestCase):
     """A test with a server of its own, for both providers."""
 
@@ -100,7 +106,7 @@ class Case(unittest.TestCase):
             value = value if isinstance(value, str) else json.dumps(value)
             words += ("--" + name.replace("_", "-"), value)
         environment = {secret: TOKEN, **self.environment}
-        done = subprocess.run([sys.executable, CLI, command, *words], capture_output=True, encoding="utf-8", env=environment, timeout=60, check=False)
+        done = run_cli(command, *words, environment=environment)
         self.assertNotIn(TOKEN, done.stdout + done.stderr)
         self.assertNotIn("Traceback", done.stderr)
         return done.returncode, json.loads(done.stdout)

@@ -13,7 +13,7 @@ import time
 import unittest
 from pathlib import Path
 
-from ci_service import CLI, TOKEN, Case, Reply, Server
+from ci_service import CLI, TOKEN, Case, Reply, Server, run_cli
 
 
 
@@ -127,7 +127,8 @@ class Encrypted(Case):
         self.server.on("GET /repos/octo/app/actions/runs/7/jobs", Reply(200, {"jobs": [job]}))
         self.server.on("GET /repos/octo/app/actions/jobs/2/logs", Reply(302, Location="https://sa7.blob.example.net/log?sig=signature"))
         refused = self.fails("network_denied", "github-logs", repository="octo/app", run=7)
-        self.assertIn("grants sa7.blob.example.net:443 to it in smcp.toml (sa7.blob.example.net must be in SMCP_CI_LOG_HOSTS, too", refused["error"])
+        self.assertIn("grants sa7.blob.example.net:443 to it in smcp.toml", refused["error"])
+        self.assertIn("sa7.blob.example.net must be in SMCP_CI_LOG_HOSTS, too", refused["error"])
         self.assertNotIn("signature", json.dumps(refused))
 
 
@@ -185,8 +186,7 @@ class Patience(unittest.TestCase):
 class Settings(Case):
     def described(self, **environment):
         environment = {"PATH": self.environment["PATH"], **environment}
-        done = subprocess.run([sys.executable, CLI, "--describe"], capture_output=True, encoding="utf-8", env=environment, timeout=30, check=True)
-        return json.loads(done.stdout)
+        return json.loads(run_cli("--describe", environment=environment).stdout)
 
     def network(self, **environment):
         described = self.described(**environment)
@@ -197,7 +197,13 @@ class Settings(Case):
         self.assertEqual({"mode": "proxy", "allow": ["api.github.com:443", "gitlab.com:443"]}, network)
         self.assertNotIn("Problem", description)
         network, _ = self.network(SMCP_CI_GITHUB_URL="https://ghe.example.com:8443/api/v3/", SMCP_CI_LOG_HOSTS="store{8-10}.example.net")
-        self.assertEqual(["ghe.example.com:8443", "gitlab.com:443"] + [f"store{number}.example.net:443" for number in (8, 9, 10)], network["allow"])
+        stores = [f"store{number}.example.net:443" for number in (8, 9, 10)]
+        self.assertEqual(["ghe.example.com:8443", "gitlab.com:443", *stores], network["allow"])
+
+    def test_a_private_authority_is_asked_for(self):
+        for path, read in [("/srv/ca.pem", ["/srv/ca.pem"]), ("/etc/ssl/certs/ca.pem", []), ("ca.pem", []), ("", [])]:
+            filesystem = self.described(SSL_CERT_FILE=path)["plugin"]["sandbox"]["filesystem"]
+            self.assertEqual({"read": read, "write": []}, filesystem)
 
     def test_plain_http_is_for_this_machine(self):
         network, description = self.network(SMCP_CI_GITLAB_URL="http://127.0.0.1:8929/api/v4")
@@ -243,8 +249,7 @@ class Settings(Case):
     def test_a_secret_that_is_no_token_is_not_sent_nor_shown(self):
         for value in ("two\nlines", "with space", "schlüssel"):
             environment = {**self.environment, "GITHUB_TOKEN": value}
-            words = [sys.executable, CLI, "github-runs", "--repository", "octo/app"]
-            done = subprocess.run(words, capture_output=True, encoding="utf-8", env=environment, timeout=30, check=False)
+            done = run_cli("github-runs", "--repository", "octo/app", environment=environment)
             self.assertEqual("invalid_secret", json.loads(done.stdout)["code"])
             self.assertNotIn(value, done.stdout + done.stderr)
         self.assertEqual([], self.server.requests)

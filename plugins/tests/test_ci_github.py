@@ -33,7 +33,7 @@ def run_of(number, status="completed", conclusion="success", began=None):
 
 def job_of(number, name, status="completed", conclusion="success", steps=()):
     steps = [{"name": step, "status": "completed", "conclusion": end, "number": 1} for step, end in steps]
-    return {"id": number, "run_id": 7, "name": name, "status": status, "conclusion": conclusion, "steps": steps, "html_url": "https://github.com"}
+    return {"id": number, "run_id": 7, "name": name, "status": status, "conclusion": conclusion, "steps": steps}
 
 
 def jobs_of(*jobs):
@@ -54,13 +54,16 @@ class GitHub(Case):
 
 class Dispatch(GitHub):
     def test_dispatch_then_wait_then_logs(self):
-        details = {"workflow_run_id": 7, "run_url": f"https://api.github.com{ACTIONS}/runs/7", "html_url": "https://github.com/octo/app/actions/runs/7"}
+        address = "https://github.com/octo/app/actions/runs/7"
+        details = {"workflow_run_id": 7, "run_url": f"https://api.github.com{ACTIONS}/runs/7", "html_url": address}
         self.server.on(DISPATCHES, Reply(200, details))
         began = self.server.now - 100
-        self.server.on(RUN, Reply(200, run_of(7, "queued", None, began)), Reply(200, run_of(7, "in_progress", None, began)), Reply(200, run_of(7)))
+        queued, running = (Reply(200, run_of(7, status, None, began)) for status in ("queued", "in_progress"))
+        self.server.on(RUN, queued, running, Reply(200, run_of(7)))
         self.server.on(JOBS, jobs_of(), jobs_of(BUILT, job_of(2, "test", "in_progress", None)), jobs_of(BUILT, job_of(2, "test")))
-        started = self.ask("dispatch", workflow="deploy.yml", ref="main", inputs={"environment": "production", "dry_run": False, "replicas": 3})
-        self.assertEqual((7, True, details["html_url"]), (started["run"], started["certain"], started["url"]))
+        inputs = {"environment": "production", "dry_run": False, "replicas": 3}
+        started = self.ask("dispatch", workflow="deploy.yml", ref="main", inputs=inputs)
+        self.assertEqual((7, True, address), (started["run"], started["certain"], started["url"]))
         asked = self.server.requests[0]
         self.assertEqual({"environment": "production", "dry_run": "false", "replicas": "3"}, asked["body"]["inputs"])
         self.assertEqual(("main", True), (asked["body"]["ref"], asked["body"]["return_run_details"]))
@@ -77,7 +80,8 @@ class Dispatch(GitHub):
         refusal = Reply(422, {"message": 'Invalid request.\n\n"return_run_details" is not a permitted key.'})
         self.server.on(DISPATCHES, refusal, Reply(204))
         none = {"total_count": 0, "workflow_runs": []}
-        self.server.on(f"GET {ACTIONS}/workflows/deploy.yml/runs", Reply(200, none), Reply(200, {"total_count": 1, "workflow_runs": [run_of(9)]}))
+        one = {"total_count": 1, "workflow_runs": [run_of(9)]}
+        self.server.on(f"GET {ACTIONS}/workflows/deploy.yml/runs", Reply(200, none), Reply(200, one))
         started = self.ask("dispatch", workflow=".github/workflows/deploy.yml", ref="refs/heads/main")
         self.assertEqual((9, False), (started["run"], started["certain"]))
         query = self.server.requests[-1]["query"]
@@ -102,13 +106,15 @@ class Dispatch(GitHub):
         self.server.on(DISPATCHES, Reply(422, {"message": "Workflow does not have 'workflow_dispatch' trigger"}))
         self.assertIn("'workflow_dispatch' trigger", self.refused("rejected", "dispatch", workflow="deploy.yml", ref="main")["error"])
         self.assertEqual([DISPATCHES], self.server.asked())
-        self.assertIn("the input 'list'", self.refused("invalid_arguments", "dispatch", workflow="deploy.yml", ref="main", inputs={"list": []})["error"])
+        refused = self.refused("invalid_arguments", "dispatch", workflow="deploy.yml", ref="main", inputs={"list": []})
+        self.assertIn("the input 'list'", refused["error"])
 
 
 class Look(GitHub):
     def test_runs_come_in_pages(self):
         more = f'<{self.server.url}/next?page=2>; rel="next", <{self.server.url}/last>; rel="last"'
-        self.server.on(f"GET {ACTIONS}/runs", Reply(200, {"total_count": 3, "workflow_runs": [run_of(3), run_of(2, conclusion="timed_out")]}, Link=more))
+        first = {"total_count": 3, "workflow_runs": [run_of(3), run_of(2, conclusion="timed_out")]}
+        self.server.on(f"GET {ACTIONS}/runs", Reply(200, first, Link=more))
         self.server.on("GET /next", Reply(200, {"total_count": 3, "workflow_runs": [run_of(1, "waiting", None)]}))
         found = self.ask("runs", ref="main")
         states = [(run["run"], run["state"], run["reported"]) for run in found["runs"]]
@@ -137,7 +143,7 @@ class Look(GitHub):
         self.server.on("GET /repositories/1/actions/runs/7", Reply(200, run_of(7)))
         self.server.on(JOBS, jobs_of())
         self.assertEqual("succeeded", self.ask("status", run=7)["state"])
-        self.server.on(f"POST {ACTIONS}/runs/7/rerun", Reply(307, {"message": "Temporary Redirect"}, Location=f"{self.server.url}/repositories/1/x"))
+        self.server.on(f"POST {ACTIONS}/runs/7/rerun", Reply(307, {}, Location=f"{self.server.url}/repositories/1/x"))
         self.assertIn("has moved; nothing was changed", self.refused("redirected", "rerun", run=7)["error"])
 
     def test_a_wait_ends_with_the_run_or_its_time(self):
@@ -163,7 +169,8 @@ class Logs(GitHub):
     def test_the_ends_of_the_failed_jobs_logs(self):
         lines = "".join(f"2026-01-20T17:42:18.{number:07}Z line {number}\r\n" for number in range(20000))
         self.server.on(f"GET {ACTIONS}/jobs/2/logs", Reply(302, Location="/blob/2?sig=secret"))
-        self.server.on("GET /blob/2", Reply(200, ("\ufeff" + lines + "\x1b[31mError: 1 failed\x1b[0m\r\n").encode(), Content_Type="text/plain"))
+        content = f"\ufeff{lines}\x1b[31mError: 1 failed\x1b[0m\r\n".encode()
+        self.server.on("GET /blob/2", Reply(200, content, Content_Type="text/plain"))
         self.server.on(f"GET {ACTIONS}/jobs/3/logs", Reply(410, {"message": "Gone"}))
         found = self.ask("logs", run=7, lines=3)
         self.assertEqual([("test / unit", 2), ("lint", 3)], [(log["name"], log["job"]) for log in found["logs"]])

@@ -96,13 +96,17 @@ class Look(GitLab):
 class Logs(GitLab):
     def test_traces_of_failed_jobs_or_of_all_with_failed_ones_first(self):
         self.server.on(JOBS, Reply(200, [job_of(1, "build"), job_of(2, "test", "failed"), job_of(3, "deploy", "created")]))
-        trace = b"section_start:1560896352:step\r\x1b[0KHeader\r\n 10%\r 100%\r\n\x1b[32;1m$ make test\x1b[0;m\r\nFAIL\r\nsection_end:1560896353:step\r\x1b[0K"
+        trace = (
+            b"section_start:1560896352:step\r\x1b[0KHeader\r\n 10%\r 100%\r\n"
+            b"\x1b[32;1m$ make test\x1b[0;m\r\nFAIL\r\nsection_end:1560896353:step\r\x1b[0K"
+        )
         self.server.on(f"GET {PROJECT}/jobs/2/trace", Reply(200, trace, Content_Type="text/plain"))
         self.server.on(f"GET {PROJECT}/jobs/1/trace", Reply(200, b"compiled\n", Content_Type="text/plain"))
         found = self.ask("logs", run=47)
         self.assertEqual(["Header\n 100%\n$ make test\nFAIL"], [log["text"] for log in found["logs"]])
         found = self.ask("logs", run=47, which="all")
-        self.assertEqual([("test", "failed"), ("deploy", "waiting"), ("build", "succeeded")], [(log["name"], log["state"]) for log in found["logs"]])
+        expected = [("test", "failed"), ("deploy", "waiting"), ("build", "succeeded")]
+        self.assertEqual(expected, [(log["name"], log["state"]) for log in found["logs"]])
         self.assertIn("knows no log of job 3", found["logs"][1]["note"])
 
     def test_so_many_logs_are_bounded(self):

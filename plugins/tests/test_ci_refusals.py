@@ -11,7 +11,11 @@ LOOKS = [
     ("gitlab-runs", {"project": "octo/app"}, "GET /api/v4/projects/octo%2Fapp/pipelines"),
 ]
 STARTS = [
-    ("github-dispatch", {"repository": "octo/app", "workflow": "ci.yml", "ref": "main"}, "POST /repos/octo/app/actions/workflows/ci.yml/dispatches"),
+    (
+        "github-dispatch",
+        {"repository": "octo/app", "workflow": "ci.yml", "ref": "main"},
+        "POST /repos/octo/app/actions/workflows/ci.yml/dispatches",
+    ),
     ("gitlab-dispatch", {"project": "octo/app", "ref": "main"}, "POST /api/v4/projects/octo%2Fapp/pipeline"),
     ("github-rerun", {"repository": "octo/app", "run": 7}, "POST /repos/octo/app/actions/runs/7/rerun"),
     ("gitlab-rerun", {"project": "octo/app", "run": 7}, "POST /api/v4/projects/octo%2Fapp/pipelines/7/retry"),
@@ -54,7 +58,7 @@ class Refusals(Case):
     def test_what_will_not_pass_by_itself(self):
         message = {"message": "Nothing for you"}
         for status, body, code, parts in [
-            (401, {"message": "Bad credentials"}, "unauthorised", ["127.0.0.1 did not accept the token in secret GIT", "smcp secrets set GIT"]),
+            (401, {"message": "Bad"}, "unauthorised", ["127.0.0.1 did not accept the token in secret GIT", "smcp secrets set"]),
             (401, b"<html>", "unauthorised", []),
             (403, message, "forbidden", ["it needs the ", "Nothing for you"]),
             (404, message, "not_found", ["knows no ", "octo/app", "may not see it"]),
@@ -87,7 +91,8 @@ class Refusals(Case):
 
     def test_the_clock_of_the_service_counts(self):
         self.server.now += 5000
-        self.each(LOOKS[:1], Reply(403, {}, X_RateLimit_Remaining=0, X_RateLimit_Reset=int(self.server.now) + 9), "rate_limited", retry_after=10)
+        spent = Reply(403, {}, X_RateLimit_Remaining=0, X_RateLimit_Reset=int(self.server.now) + 9)
+        self.each(LOOKS[:1], spent, "rate_limited", retry_after=10)
 
     def test_a_failure_of_the_service_is_tried_again_only_where_nothing_changes(self):
         for status in (500, 502, 503):
@@ -118,7 +123,7 @@ class Refusals(Case):
             self.each(STARTS, reply, "outcome_unknown", "look at the runs")
         for body in ({"message": "no list"}, 7, [1], {"workflow_runs": [{}]}, {"workflow_runs": [{"id": "x"}]}):
             self.each(LOOKS, Reply(200, body), "invalid_answer")
-        self.each(STARTS[1:2] + STARTS[3:], Reply(201, []), "invalid_answer")
+        self.each(STARTS[1:2] + STARTS[3:], Reply(201, []), "outcome_unknown", "lacks an id")
 
     def test_answers_that_end_too_early(self):
         for reply in [
@@ -134,7 +139,8 @@ class Refusals(Case):
         self.each(LOOKS, Reply(body=endless), "too_large", "more than 8 MiB")
 
     def test_redirects_to_elsewhere_and_in_circles(self):
-        self.each(LOOKS + STARTS, Reply(302, b"", Location="https://login.example.com/?token=x"), "redirected", "to login.example.com, which", "_URL")
+        away = Reply(302, b"", Location="https://login.example.com/?token=x")
+        self.each(LOOKS + STARTS, away, "redirected", "to login.example.com, which", "_URL")
         self.each(LOOKS, Reply(302, b"", Location="http://[bad/"), "redirected", "cannot be read")
         for command, options, asked in LOOKS:
             self.each([(command, options, asked)], Reply(302, b"", Location=asked.removeprefix("GET ")), "invalid_answer", "in circles")

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::digest::of_contents;
 
 /// Path below the plugin directory, and content.
-const FILES: [(&str, &str); 2] = [
+const FILES: [(&str, &str); 11] = [
     (
         "demo_math/cli.py",
         include_str!("../../../plugins/demo_math/cli.py"),
@@ -16,6 +16,36 @@ const FILES: [(&str, &str); 2] = [
     (
         "demo_text/cli.py",
         include_str!("../../../plugins/demo_text/cli.py"),
+    ),
+    ("ci/cli.py", include_str!("../../../plugins/ci/cli.py")),
+    (
+        "ci/github.py",
+        include_str!("../../../plugins/ci/github.py"),
+    ),
+    (
+        "ci/gitlab.py",
+        include_str!("../../../plugins/ci/gitlab.py"),
+    ),
+    ("ci/logs.py", include_str!("../../../plugins/ci/logs.py")),
+    (
+        "ci/provider.py",
+        include_str!("../../../plugins/ci/provider.py"),
+    ),
+    (
+        "ci/refusal.py",
+        include_str!("../../../plugins/ci/refusal.py"),
+    ),
+    (
+        "ci/service.py",
+        include_str!("../../../plugins/ci/service.py"),
+    ),
+    (
+        "ci/settings.py",
+        include_str!("../../../plugins/ci/settings.py"),
+    ),
+    (
+        "ci/smcp_plugin.py",
+        include_str!("../../../plugins/smcp_plugin.py"),
     ),
 ];
 

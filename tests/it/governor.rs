@@ -1,6 +1,7 @@
 //! `sanctum__tools`: which tools an agent keeps attached, the rows G1 to G9.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -428,9 +429,16 @@ fn profiles_that_cannot_be_read_stop_the_start() {
     }
 }
 
-/// A world with the bundled plugins only.
+/// A world with the bundled demonstration plugins only.
 fn bundled() -> World {
-    World::new().with_plugins(format!("{}/plugins", env!("CARGO_MANIFEST_DIR")))
+    let world = World::new();
+    let plugins = world.path("demonstration");
+    fs::create_dir(&plugins).unwrap();
+    for name in ["demo_math", "demo_text"] {
+        let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+        std::os::unix::fs::symlink(bundled.join(name), plugins.join(name)).unwrap();
+    }
+    world.with_plugins(plugins.display().to_string())
 }
 
 async fn listed(client: &Client) -> Vec<String> {

@@ -14,12 +14,12 @@ from gitlab import GitLab
 from smcp_plugin import Option, Plugin
 
 NETWORK, PROBLEMS = settings.network()
-DESCRIPTION = "Starts, follows and ends runs of GitHub Actions and GitLab pipelines, and reads their logs."
 
 plugin = Plugin(
     "ci",
     version="1.0.0",
-    description=" ".join([DESCRIPTION, *(f"Problem: {problem}." for problem in PROBLEMS)]),
+    description="Starts, follows and ends runs of GitHub Actions and GitLab pipelines, and reads their logs.",
+    problems=PROBLEMS,
     secrets=[github.SECRET, gitlab.SECRET],
     sandbox={
         "network": NETWORK,

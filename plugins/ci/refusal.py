@@ -15,6 +15,8 @@ from smcp_plugin import Failure
 UNSAID_S = 60
 LONGEST_S = 24 * 60 * 60
 MISSING = re.compile(r"network\.allow must list (?:the address behind )?(\S+)")
+# Two names of one thing since Python 3.10.
+SILENCE = (TimeoutError, socket.timeout)
 # Where the connection ended so, no request was sent.
 UNSENT = (ConnectionRefusedError, socket.gaierror, ssl.SSLCertVerificationError, PermissionError)
 
@@ -102,7 +104,7 @@ def slow(service, seconds):
 
 
 def interrupted(service, error):
-    if isinstance(error, TimeoutError):
+    if isinstance(error, SILENCE):
         return Broken("timeout", f"{service.address.host} fell silent in the middle of its answer", arrived=True, retry_after=growing_s())
     message = f"the answer of {service.address.host} was cut off before its end"
     return Broken("truncated", message, arrived=True, retry_after=growing_s())
@@ -120,7 +122,7 @@ def transport(service, host, error, own):
             "That of a private authority is trusted where SSL_CERT_FILE of the worker names its file"
         )
         return Broken("certificate_invalid", message, arrived=False)
-    if isinstance(error, TimeoutError):
+    if isinstance(error, SILENCE):
         return Broken("timeout", f"{host} did not answer in time", arrived=True, retry_after=growing_s())
     if isinstance(error, OSError) or not said:
         arrived = not isinstance(error, UNSENT) and "Tunnel connection failed" not in said

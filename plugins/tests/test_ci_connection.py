@@ -190,12 +190,12 @@ class Settings(Case):
 
     def network(self, **environment):
         described = self.described(**environment)
-        return described["plugin"]["sandbox"]["network"], described["plugin"]["description"]
+        return described["plugin"]["sandbox"]["network"], described["plugin"]["problems"]
 
     def test_the_sandbox_is_asked_for_the_services_alone(self):
-        network, description = self.network()
+        network, problems = self.network()
         self.assertEqual({"mode": "proxy", "allow": ["api.github.com:443", "gitlab.com:443"]}, network)
-        self.assertNotIn("Problem", description)
+        self.assertEqual([], problems)
         network, _ = self.network(SMCP_CI_GITHUB_URL="https://ghe.example.com:8443/api/v3/", SMCP_CI_LOG_HOSTS="store{8-10}.example.net")
         stores = [f"store{number}.example.net:443" for number in (8, 9, 10)]
         self.assertEqual(["ghe.example.com:8443", "gitlab.com:443", *stores], network["allow"])
@@ -206,9 +206,9 @@ class Settings(Case):
             self.assertEqual({"read": read, "write": []}, filesystem)
 
     def test_plain_http_is_for_this_machine(self):
-        network, description = self.network(SMCP_CI_GITLAB_URL="http://127.0.0.1:8929/api/v4")
+        network, problems = self.network(SMCP_CI_GITLAB_URL="http://127.0.0.1:8929/api/v4")
         self.assertEqual({"mode": "loopback-ports", "allow": [8929]}, network)
-        self.assertIn("api.github.com is out of reach", description)
+        self.assertEqual(["api.github.com is out of reach, as SMCP_CI_GITLAB_URL names a server on this machine by http"], problems)
 
     def test_a_wrong_setting_hides_no_tool_and_fails_calls(self):
         for variable, value, part in [
@@ -222,8 +222,9 @@ class Settings(Case):
             with self.subTest(value=value):
                 described = self.described(**{variable: value})
                 self.assertEqual(14, len(described["commands"]))
-                self.assertIn(f"Problem: {variable} cannot be used: ", described["plugin"]["description"])
-                self.assertIn(part, described["plugin"]["description"])
+                problem = " ".join(described["plugin"]["problems"])
+                self.assertTrue(problem.startswith(f"{variable} cannot be used: "), problem)
+                self.assertIn(part, problem)
                 if variable.endswith("URL"):
                     self.environment[variable] = value
                     self.assertIn(part, self.fails("invalid_setting", "github-runs", repository="octo/app")["error"])

@@ -1,5 +1,8 @@
 //! `sanctum__tools`: which tools an agent keeps attached, the rows G1 to G9.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::agents::added;

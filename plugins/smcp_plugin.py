@@ -366,7 +366,7 @@ def answer(value: Any) -> None:
     """Prints an answer: a text as it is, nothing as nothing, anything else as JSON."""
     if value is not None:
         # JSON has no NaN, and whoever reads it would stumble over one.
-        print(value if isinstance(value, str) else json.dumps(value, indent=2, allow_nan=False))
+        print(value if isinstance(value, str) else json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
 
 
 def progress(done: float, total: Optional[float] = None, message: Optional[str] = None) -> None:

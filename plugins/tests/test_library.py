@@ -262,6 +262,8 @@ class Answering(Calls):
             def end(how: str):
                 if how == "text":
                     return "grüße"
+                if how == "json":
+                    return {"said": "grüße"}
                 if how == "failure":
                     raise Failure("app_unknown", "there is no app x; see the file", retryable=False, app="x")
                 if how == "snooze":
@@ -289,6 +291,7 @@ class Answering(Calls):
 
     def test_answers(self):
         self.assertEqual("grüße\n", self.succeeds("end", "--how", "text"))
+        self.assertEqual('{\n  "said": "grüße"\n}\n', self.succeeds("end", "--how", "json"))
         self.assertEqual("", self.succeeds("end", "--how", "nothing"))
 
     def test_failures(self):

@@ -188,7 +188,7 @@ impl Session {
         let state = state.display();
         let command = self.addressed(command);
         let script = format!(
-            "exec 2>&1\nsource '{state}'\n{command}\nstatus=$?\n{{ export -p; echo \"cd '$PWD'\"; }} >'{state}'\nexit $status\n"
+            "exec 2>&1\nset -a\nsource '{state}'\n{command}\nstatus=$?\n{{ export -p; echo \"cd '$PWD'\"; }} >'{state}'\nexit $status\n"
         );
         let output = Command::new("timeout")
             .args([&PATIENCE.as_secs().to_string(), "bash", "-c", &script])

@@ -467,7 +467,7 @@ async fn what_a_module_of_its_own_imports_is_imported_once_as_well() {
     );
     let ran = world.plain().await;
     assert_eq!((start(&ran), ran.text()), (Start::Warm, "True True"));
-    let invocation = world.invocation::<&str>(&[]);
+    let invocation = world.invocation::<&str>([]);
     let imported = world.warm.rehearse(&world.place, &invocation).await;
     assert_eq!(imported.unwrap(), ["os", "outside"]);
     world.warm.close().await;

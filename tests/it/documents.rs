@@ -188,7 +188,7 @@ impl Session {
         let state = state.display();
         let command = self.addressed(command);
         let script = format!(
-            "exec 2>&1\nsource '{state}'\n{command}\nstatus=$?\n{{ export -p; echo \"cd '$PWD'\"; }} >'{state}'\nexit $status\n"
+            "exec 2>&1\nset -a\nsource '{state}'\n{command}\nstatus=$?\n{{ export -p; echo \"cd '$PWD'\"; }} >'{state}'\nexit $status\n"
         );
         let output = Command::new("timeout")
             .args([&PATIENCE.as_secs().to_string(), "bash", "-c", &script])
@@ -201,10 +201,12 @@ impl Session {
 
     fn start(&mut self, block: &Block, step: &Step) {
         let state = self.state();
+        // Its log is nothing that a document shows.
         let script = format!(
-            "exec 2>&1\nsource '{}'\nexec {}\n",
+            "source '{}'\nexec {} 2>>'{}'\n",
             state.display(),
-            step.command
+            step.command,
+            self.log().display()
         );
         let mut child = Command::new("bash")
             .args(["-c", &script])
@@ -243,6 +245,10 @@ impl Session {
         text.replace(ADDRESS, self.address.as_deref().unwrap_or(ADDRESS))
     }
 
+    fn log(&self) -> PathBuf {
+        self.home.path().join("log")
+    }
+
     /// A script that makes a shell go on where the last one was.
     fn state(&self) -> PathBuf {
         self.home.path().join("state")
@@ -250,16 +256,19 @@ impl Session {
 }
 
 impl Drop for Session {
+    #[expect(clippy::print_stderr, reason = "shown only where the test fails")]
     fn drop(&mut self) {
         for service in &mut self.services {
             signal(service.id(), "TERM");
             let _ended = service.wait();
         }
-        if !thread::panicking() {
-            eventually("everything that was started has ended", || {
-                processes::of(self.home.path()).is_empty().then_some(())
-            });
+        if thread::panicking() {
+            let log = fs::read(self.log()).unwrap_or_default();
+            return eprintln!("--- log ---\n{}", text(&log));
         }
+        eventually("everything that was started has ended", || {
+            processes::of(self.home.path()).is_empty().then_some(())
+        });
     }
 }
 

@@ -3,12 +3,11 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use smcp_common::config::{Config, Environment};
+use smcp_common::config::Environment;
 use smcp_common::plugin::{self, Integrity, Pinning, Plugin, Problem, Sight};
 use smcp_common::queue::{NewPin, Pinned, Pins};
 use smcp_common::sandbox::{Network, Profile, Terms};
@@ -116,7 +115,7 @@ impl Scanner {
         }
     }
 
-    async fn plugin(
+    pub(super) async fn plugin(
         &self,
         name: String,
         path: &Path,
@@ -216,48 +215,6 @@ impl Scanner {
     }
 }
 
-/// Describes the plugin in `directory` without a worker, confined as one would confine it.
-///
-/// # Errors
-/// When a sandbox cannot be prepared.
-pub async fn check(
-    directory: &Path,
-    config: &Config,
-    environment: &Environment,
-    supervisor: &Path,
-) -> io::Result<Plugin> {
-    let passable = fs::Permissions::from_mode(0o711);
-    let mut builder = tempfile::Builder::new();
-    let scratch = builder
-        .prefix("smcp-check-")
-        .permissions(passable)
-        .tempdir()?;
-    let sandbox = Sandbox::open(
-        supervisor,
-        config,
-        environment,
-        scratch.path(),
-        &format!("p-{}", std::process::id()),
-    )
-    .await?;
-    let scanner = Scanner::new(
-        supervisor.to_owned(),
-        environment.clone(),
-        Arc::new(sandbox),
-        Pinning::Off,
-        Arc::default(),
-    );
-    let path = std::path::absolute(directory)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (pins, mut pinned) = (Pins::default(), Pinned::default());
-    let before = Before {
-        plugins: &[],
-        pins: &pins,
-    };
-    let plugin = scanner.plugin(name.into_owned(), &path, before, &mut pinned);
-    Ok(plugin.await)
-}
-
 /// A plugin that only says what it offers has nobody to reach.
 fn closed(profile: Profile) -> Profile {
     Profile {
@@ -302,7 +259,11 @@ pub(super) fn entry(path: &Path) -> Option<&'static str> {
     }
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Whether a directory of plugins may have a plugin of that name.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(allowed) {
         return Err(format!(

@@ -23,7 +23,7 @@ use crate::plugin::{Pinning, ToolName};
 use crate::sandbox::{Require, Terms};
 use crate::secret::KeyFile;
 
-pub use self::environment::{Environment, Secret};
+pub use self::environment::{Environment, Secret, is_setting_of, settings_prefix};
 
 /// The settings of all roles.
 #[derive(Debug, Clone, PartialEq)]

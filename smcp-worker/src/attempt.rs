@@ -113,7 +113,7 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let place = match self.place(plugin, job.strict_sandbox) {
+        let place = match self.place(plugin, tool, job.strict_sandbox) {
             Ok(place) => place,
             Err(PlacingError::Unavailable(message)) => {
                 return refused(code::SANDBOX_UNAVAILABLE, message);
@@ -128,13 +128,19 @@ impl Runner {
         invocation.args.extend(argv.into_iter().map(OsString::from));
         injected.add_to(&mut invocation);
         invocation.redactor = redactor;
-        self.run_process(job, plugin, invocation, &place).await
+        let warm = self.waits(plugin, tool, &place.profile);
+        self.run_process(job, plugin, invocation, &place, warm)
+            .await
     }
 
-    /// The place of an interpreter that waits for calls of `plugin`, else a new one.
-    fn place(&self, plugin: &Plugin, strictly: bool) -> Result<Arc<Place>, PlacingError> {
-        let asks = plugin.sandbox.clone().unwrap_or_default();
-        let profile = self.sandbox.profile(plugin, &asks)?;
+    /// The place of an interpreter that waits for calls of `tool`, else a new one.
+    fn place(
+        &self,
+        plugin: &Plugin,
+        tool: &Tool,
+        strictly: bool,
+    ) -> Result<Arc<Place>, PlacingError> {
+        let profile = self.sandbox.profile(plugin, &plugin.asks(tool))?;
         if strictly {
             self.sandbox.check_strictly(&profile)?;
         }
@@ -154,6 +160,7 @@ impl Runner {
         plugin: &Plugin,
         mut invocation: Invocation,
         place: &Arc<Place>,
+        warm: Result<&Warm, Option<String>>,
     ) -> Ending {
         let hold = Hold {
             job: job.id.clone(),
@@ -180,12 +187,12 @@ impl Runner {
         let process = async {
             // Several ways to run, each with all it needs: too much for a stack.
             let run = Box::pin(async {
-                match self.warm.as_ref().filter(|_| may_wait(plugin)) {
-                    Some(warm) => {
+                match &warm {
+                    Ok(warm) => {
                         let waiting = waiting(plugin, place);
                         warm.run(&waiting, &invocation, &limits, stop, sender).await
                     }
-                    None => process::run(&invocation, &limits, stop, sender).await,
+                    Err(_) => process::run(&invocation, &limits, stop, sender).await,
                 }
             });
             match &place.group {
@@ -203,7 +210,7 @@ impl Runner {
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
                     confinement: ended.started.then(|| Confinement {
                         start: ended.start,
-                        cold_because: self.why_cold(plugin, ended.start),
+                        cold_because: why_cold(plugin, warm, ended.start),
                         ..place.confinement.clone()
                     }),
                     output: stream.rest(),
@@ -218,11 +225,27 @@ impl Runner {
         }
     }
 
-    /// Why no interpreter waits for calls of `plugin`, where one might.
-    fn why_cold(&self, plugin: &Plugin, start: Start) -> Option<String> {
-        match start {
-            Start::Cold => self.warm.as_ref()?.reason(&plugin.name),
-            Start::Warm => None,
+    /// What keeps interpreters, where one may wait for calls of `tool` under `profile`; else why not, unless somebody wants
+    /// it so.
+    fn waits(
+        &self,
+        plugin: &Plugin,
+        tool: &Tool,
+        profile: &Profile,
+    ) -> Result<&Warm, Option<String>> {
+        let warm = self
+            .warm
+            .as_ref()
+            .filter(|_| may_wait(plugin))
+            .ok_or(None)?;
+        if tool.sandbox.is_none() {
+            return Ok(warm);
+        }
+        let asks = plugin.sandbox.clone().unwrap_or_default();
+        // It has one interpreter, which stands in the sandbox of the plugin.
+        match self.sandbox.profile(plugin, &asks) {
+            Ok(of_plugin) if of_plugin == *profile => Ok(warm),
+            Ok(_) | Err(_) => Err(Some("the command has a sandbox of its own".to_owned())),
         }
     }
 
@@ -247,6 +270,15 @@ impl Runner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
         Ok(read)
+    }
+}
+
+/// Why the call of `plugin` was not run by a waiting interpreter, where it might have been.
+fn why_cold(plugin: &Plugin, warm: Result<&Warm, Option<String>>, start: Start) -> Option<String> {
+    match (start, warm) {
+        (Start::Warm, _) => None,
+        (Start::Cold, Ok(warm)) => warm.reason(&plugin.name),
+        (Start::Cold, Err(why)) => why,
     }
 }
 

@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 use smcp_common::plugin::{Plugin, Tool};
 
 /// What a plugin says of itself that matters to whoever accepts it, beside its tools.
-const OF_PLUGIN: [&str; 6] = [
+const OF_PLUGIN: [&str; 7] = [
     "entry",
     "interpreter",
     "description",
     "sandbox",
     "runtime",
+    "files",
     "secrets",
 ];
 

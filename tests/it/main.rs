@@ -59,6 +59,7 @@ mod retries;
 mod scale;
 mod schedules;
 mod secrets;
+mod shell;
 mod stdio;
 mod up;
 mod workflows;

@@ -69,7 +69,7 @@ impl Digests {
             .map_err(io::Error::other)?
     }
 
-    fn make(&self, plugin: &Plugin) -> io::Result<String> {
+    pub(super) fn make(&self, plugin: &Plugin) -> io::Result<String> {
         let (directory, interpreter) =
             (Path::new(&plugin.directory), plugin.interpreter.as_deref());
         let own = interpreter

@@ -8,7 +8,8 @@ import threading
 
 from smcp_plugin import Failure
 
-STDOUT_BYTES = 256 * 1024
+# In JSON each byte may take six, and an answer has at most a MiB.
+STDOUT_BYTES = 128 * 1024
 STDERR_BYTES = 8 * 1024
 # A line of the log is no longer.
 LINE_BYTES = 16 * 1024

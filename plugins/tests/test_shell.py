@@ -95,6 +95,16 @@ class Described(Listing):
         )
         self.assertNotIn("sandbox", command)
 
+    def test_what_is_shown_as_an_example_is_as_it_should_be(self):
+        root = SHELL.parents[1]
+        page = (root / "docs/plugins/shell.md").read_text().split("```toml\n")[1].split("```")[0]
+        example = (root / "deploy/examples/shell-commands.toml").read_text()
+        for text, names in [(page, ["read-log"]), (example, ["disk-usage", "read-log", "restart-shop", "report-incident"])]:
+            self.file.write_text(text)
+            document = self.described()
+            self.assertEqual([], document["plugin"]["problems"])
+            self.assertEqual(names, [command["name"] for command in document["commands"]])
+
     def test_a_command_asks_for_what_its_table_says_and_nothing_else(self):
         asked = {"network": {"mode": "proxy", "allow": ["a:1"]}, "limits": {"memory_mb": 64}, "env": {"allow": ["TERM"]}}
         self.lists(one=MINIMAL, other={**MINIMAL, "sandbox": asked})
@@ -280,7 +290,10 @@ class Called(Listing):
             e={"enum": ["web", "-a"]}, p={"pattern": "^[a-z-]*$"}, n={"type": "integer", "minimum": 1, "maximum": 9},
         )
         good = {"e": "web", "p": "abc", "n": "5"}
-        words = lambda given: [f"--{name}={value}" for name, value in given.items()]
+
+        def words(given):
+            return [f"--{name}={value}" for name, value in given.items()]
+
         self.assertEqual("[web][abc][-n5]", self.printed(*words(good)))
         self.assertEqual("[-a][abc][-n5]", self.printed(*words({**good, "e": "-a"})), "an operator has listed it")
         rows = [("e", "other", "none of web, -a"), ("e", "web\n", "none of"), ("p", "ABC", "does not match"),
@@ -329,7 +342,7 @@ class Called(Listing):
             env={"PATH": os.environ["PATH"], "SMCP_SHELL_COMMANDS": str(self.file)},
         )
         answer = json.loads(done.stdout)
-        self.assertEqual(("a" * 256 * 1024, True), (answer["stdout"], answer["stdout_truncated"]))
+        self.assertEqual(("a" * 128 * 1024, True), (answer["stdout"], answer["stdout_truncated"]))
         self.assertEqual("b" * (8 * 1024 - 1) + "\ufffd", answer["stderr"])
         self.assertEqual(50001, len(done.stderr))
 

@@ -39,6 +39,9 @@ const RESERVED: [&str; 14] = [
     "workflows",
 ];
 
+/// A plugin that names other files each time is asked no more often; the next scan finds it changed.
+const MAX_ROUNDS: usize = 2;
+
 /// Finds and describes plugins.
 #[derive(Debug)]
 pub struct Scanner {
@@ -206,9 +209,27 @@ impl Scanner {
     }
 
     /// Runs a plugin to ask it what it offers. Where it names other files as a part of it than are known, its digest is made
-    /// anew.
+    /// anew, and it is asked once more: what it says must not be older than its digest.
     async fn described(&self, mut plugin: Plugin) -> Plugin {
-        let known = plugin.files.clone();
+        let mut told = self.told(plugin.clone()).await;
+        for _ in 0..MAX_ROUNDS {
+            if told.files == plugin.files {
+                break;
+            }
+            plugin.files = told.files;
+            match self.digests.of(&plugin).await {
+                Ok(digest) => plugin.digest = digest,
+                Err(error) => {
+                    plugin.problems.push(unreadable(&error).into());
+                    return plugin;
+                }
+            }
+            told = self.told(plugin.clone()).await;
+        }
+        told
+    }
+
+    async fn told(&self, mut plugin: Plugin) -> Plugin {
         let profile = self.describing(&plugin);
         match profile.and_then(|profile| self.sandbox.place(&plugin, profile)) {
             Ok(place) => {
@@ -217,15 +238,6 @@ impl Scanner {
                 plugin.withheld = self.sandbox.withheld(&plugin);
             }
             Err(error) => plugin.problems.push(Problem::from(error.to_string())),
-        }
-        if plugin.files != known {
-            match self.digests.of(&plugin).await {
-                Ok(digest) => plugin.digest = digest,
-                Err(error) => {
-                    plugin.tools.clear();
-                    plugin.problems.push(unreadable(&error).into());
-                }
-            }
         }
         plugin
     }

@@ -62,7 +62,12 @@ impl Digests {
     /// # Errors
     /// What the system says when a directory or file cannot be read, or that there are too many.
     pub(crate) async fn of(self: &Arc<Self>, plugin: &Plugin) -> io::Result<String> {
-        let (digests, plugin) = (Arc::clone(self), plugin.clone());
+        let digests = Arc::clone(self);
+        let plugin = Plugin {
+            interpreter: plugin.interpreter.clone(),
+            files: plugin.files.clone(),
+            ..Plugin::found(&plugin.name, &plugin.directory)
+        };
         let made = move || digests.make(&plugin);
         tokio::task::spawn_blocking(made)
             .await

@@ -79,13 +79,17 @@ impl Difference {
 }
 
 fn shown(tool: &Tool) -> Value {
-    json!({
+    let mut shown = json!({
         "name": tool.name,
         "description": tool.description,
         "effect": tool.effect,
         "annotations": tool.annotations,
         "input_schema": tool.input_schema(),
-    })
+    });
+    if let Some(sandbox) = &tool.sandbox {
+        shown["sandbox"] = json!(sandbox);
+    }
+    shown
 }
 
 fn of_tool(old: &Tool, new: &Tool) -> Vec<Change> {

@@ -190,7 +190,7 @@ impl Survey {
             self.watch(parent, events, Role::LeadsTo(name.to_owned()));
             if let Ok(target) = fs::read_link(path) {
                 let rest = file.strip_prefix(path).into_iter().flatten();
-                return Some(parent.join(target).into_iter().chain(rest).collect());
+                return Some(parent.join(target).iter().chain(rest).collect());
             }
         }
         None

@@ -132,7 +132,7 @@ mod tests {
         match value {
             Value::Array(list) => vec![list],
             Value::Object(object) => object.values_mut().flat_map(each_list).collect(),
-            _ => Vec::new(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
         }
     }
 }

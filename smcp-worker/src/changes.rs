@@ -205,14 +205,10 @@ impl Declared {
             if self.version == Some(version) {
                 continue;
             }
-            let Ok(catalogue) = queue.catalogue() else {
+            let Ok(files) = queue.plugin_files() else {
                 continue;
             };
-            self.version = Some(catalogue.version);
-            let files = catalogue.plugins.into_iter();
-            let mut files: Vec<_> = files.flat_map(|plugin| plugin.files).collect();
-            files.sort();
-            files.dedup();
+            self.version = Some(version);
             if files != self.files {
                 self.files = files;
                 return;

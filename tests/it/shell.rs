@@ -166,7 +166,7 @@ async fn a_file_that_is_not_granted_is_asked_for_and_one_that_is_not_set_is_not(
     fs::write(&path, COMMANDS).unwrap();
     let file = path.display().to_string();
     let (world, roles) = world.with("SMCP_SHELL_COMMANDS", &file).started();
-    assert_eq!(tools(&world), [json!(0); 0]);
+    assert!(tools(&world).is_empty());
     let told = problems(&world).join("\n");
     let line = format!("filesystem.read = [\"{file}\"]");
     assert!(told.contains("[sandbox.plugins.shell]"), "{told}");

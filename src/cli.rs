@@ -38,7 +38,9 @@ pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
     QueuesPause, QueuesResume, Scope, Which,
 };
-pub(crate) use self::plugins::{Plugins, PluginsAccept, PluginsCheck, PluginsDiff, PluginsList};
+pub(crate) use self::plugins::{
+    Language, Plugins, PluginsAccept, PluginsCheck, PluginsDiff, PluginsList, PluginsNew,
+};
 pub(crate) use self::policy::{
     Policy, PolicyCheck, PolicyExplain, PolicyReplay, PolicyShow, PolicyTest, Way,
 };
@@ -115,7 +117,7 @@ pub(crate) enum Command {
     /// Store secrets, encrypted, for the plugins that declare them
     #[command(subcommand)]
     Secrets(Secrets),
-    /// List, check and reload plugins
+    /// Begin, check, list and accept plugins
     #[command(subcommand)]
     Plugins(Plugins),
     /// Back up and check the database

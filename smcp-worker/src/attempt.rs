@@ -283,7 +283,7 @@ fn why_cold(plugin: &Plugin, warm: Result<&Warm, Option<String>>, start: Start) 
 }
 
 /// Whether an interpreter may wait for calls of `plugin`: it is written in Python, and does not say otherwise.
-fn may_wait(plugin: &Plugin) -> bool {
+pub(crate) fn may_wait(plugin: &Plugin) -> bool {
     let asked = plugin.runtime.as_ref().map(|runtime| runtime.warm);
     plugin.interpreter.is_some() && asked != Some(Wish::Off)
 }
@@ -295,7 +295,7 @@ fn fingerprint(profile: &Profile) -> String {
 }
 
 /// How an interpreter waits in that place.
-fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
+pub(crate) fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
     warm::Place {
         plugin: plugin.name.clone(),
         digest: plugin.digest.clone(),

@@ -3,14 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 use smcp_common::canonical::{self, hex};
-use smcp_common::config::{Config, Environment, settings_prefix};
+use smcp_common::config::{Environment, settings_prefix};
 use smcp_common::plugin::{self, Integrity, Pinning, Plugin, Problem, Sight};
 use smcp_common::queue::{NewPin, Pinned, Pins};
 use smcp_common::sandbox::{Network, Profile, Terms};
@@ -121,7 +120,7 @@ impl Scanner {
         }
     }
 
-    async fn plugin(
+    pub(super) async fn plugin(
         &self,
         name: String,
         path: &Path,
@@ -310,48 +309,6 @@ fn unreadable(error: &io::Error) -> String {
     format!("its files cannot be read: {error}")
 }
 
-/// Describes the plugin in `directory` without a worker, confined as one would confine it.
-///
-/// # Errors
-/// When a sandbox cannot be prepared.
-pub async fn check(
-    directory: &Path,
-    config: &Config,
-    environment: &Environment,
-    supervisor: &Path,
-) -> io::Result<Plugin> {
-    let passable = fs::Permissions::from_mode(0o711);
-    let mut builder = tempfile::Builder::new();
-    let scratch = builder
-        .prefix("smcp-check-")
-        .permissions(passable)
-        .tempdir()?;
-    let sandbox = Sandbox::open(
-        supervisor,
-        config,
-        environment,
-        scratch.path(),
-        &format!("p-{}", std::process::id()),
-    )
-    .await?;
-    let scanner = Scanner::new(
-        supervisor.to_owned(),
-        environment.clone(),
-        Arc::new(sandbox),
-        Pinning::Off,
-        Arc::new(Digests::new(environment.clone())),
-    );
-    let path = std::path::absolute(directory)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (pins, mut pinned) = (Pins::default(), Pinned::default());
-    let before = Before {
-        plugins: &[],
-        pins: &pins,
-    };
-    let plugin = scanner.plugin(name.into_owned(), &path, before, &mut pinned);
-    Ok(plugin.await)
-}
-
 /// The sub-directories that may be plugins, by name.
 fn candidates(directory: &Path, problems: &mut Vec<String>) -> Vec<(String, PathBuf)> {
     let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
@@ -388,7 +345,11 @@ pub(super) fn entry(path: &Path) -> Option<&'static str> {
     }
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Whether a directory of plugins may have a plugin of that name.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(allowed) {
         return Err(format!(

@@ -2,6 +2,7 @@
 
 pub mod bundled;
 pub mod catalogue;
+pub mod check;
 mod describe;
 pub(crate) mod digest;
 pub mod environment;

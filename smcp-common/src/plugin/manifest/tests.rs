@@ -630,8 +630,8 @@ fn the_published_schema_and_the_parser_know_the_same() {
 }
 
 #[test]
-fn the_readme_states_the_defaults_of_a_profile() {
-    let readme = include_str!("../../../../plugins/README.md");
+fn the_contract_states_the_defaults_of_a_profile() {
+    let contract = include_str!("../../../../docs/plugins/contract.md");
     let all = serde_json::to_value(Terms::default().complete()).unwrap();
     for (section, keys) in all.as_object().unwrap() {
         for (key, value) in keys.as_object().unwrap() {
@@ -639,7 +639,10 @@ fn the_readme_states_the_defaults_of_a_profile() {
                 format!("| `{section}.{key}` | `{value}` |"),
                 format!("| `{section}.{key}` | {value} |"),
             ];
-            assert!(readme.contains(&code) || readme.contains(&number), "{code}");
+            assert!(
+                contract.contains(&code) || contract.contains(&number),
+                "{code}"
+            );
         }
     }
 }

@@ -116,7 +116,8 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let place = match self.place(plugin, job.strict_sandbox || asked.strict_sandbox) {
+        let strictly = job.strict_sandbox || asked.strict_sandbox;
+        let place = match self.place(plugin, tool, strictly) {
             Ok(place) => place,
             Err(PlacingError::Unavailable(message)) => {
                 return refused(code::SANDBOX_UNAVAILABLE, message);
@@ -133,14 +134,19 @@ impl Runner {
         invocation.redactor = redactor;
         let longest = asked.timeout_ms.map(Duration::from_millis);
         let limits = limits(&place.profile, [job.timeout, longest]);
-        self.run_process(job, plugin, invocation, &place, &limits)
+        let warm = self.waits(plugin, tool, &place.profile);
+        self.run_process(job, plugin, invocation, &place, &limits, warm)
             .await
     }
 
-    /// The place of an interpreter that waits for calls of `plugin`, else a new one.
-    fn place(&self, plugin: &Plugin, strictly: bool) -> Result<Arc<Place>, PlacingError> {
-        let asks = plugin.sandbox.clone().unwrap_or_default();
-        let profile = self.sandbox.profile(plugin, &asks)?;
+    /// The place of an interpreter that waits for calls of `tool`, else a new one.
+    fn place(
+        &self,
+        plugin: &Plugin,
+        tool: &Tool,
+        strictly: bool,
+    ) -> Result<Arc<Place>, PlacingError> {
+        let profile = self.sandbox.profile(plugin, &plugin.asks(tool))?;
         if strictly {
             self.sandbox.check_strictly(&profile)?;
         }
@@ -161,6 +167,7 @@ impl Runner {
         mut invocation: Invocation,
         place: &Arc<Place>,
         limits: &Limits,
+        warm: Result<&Warm, Option<String>>,
     ) -> Ending {
         let hold = Hold {
             job: job.id.clone(),
@@ -186,12 +193,12 @@ impl Runner {
         let process = async {
             // Several ways to run, each with all it needs: too much for a stack.
             let run = Box::pin(async {
-                match self.warm.as_ref().filter(|_| may_wait(plugin)) {
-                    Some(warm) => {
+                match &warm {
+                    Ok(warm) => {
                         let waiting = waiting(plugin, place);
                         warm.run(&waiting, &invocation, limits, stop, sender).await
                     }
-                    None => process::run(&invocation, limits, stop, sender).await,
+                    Err(_) => process::run(&invocation, limits, stop, sender).await,
                 }
             });
             match &place.group {
@@ -209,7 +216,7 @@ impl Runner {
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
                     confinement: ended.started.then(|| Confinement {
                         start: ended.start,
-                        cold_because: self.why_cold(plugin, ended.start),
+                        cold_because: why_cold(plugin, warm, ended.start),
                         ..place.confinement.clone()
                     }),
                     output: stream.rest(),
@@ -224,11 +231,27 @@ impl Runner {
         }
     }
 
-    /// Why no interpreter waits for calls of `plugin`, where one might.
-    fn why_cold(&self, plugin: &Plugin, start: Start) -> Option<String> {
-        match start {
-            Start::Cold => self.warm.as_ref()?.reason(&plugin.name),
-            Start::Warm => None,
+    /// What keeps interpreters, where one may wait for calls of `tool` under `profile`; else why not, unless somebody wants
+    /// it so.
+    fn waits(
+        &self,
+        plugin: &Plugin,
+        tool: &Tool,
+        profile: &Profile,
+    ) -> Result<&Warm, Option<String>> {
+        let warm = self
+            .warm
+            .as_ref()
+            .filter(|_| may_wait(plugin))
+            .ok_or(None)?;
+        if tool.sandbox.is_none() {
+            return Ok(warm);
+        }
+        let asks = plugin.sandbox.clone().unwrap_or_default();
+        // It has one interpreter, which stands in the sandbox of the plugin.
+        match self.sandbox.profile(plugin, &asks) {
+            Ok(of_plugin) if of_plugin == *profile => Ok(warm),
+            Ok(_) | Err(_) => Err(Some("the command has a sandbox of its own".to_owned())),
         }
     }
 
@@ -253,6 +276,15 @@ impl Runner {
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&read));
         Ok(read)
+    }
+}
+
+/// Why the call of `plugin` was not run by a waiting interpreter, where it might have been.
+fn why_cold(plugin: &Plugin, warm: Result<&Warm, Option<String>>, start: Start) -> Option<String> {
+    match (start, warm) {
+        (Start::Warm, _) => None,
+        (Start::Cold, Ok(warm)) => warm.reason(&plugin.name),
+        (Start::Cold, Err(why)) => why,
     }
 }
 

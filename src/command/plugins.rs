@@ -14,7 +14,7 @@ use smcp_common::config::Environment;
 use super::with_client;
 use crate::cli::{Plugins, PluginsList};
 use crate::table::Table;
-use crate::terminal::{Style, counted, one_line, print, print_json};
+use crate::terminal::{Style, one_line, print, print_json};
 
 /// The answer of `plugins__list` and `plugins__reload`.
 #[derive(Debug, Deserialize)]

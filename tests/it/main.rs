@@ -66,6 +66,7 @@ mod scale;
 mod schedules;
 mod secrets;
 mod shared_files;
+mod shell;
 mod stdio;
 mod up;
 mod workflows;

@@ -7,6 +7,7 @@ use super::arguments::implied;
 use super::parameter::canonical;
 use super::{Lane, Parameter, ToolName};
 use crate::job::{Effect, Retry};
+use crate::sandbox::Terms;
 
 /// One command of a plugin, as the catalogue stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,9 @@ pub struct Tool {
     /// The names of the secrets that its calls get; `None` means all that its plugin declares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<String>>,
+    /// What its calls ask to be allowed; `None` means what its plugin asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Terms>,
 }
 
 impl Tool {

@@ -7,54 +7,27 @@ use std::path::{Path, PathBuf};
 
 use super::digest::of_contents;
 
-/// Path below the plugin directory, and content.
-const FILES: &[(&str, &str)] = &[
-    (
-        "demo_math/cli.py",
-        include_str!("../../../plugins/demo_math/cli.py"),
-    ),
-    (
-        "demo_text/cli.py",
-        include_str!("../../../plugins/demo_text/cli.py"),
-    ),
-    ("ci/cli.py", include_str!("../../../plugins/ci/cli.py")),
-    (
-        "ci/github.py",
-        include_str!("../../../plugins/ci/github.py"),
-    ),
-    (
-        "ci/gitlab.py",
-        include_str!("../../../plugins/ci/gitlab.py"),
-    ),
-    ("ci/logs.py", include_str!("../../../plugins/ci/logs.py")),
-    (
-        "ci/provider.py",
-        include_str!("../../../plugins/ci/provider.py"),
-    ),
-    (
-        "ci/refusal.py",
-        include_str!("../../../plugins/ci/refusal.py"),
-    ),
-    (
-        "ci/service.py",
-        include_str!("../../../plugins/ci/service.py"),
-    ),
-    (
-        "ci/settings.py",
-        include_str!("../../../plugins/ci/settings.py"),
-    ),
-    (
-        "ci/smcp_plugin.py",
-        include_str!("../../../plugins/smcp_plugin.py"),
-    ),
-];
+macro_rules! files {
+    ($($plugin:literal { $($file:literal),+ $(,)? })+) => {
+        &[$($((
+            concat!($plugin, "/", $file),
+            include_str!(concat!("../../../plugins/", $plugin, "/", $file)),
+        ),)+)+]
+    };
+}
 
-/// What plugins in Python are written with: where it is used, it is one of the files.
-#[cfg(test)]
-const LIBRARY: (&str, &str) = (
-    "smcp_plugin.py",
-    include_str!("../../../plugins/smcp_plugin.py"),
-);
+/// Path below the plugin directory, and content. The library is linked into the directory of each plugin that is written with it.
+const FILES: &[(&str, &str)] = files! {
+    "demo_math" { "cli.py" }
+    "demo_text" { "cli.py" }
+    "ci" {
+        "cli.py", "github.py", "gitlab.py", "logs.py", "provider.py", "refusal.py", "service.py", "settings.py",
+        "smcp_plugin.py",
+    }
+    "shell" {
+        "cli.py", "listed.py", "parameters.py", "running.py", "tables.py", "template.py", "smcp_plugin.py",
+    }
+};
 
 /// The mode of each file.
 const MODE: u32 = 0o755;
@@ -102,6 +75,8 @@ pub fn unpack(data_dir: &Path) -> io::Result<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use smcp_common::plugin::Plugin;
+
     use super::*;
     use crate::plugin::digest::Digests;
 
@@ -141,7 +116,11 @@ mod tests {
         for plugin in fs::read_dir(&root).unwrap() {
             let (plugin, name) = plugin.map(|it| (it.path(), it.file_name())).unwrap();
             let told = digest(name.to_str().unwrap(), Some("/usr/bin/python3"));
-            let found = Digests::default().make(&plugin, Some("/usr/bin/python3"));
+            let plugin = Plugin {
+                interpreter: Some("/usr/bin/python3".to_owned()),
+                ..Plugin::found(name.to_str().unwrap(), plugin.to_str().unwrap())
+            };
+            let found = Digests::default().make(&plugin);
             assert_eq!(told.unwrap(), found.unwrap());
         }
     }

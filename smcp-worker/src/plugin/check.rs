@@ -13,6 +13,7 @@ use smcp_common::queue::{Pinned, Pins};
 use smcp_common::sandbox::{Confinement, Profile};
 
 use super::catalogue::{Before, Scanner};
+use super::digest::Digests;
 use crate::attempt::{may_wait, waiting};
 use crate::sandbox::placing::{PlacingError, Sandbox};
 use crate::warm::Warm;
@@ -71,7 +72,7 @@ pub async fn check(
         environment.clone(),
         Arc::clone(&sandbox),
         Pinning::Off,
-        Arc::default(),
+        Arc::new(Digests::new(environment.clone())),
     );
     let path = std::path::absolute(directory)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();

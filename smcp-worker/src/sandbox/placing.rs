@@ -154,9 +154,8 @@ impl Sandbox {
     /// # Errors
     /// [`PlacingError::Unavailable`] where the operator's grants cannot be used for it.
     pub(crate) fn profile(&self, plugin: &Plugin, asks: &Terms) -> Result<Profile, PlacingError> {
-        let grants = self.config.sandbox.grants(&plugin.name);
-        let (profile, _) = asks.within(&grants);
-        self.check_paths(&profile, &grants)?;
+        let (profile, _) = self.config.sandbox.permit(plugin, asks);
+        self.check_paths(&profile, &self.config.sandbox.grants(&plugin.name))?;
         Ok(profile)
     }
 
@@ -210,7 +209,7 @@ impl Sandbox {
             policy.write.push(path.clone());
             (Some(scratch), path.clone(), vec![path])
         };
-        let mut env = environment(self.environment.variables(), &profile.env);
+        let mut env = environment(self.environment.variables(), &profile.env, &plugin.name);
         env.push(("HOME".into(), cwd.clone().into()));
         env.push(("TMPDIR".into(), cwd.clone().into()));
         let (door, proxy) = match &profile.network {
@@ -238,8 +237,7 @@ impl Sandbox {
 
     /// What `plugin` asks for and does not get, for people.
     pub(crate) fn withheld(&self, plugin: &Plugin) -> Vec<Problem> {
-        let asks = plugin.sandbox.clone().unwrap_or_default();
-        let (_, excess) = asks.within(&self.config.sandbox.grants(&plugin.name));
+        let (_, excess) = self.config.sandbox.permit(plugin, &plugin.asks_at_most());
         let sentences = excess.iter().map(|excess| excess.sentence(&plugin.name));
         sentences.map(Problem::from).collect()
     }

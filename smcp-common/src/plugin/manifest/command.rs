@@ -9,6 +9,7 @@ use crate::job::{Effect, Retry, RetryOn};
 use crate::plugin::name::is_name_character;
 use crate::plugin::parameter::canonical;
 use crate::plugin::{Annotations, Lane, OnDisconnect, Output, Parameter, Template, Tool, ToolName};
+use crate::sandbox::Terms;
 
 /// A command as declared: a tool that does not know its plugin yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,7 @@ pub(super) struct Command {
     output: Output,
     output_schema: Option<Value>,
     pub(super) secrets: Option<Vec<String>>,
+    sandbox: Option<Terms>,
 }
 
 impl Command {
@@ -53,6 +55,7 @@ impl Command {
             .unwrap_or_default();
         let (output, output_schema) = output(&mut fields);
         let secrets = super::secrets::command(&mut fields);
+        let sandbox = super::wishes::sandbox(&mut fields);
         Some(Self {
             name: name?,
             description,
@@ -67,6 +70,7 @@ impl Command {
             output,
             output_schema,
             secrets,
+            sandbox,
         })
     }
 
@@ -91,11 +95,12 @@ impl Command {
             output: self.output,
             output_schema: self.output_schema,
             secrets: self.secrets,
+            sandbox: self.sandbox,
         }
     }
 }
 
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "name",
     "description",
     "parameters",
@@ -110,6 +115,7 @@ pub(super) const KEYS: [&str; 14] = [
     "output",
     "output_schema",
     "secrets",
+    "sandbox",
 ];
 pub(super) const ANNOTATION_KEYS: [&str; 5] = [
     "title",

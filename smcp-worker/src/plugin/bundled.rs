@@ -102,9 +102,10 @@ mod tests {
             let plugin = plugin.unwrap().path();
             let cli = fs::read_to_string(plugin.join("cli.py")).unwrap();
             if cli.contains("smcp_plugin") {
-                let (name, content) = LIBRARY;
-                assert!(!plugin.join(name).is_symlink());
-                assert_eq!(fs::read_to_string(plugin.join(name)).unwrap(), content);
+                let copy = plugin.join("smcp_plugin.py");
+                let library = include_str!("../../../plugins/smcp_plugin.py");
+                assert!(!copy.is_symlink());
+                assert_eq!(fs::read_to_string(copy).unwrap(), library);
             }
         }
     }

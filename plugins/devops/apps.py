@@ -107,7 +107,10 @@ class Apps:
             raise Failure("unknown_app", f"there is no app '{app}' in {self.path}; there are: {there}")
         if environment not in self.environments[app]:
             there = ", ".join(self.environments[app])
-            raise Failure("unknown_environment", f"the app '{app}' has no environment '{environment}' in {self.path}; it has: {there}")
+            raise Failure(
+                "unknown_environment",
+                f"the app '{app}' has no environment '{environment}' in {self.path}; it has: {there}",
+            )
         return self.environments[app][environment]
 
     def all_of(self, app):
@@ -126,14 +129,18 @@ def load():
         raise Failure("python_too_old", "the devops plugin needs Python 3.11 or later: name one with SMCP_PYTHON")
     path = os.environ.get(VARIABLE)
     if not path:
-        raise Failure("not_configured", f"{VARIABLE} is not set: set it for the workers to the absolute path of the apps file, and grant it "
-                      f"with env.allow = [\"SMCP_DEVOPS_*\"] under [sandbox.plugins.devops] in smcp.toml")
+        raise Failure(
+            "not_configured",
+            f"{VARIABLE} is not set: set it, in the environment of SMCP, to the absolute path of the apps file",
+        )
     try:
         with open(path, "rb") as file:
             return Apps(path, read(tomllib.load(file)))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        hint = " Where it is there, let the plugin read it: filesystem.read under [sandbox.plugins.devops] in smcp.toml." if isinstance(error, OSError) else ""
+        why, hint = str(error), ""
+        if isinstance(error, OSError):
+            why = error.strerror
+            hint = " Where it is there, let the plugin read it: filesystem.read under [sandbox.plugins.devops] in smcp.toml."
         raise Failure("not_configured", f"the apps file {path} cannot be read: {why}.{hint}") from None
     except Wrong as wrong:
         raise Failure("not_configured", f"{path}: {wrong}") from None
@@ -214,7 +221,11 @@ def source(fields):
     kinds = [key for key in ("directory", "archive", "repository") if inner.has(key)]
     if len(kinds) != 1:
         raise Wrong(f"{inner.path} must have one of directory, archive and repository, but has {' and '.join(kinds) or 'none'}")
-    made = Source(directory=inner.path_of("directory", OF_SOURCE), archive=inner.path_of("archive", OF_SOURCE), repository=inner.path_of("repository"))
+    made = Source(
+        directory=inner.path_of("directory", OF_SOURCE),
+        archive=inner.path_of("archive", OF_SOURCE),
+        repository=inner.path_of("repository"),
+    )
     if made.archive:
         made.strip = inner.whole("strip", 0, 0)
     if made.repository:
@@ -250,7 +261,10 @@ def needs(fields):
     made = Needs(fields.paths("read"), fields.paths("write"), fields.texts("network"), fields.texts("env"), fields.texts("secrets"))
     for to in made.network:
         if to != "full" and not re.fullmatch(r"\S+:\d{1,5}", to):
-            raise Wrong(f"{fields.place('network')} must have destinations such as \"api.example.com:443\", or \"full\", but has {to!r}")
+            raise Wrong(
+                f"{fields.place('network')} must have destinations such as \"api.example.com:443\", or \"full\", "
+                f"but has {to!r}",
+            )
     for name in made.secrets:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]{0,127}", name):
             raise Wrong(f"{fields.place('secrets')} must have names of secrets, but has {name!r}")

@@ -20,11 +20,15 @@ plugin = Plugin("devops", version="1.0.0", description="Deploys apps, rolls them
 READS = {"effect": "read_only", "parallel": True, "output": "json", "annotations": {"readOnlyHint": True, "destructiveHint": False}}
 LANE = "deploy:{app_name}"
 
-VERSION = r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$"
+VERSION = "[A-Za-z0-9][A-Za-z0-9._+-]"
 App = Annotated[str, Option("Which app of the apps file", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Where = Annotated[str, "Which of the app's environments"]
-Version = Annotated[Optional[str], Option("Which version; may be left out where the app's source does not depend on it", pattern=VERSION)]
-Before = Annotated[Optional[str], Option("To which version or release; without it, to the one before", pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,95}$")]
+Version = Annotated[
+    Optional[str], Option("Which version; may be left out where the app's source does not depend on it", pattern=f"^{VERSION}{{0,63}}$")
+]
+Before = Annotated[
+    Optional[str], Option("To which version or release; without it, to the one before", pattern=f"^{VERSION}{{0,95}}$")
+]
 
 
 @plugin.command(effect="once", lane=LANE, output="json", annotations={"destructiveHint": False})
@@ -51,7 +55,8 @@ def rollback(app_name: App, environment: Where = "production", version: Before =
     result = f"Rolled back {app_name} to version {done['version']}"
     if not done["changed"]:
         result += ", which was in use already: nothing was done"
-    return {"result": result, **named(found), **shown(done), "replaced": done.get("replaced"), "changed": done["changed"], "steps": done["steps"]}
+    return {"result": result, **named(found), **shown(done), "replaced": done.get("replaced"), "changed": done["changed"],
+            "steps": done["steps"]}
 
 
 @plugin.command(**READS)
@@ -89,7 +94,11 @@ def verify(app_name: App, environment: Where = "production"):
     """Check the health of an app, and fail where it is not healthy."""
     found = load().find(app_name, environment)
     if not found.health:
-        raise Failure("no_health_check", f"{place(found)}.health is missing in the apps file: a url or a command that tells whether it is healthy")
+        raise Failure(
+            "no_health_check",
+            f"{place(found)}.health is missing in the apps file: a url or a command that tells whether it is "
+            "healthy",
+        )
     current = kind(found).current()
     if not current:
         raise Failure("not_deployed", f"nothing is deployed in {found.root}: deploy a version first")
@@ -124,8 +133,12 @@ def shown(record):
 
 def checked(version):
     """A version is a part of paths and commands: what the contract's pattern admits, also where nobody has checked it before."""
-    if version is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,95}", version):
-        raise Failure("invalid_arguments", f"--version is '{version}': letters, digits, '.', '_', '+' and '-' are expected, at the beginning a letter or digit")
+    if version is not None and not re.fullmatch(VERSION + "{0,95}", version):
+        raise Failure(
+            "invalid_arguments",
+            f"--version is '{version}': letters, digits, '.', '_', '+' and '-' are expected, at the beginning a "
+            "letter or digit",
+        )
     return version
 
 
@@ -135,7 +148,9 @@ def describe():
     files = [path] if path and path.startswith("/") else []
     contract = plugin.contract
     contract["files"] = files
-    sandbox = contract["sandbox"] = {"filesystem": {"read": files, "write": []}, "network": {"mode": "none"}, "env": {"allow": ["SMCP_DEVOPS_*"]}}
+    sandbox = contract["sandbox"] = {
+        "filesystem": {"read": files, "write": []}, "network": {"mode": "none"}, "env": {"allow": ["SMCP_DEVOPS_*"]},
+    }
     try:
         apps = load()
     except Failure as failure:

@@ -28,7 +28,11 @@ class Commanded:
                 return {"current": None, "unfinished": None, "deployments": []}
             raise
         except (ValueError, KeyError, TypeError):
-            raise Failure("notes_broken", f"{self.file} cannot be read as the notes of deployments: move it away; the next deployment begins new ones") from None
+            raise Failure(
+                "notes_broken",
+                f"{self.file} cannot be read as the notes of deployments: move it away; the next deployment begins "
+                "new ones",
+            ) from None
 
     def records(self):
         return sorted(self.notes()["deployments"], key=lambda record: record["created_ms"], reverse=True)
@@ -85,7 +89,11 @@ class Commanded:
             before = notes["current"] if notes["unfinished"] else current and current["previous"]
             found = named(notes, before)
             if not found:
-                raise Failure("no_previous_release", f"there is no deployment before; noted are: {kept}. Name one of their versions, or deploy another one")
+                raise Failure(
+                    "no_previous_release",
+                    f"there is no deployment before; noted are: {kept}. Name one of their versions, or deploy "
+                    "another one",
+                )
             return found
         if current and version in (current["version"], current["release"]):
             return current
@@ -101,7 +109,8 @@ class Commanded:
         try:
             steps.run(commands, key, values, self.root)
         except Failure as failure:
-            failure.answer["error"] += f". What the commands before it have done stays: rollback returns to {notes['current'] or 'nothing, as nothing was deployed before'}"
+            back = notes["current"] or "nothing, as nothing was deployed before"
+            failure.answer["error"] += f". What the commands before it have done stays: rollback returns to {back}"
             raise
 
     def finish(self, notes, record, spared):

@@ -105,7 +105,10 @@ class Fields:
         lists = self.take(key, (list,), "a list of commands", [])
         for at, words in enumerate(lists):
             if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
-                raise Wrong(f"{self.place(key)}[{at}] must be a list of texts such as [\"systemctl\", \"restart\"]; there is no shell")
+                raise Wrong(
+                    f"{self.place(key)}[{at}] must be a list of texts such as [\"make\", \"html\"]; there "
+                    "is no shell"
+                )
             for word in words:
                 self.check(f"{key}[{at}]", word, placeholders)
         return lists

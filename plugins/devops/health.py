@@ -10,7 +10,7 @@ import urllib.request
 
 from apps import destination
 from fields import filled
-from smcp_plugin import Failure, log, progress
+from smcp_plugin import Failure, log
 from steps import check_secrets, place, run
 
 # How much of an answer is looked through for a text.
@@ -22,7 +22,7 @@ class Unhealthy(Exception):
 
 
 def check(environment, values, retries):
-    """Checks until it succeeds, or has failed once more than `retries`; answers whether it is healthy, why, and the number of checks."""
+    """Checks until one succeeds, or one more than `retries` have failed; answers whether it is healthy, why, and how many checks."""
     health = environment.health
     check_secrets(environment)
     for attempt in range(1, retries + 2):
@@ -31,7 +31,6 @@ def check(environment, values, retries):
             return {"healthy": True, "detail": detail, "checks": attempt}
         except Unhealthy as unhealthy:
             why = str(unhealthy)
-            progress(attempt, retries + 1, why)
             log(f"check {attempt} of at most {retries + 1}: {why}")
         if attempt <= retries:
             time.sleep(health.interval)

@@ -1,4 +1,4 @@
-"""The strategy `releases`: each version in a directory of its own below `root/releases`, and a link `root/current` to the one in use."""
+"""The strategy `releases`: each version in a directory of its own in `root/releases`, and the link `root/current` to the one in use."""
 
 import ctypes
 import io
@@ -39,7 +39,8 @@ class Releases:
         try:
             with open(os.path.join(self.path(name), RECORD), encoding="utf-8") as file:
                 record = json.load(file)
-            return {**record, "release": name, "version": record["version"], "previous": record["previous"], "created_ms": int(record["created_ms"])}
+            needed = {"version": record["version"], "previous": record["previous"], "created_ms": int(record["created_ms"])}
+            return {**record, **needed, "release": name}
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -51,11 +52,17 @@ class Releases:
         except FileNotFoundError:
             return None
         except OSError:
-            raise Failure("current_not_ours", f"{self.link} is not a symbolic link: move it away, so that deployments can put theirs there") from None
+            raise Failure(
+                "current_not_ours",
+                f"{self.link} is not a symbolic link: move it away, so that deployments can put theirs there",
+            ) from None
         name = os.path.basename(target)
         if os.path.realpath(os.path.dirname(os.path.join(self.root, target))) != os.path.realpath(self.directory):
-            raise Failure("current_not_ours", f"{self.link} leads to {target}, which is not one of the releases in {self.directory}: move it away, "
-                          f"so that deployments can put theirs there")
+            raise Failure(
+                "current_not_ours",
+                f"{self.link} leads to {target}, which is not one of the releases in {self.directory}: move it "
+                "away, so that deployments can put theirs there",
+            )
         return self.record(name)
 
     def unfinished(self):
@@ -104,14 +111,22 @@ class Releases:
             before = current and current.get("previous")
             found = [record for record in records if record["release"] == before]
             if not found:
-                what = "nothing is deployed" if not current else f"there is no release before {current['release']}" if not before else f"{before} is not kept any more"
-                raise Failure("no_previous_release", f"{what}; kept are: {kept}. Name one of their versions, or deploy another one")
+                why = f"there is no release before {current['release']}" if current else "nothing is deployed"
+                why = f"{before}, the one before, is not kept any more" if before else why
+                raise Failure(
+                    "no_previous_release",
+                    f"{why}; kept are: {kept}. Name one of their versions, or deploy another one",
+                )
             return found[0]
         if current and version in (current["version"], current["release"]):
             return current
         found = [record for record in records if version in (record["version"], record["release"])]
         if not found:
-            raise Failure("version_not_found", f"there is no release of version '{version}' in {self.directory}; kept are: {kept}. Deploy it instead")
+            raise Failure(
+                "version_not_found",
+                f"there is no release of version '{version}' in {self.directory}; kept are: {kept}. Deploy it "
+                "instead",
+            )
         return found[0]
 
     def build(self, resolved, record, stamp, steps):
@@ -167,9 +182,11 @@ class Releases:
         else:
             self.turn(current["release"])
             again = f"{current['release']} is in use again"
-            values = self.environment.values(version=current["version"], release=current["release"], directory=self.path(current["release"]))
+            path = self.path(current["release"])
+            values = self.environment.values(version=current["version"], release=current["release"], directory=path)
+            steps = Steps(self.environment, len(self.environment.after))
             try:
-                Steps(self.environment, len(self.environment.after)).run(self.environment.after, "hooks.after", values, self.path(current["release"]), self.umask())
+                steps.run(self.environment.after, "hooks.after", values, path, self.umask())
             except Failure as second:
                 again += f", but the hooks have failed for it, too ({second})"
         failure.args = (f"{failure}; {again}",)
@@ -211,7 +228,10 @@ class Releases:
         for path in self.environment.shared_files:
             file = os.path.join(self.root, "shared", path)
             if not os.path.isfile(file):
-                raise Failure("shared_missing", f"{file} is not there, which {place(self.environment)}.shared.files names: put it there")
+                raise Failure(
+                    "shared_missing",
+                    f"{file} is not there, which {place(self.environment)}.shared.files names: put it there",
+                )
 
     def share(self, release):
         """Links what releases have in common into a release."""
@@ -221,7 +241,10 @@ class Releases:
             link = os.path.join(release, path)
             above = os.path.dirname(link)
             if os.path.realpath(above) != os.path.join(os.path.realpath(release), os.path.dirname(path)).rstrip("/"):
-                raise Failure("leads_out", f"'{os.path.dirname(path)}' in the release is a symbolic link: '{path}' cannot be shared in it")
+                raise Failure(
+                    "leads_out",
+                    f"'{os.path.dirname(path)}' in the release is a symbolic link: '{path}' cannot be shared in it",
+                )
             self.make(above)
             if os.path.isdir(link) and not os.path.islink(link):
                 shutil.rmtree(link)

@@ -45,8 +45,11 @@ def missing(template, path, values, kind):
         there = versions(template, values)
         listed = f"there are: {', '.join(there)}" if there else "there is none"
         raise Failure("version_not_found", f"there is no version '{values['version']}': {path} does not exist; {listed}")
-    raise Failure("source_missing", f"the {kind} {path} does not exist; where it does, let the plugin read it: filesystem.read = [\"{above}\"] "
-                  f"under [sandbox.plugins.devops] in smcp.toml")
+    raise Failure(
+        "source_missing",
+        f"the {kind} {path} does not exist; where it does, let the plugin read it: filesystem.read = [\"{above}\"] "
+        "under [sandbox.plugins.devops] in smcp.toml",
+    )
 
 
 def versions(template, values):
@@ -54,7 +57,8 @@ def versions(template, values):
     known = {**values, "version": "\0"}
     before, _, after = filled(template, known).partition("\0")
     after = after.partition("\0")[0]
-    found = (re.fullmatch(re.escape(before) + r"([^/]+)" + re.escape(after), path) for path in glob.glob(glob.escape(before) + "*" + glob.escape(after)))
+    pattern = re.compile(re.escape(before) + r"([^/]+)" + re.escape(after))
+    found = map(pattern.fullmatch, glob.glob(glob.escape(before) + "*" + glob.escape(after)))
     return sorted(match[1] for match in found if match)[-10:]
 
 
@@ -93,7 +97,10 @@ def fetch(resolved, target, steps):
 def apart(source, target):
     real, target = os.path.realpath(source), os.path.realpath(target)
     if os.path.commonpath([real, target]) == real:
-        raise Failure("source_contains_root", f"the source {source} contains the directory that it is deployed to: it would be copied into itself")
+        raise Failure(
+            "source_contains_root",
+            f"the source {source} contains the directory that it is deployed to: it would be copied into itself",
+        )
 
 
 def git(repository, *words):
@@ -102,16 +109,23 @@ def git(repository, *words):
 
 
 def git_environment():
-    return {**{name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "SMCP_"))}, "GIT_TERMINAL_PROMPT": "0"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("GIT_", "SMCP_"))}
+    return {**kept, "GIT_TERMINAL_PROMPT": "0"}
 
 
 def commit_of(repository, ref):
     if not os.path.isdir(repository):
-        raise Failure("source_missing", f"the repository {repository} does not exist; where it does, let the plugin read it: "
-                      f"filesystem.read = [\"{repository}\"] under [sandbox.plugins.devops] in smcp.toml")
+        raise Failure(
+            "source_missing",
+            f"the repository {repository} does not exist; where it does, let the plugin read it: filesystem.read = "
+            f"[\"{repository}\"] under [sandbox.plugins.devops] in smcp.toml",
+        )
     words = git(repository, "rev-parse", "--verify", "--quiet", "--end-of-options", ref + "^{commit}")
     try:
-        done = subprocess.run(words, env=git_environment(), stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=60, check=False)
+        done = subprocess.run(
+            words, env=git_environment(), stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace",
+            timeout=60, check=False,
+        )
     except FileNotFoundError:
         raise Failure("command_missing", "git is not there, which sources with 'repository' need: install it") from None
     except subprocess.TimeoutExpired:
@@ -119,7 +133,10 @@ def commit_of(repository, ref):
     if done.returncode:
         if done.stderr.strip():
             raise Failure("source_missing", f"{repository} is no git repository that can be read: {done.stderr.strip()}")
-        raise Failure("version_not_found", f"there is no '{ref}' in the repository {repository}; `git -C {repository} fetch --tags` may bring it")
+        raise Failure(
+            "version_not_found",
+            f"there is no '{ref}' in the repository {repository}; `git -C {repository} fetch --tags` may bring it",
+        )
     return done.stdout.strip()
 
 
@@ -128,7 +145,8 @@ class Archived:
 
     def __init__(self, resolved):
         words = git(resolved.path, "-c", "tar.umask=0022", "archive", "--format=tar", resolved.commit)
-        self.process = subprocess.Popen(words, env=git_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(words, env=git_environment(), stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe)
 
     def __enter__(self):
         return self.process.stdout
@@ -235,7 +253,10 @@ class Tree:
             elif member.isreg():
                 self.member(member.name, strip, "file", member.mode, archive.extractfile(member))
             else:
-                raise Failure("unsupported_file", f"'{member.name}' in the archive is neither a file, nor a directory, nor a link")
+                raise Failure(
+                    "unsupported_file",
+                    f"'{member.name}' in the archive is neither a file, nor a directory, nor a link",
+                )
 
     def unpack_zip(self, archive, strip):
         for member in archive.infolist():
@@ -261,7 +282,10 @@ class Tree:
                 except FileNotFoundError:
                     pass
                 except OSError:
-                    raise Failure("symlink_loop", f"'{shown}' is a symbolic link to '{target}', which leads back to itself") from None
+                    raise Failure(
+                        "symlink_loop",
+                        f"'{shown}' is a symbolic link to '{target}', which leads back to itself",
+                    ) from None
                 if os.path.isabs(target) and may_be_absolute:
                     continue
                 if os.path.isabs(target) or os.path.commonpath([os.path.realpath(path), root]) != root:

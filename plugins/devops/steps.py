@@ -10,7 +10,7 @@ import threading
 import time
 
 from fields import filled
-from smcp_plugin import Failure, log, progress
+from smcp_plugin import Failure, progress
 
 # How much of a failed command's output is told.
 TAIL = 20
@@ -30,7 +30,6 @@ class Steps:
     def step(self, name):
         self.left()
         progress(len(self.taken), self.total, name)
-        log(name)
         begun = time.monotonic()
         yield
         self.taken.append({"step": name, "seconds": round(time.monotonic() - begun, 3)})
@@ -39,7 +38,11 @@ class Steps:
         """The seconds that are left; `Failure` where none are."""
         left = self.end - time.monotonic()
         if left <= 0:
-            raise Failure("timeout", f"it has taken longer than the {self.environment.timeout:g} s that {place(self.environment)}.timeout allows")
+            raise Failure(
+                "timeout",
+                f"it has taken longer than the {self.environment.timeout:g} s that "
+                f"{place(self.environment)}.timeout allows",
+            )
         return left
 
     def done(self):
@@ -65,12 +68,17 @@ def check_secrets(environment):
     """`Failure` where a secret that the environment's commands need is not set."""
     for name in environment.needs.secrets:
         if name not in os.environ:
-            raise Failure("secret_missing", f"the secret {name} of {place(environment)}.needs is not set; an operator sets it with: smcp secrets set {name}")
+            raise Failure(
+                "secret_missing",
+                f"the secret {name} of {place(environment)}.needs is not set; an operator sets it with: smcp "
+                f"secrets set {name}",
+            )
 
 
 def run(environment, words, where, directory, seconds, umask=0o022):
     """Runs a command to its end; answers how it failed, or None, and the last lines that it has written. They go to the log."""
-    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("SMCP_") and name not in environment.hidden}
+    kept = {name for name in os.environ if not name.startswith("SMCP_")} - environment.hidden
+    surroundings = {name: os.environ[name] for name in kept}
     try:
         process = subprocess.Popen(
             words, cwd=directory, env=surroundings, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
@@ -79,7 +87,11 @@ def run(environment, words, where, directory, seconds, umask=0o022):
     except FileNotFoundError:
         if not os.path.isdir(directory):
             raise Failure("not_found", f"{directory}, where {where} is to be run, does not exist") from None
-        raise Failure("command_missing", f"the program {words[0]} of {where} is not there: install it, name it by its path, or let the plugin read it") from None
+        raise Failure(
+            "command_missing",
+            f"the program {words[0]} of {where} is not there: install it, name it by its path, or let the plugin "
+            "read it",
+        ) from None
     except PermissionError:
         raise Failure("command_missing", f"the program {words[0]} of {where} may not be executed") from None
     tail = []
@@ -121,8 +133,13 @@ def alone(root):
                 break
             except BlockingIOError:
                 if time.monotonic() > end:
-                    raise Failure("locked", f"something else deploys to {root} and has not ended for {PATIENCE:g} s: try again, or look who holds "
-                                  f"the lock on that directory (lslocks)", retryable=True, retry_after=30) from None
+                    raise Failure(
+                        "locked",
+                        f"something else deploys to {root} and has not ended for {PATIENCE:g} s: try again, or look who holds the "
+                        f"lock on that directory (lslocks)",
+                        retryable=True,
+                        retry_after=30,
+                    ) from None
                 time.sleep(0.05)
         yield
     finally:
@@ -135,8 +152,11 @@ def check_root(root):
 
 
 def root_missing(root, why):
-    return Failure("root_missing", f"the directory {root} cannot be used ({why}): make it, for the user that plugins run as to write to, and grant it: "
-                   f"filesystem.write = [\"{root}\"] under [sandbox.plugins.devops] in smcp.toml")
+    return Failure(
+        "root_missing",
+        f"the directory {root} cannot be used ({why}): make it, for the user that plugins run as to write to, and "
+        f"grant it: filesystem.write = [\"{root}\"] under [sandbox.plugins.devops] in smcp.toml",
+    )
 
 
 @contextlib.contextmanager
@@ -147,11 +167,22 @@ def explained():
     except OSError as error:
         path = error.filename or "a file"
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise Failure("disk_full", f"there is no space left to write {path}; nothing has been changed: make room, or lower 'keep'") from None
+            raise Failure(
+                "disk_full",
+                f"there is no space left to write {path}; nothing has been changed: make room, or lower 'keep'",
+            ) from None
         if error.errno == errno.EFBIG:
-            raise Failure("file_too_large", f"{path} is larger than a plugin may write: raise limits.file_mb under [sandbox.plugins.devops] in smcp.toml") from None
+            raise Failure(
+                "file_too_large",
+                f"{path} is larger than a plugin may write: raise limits.file_mb under [sandbox.plugins.devops] in "
+                "smcp.toml",
+            ) from None
         if error.errno == errno.ELOOP:
             raise Failure("symlink_loop", f"{path} is a symbolic link that leads back to itself") from None
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise Failure("not_permitted", f"{path}: {error.strerror}. Let the user that plugins run as use it, and grant it under [sandbox.plugins.devops] in smcp.toml") from None
+            raise Failure(
+                "not_permitted",
+                f"{path}: {error.strerror}. Let the user that plugins run as use it, and grant it under "
+                "[sandbox.plugins.devops] in smcp.toml",
+            ) from None
         raise Failure("io_error", f"{path}: {error.strerror or error}") from None

@@ -17,6 +17,42 @@ const FILES: &[(&str, &str)] = &[
         "demo_text/cli.py",
         include_str!("../../../plugins/demo_text/cli.py"),
     ),
+    (
+        "devops/apps.py",
+        include_str!("../../../plugins/devops/apps.py"),
+    ),
+    (
+        "devops/cli.py",
+        include_str!("../../../plugins/devops/cli.py"),
+    ),
+    (
+        "devops/commanded.py",
+        include_str!("../../../plugins/devops/commanded.py"),
+    ),
+    (
+        "devops/fields.py",
+        include_str!("../../../plugins/devops/fields.py"),
+    ),
+    (
+        "devops/health.py",
+        include_str!("../../../plugins/devops/health.py"),
+    ),
+    (
+        "devops/releases.py",
+        include_str!("../../../plugins/devops/releases.py"),
+    ),
+    (
+        "devops/smcp_plugin.py",
+        include_str!("../../../plugins/smcp_plugin.py"),
+    ),
+    (
+        "devops/sources.py",
+        include_str!("../../../plugins/devops/sources.py"),
+    ),
+    (
+        "devops/steps.py",
+        include_str!("../../../plugins/devops/steps.py"),
+    ),
 ];
 
 /// What plugins in Python are written with: where it is used, it is one of the files.

@@ -149,12 +149,14 @@ def describe():
     contract = plugin.contract
     contract["files"] = files
     sandbox = contract["sandbox"] = {
-        "filesystem": {"read": files, "write": []}, "network": {"mode": "none"}, "env": {"allow": ["SMCP_DEVOPS_*"]},
+        "filesystem": {"read": files, "write": []}, "network": {"mode": "none"}, "env": {"allow": [VARIABLE]},
     }
     try:
         apps = load()
     except Failure as failure:
         contract["description"] += f" It cannot be used yet: {failure}."
+        # Where nothing has been set up, there is nothing wrong.
+        contract["problems"] = [str(failure)] if path else []
         return
     every = apps.every()
     needs = [environment.needs for environment in every]
@@ -164,7 +166,7 @@ def describe():
         "write": once([environment.root for environment in every] + [path for need in needs for path in need.write]),
     }
     sandbox["network"] = network(every)
-    sandbox["env"]["allow"] = once(["SMCP_DEVOPS_*"] + [name for need in needs for name in need.env])
+    sandbox["env"]["allow"] = once([VARIABLE] + [name for need in needs for name in need.env])
     secrets = once([name for need in needs for name in need.secrets])
     contract["secrets"] = [{"name": name, "required": False} for name in secrets]
     there = ", ".join(f"{app} ({', '.join(found)})" for app, found in apps.environments.items())

@@ -41,7 +41,7 @@ class Described(World):
             "filesystem": {"read": [str(self.file), "/srv/builds", "/srv/git/shop.git", "/etc/kube"],
                            "write": ["/srv/shop", "/srv/staging/shop", "/var/lib/api"]},
             "network": {"mode": "proxy", "allow": ["kube.example.com:6443", "localhost:8080", "127.0.0.1:8080"]},
-            "env": {"allow": ["SMCP_DEVOPS_*", "KUBECONFIG"]},
+            "env": {"allow": ["SMCP_DEVOPS_APPS", "KUBECONFIG"]},
         }, plugin["sandbox"])
         self.assertEqual([{"name": "KUBE_TOKEN", "required": False}], plugin["secrets"])
         self.assertIn("shop (production, staging), api (production)", plugin["description"])
@@ -61,9 +61,10 @@ class Described(World):
         self.assertEqual({"mode": "full"}, self.describe()["plugin"]["sandbox"]["network"])
 
     def test_without_its_file_it_is_described_all_the_same(self):
-        for environment, part in [({}, "apps.toml cannot be read"), ({"SMCP_DEVOPS_APPS": ""}, "SMCP_DEVOPS_APPS is not set")]:
+        for environment, part, problems in [({}, "apps.toml cannot be read", 1), ({"SMCP_DEVOPS_APPS": ""}, "SMCP_DEVOPS_APPS is not set", 0)]:
             contract = self.describe(**environment)
             self.assertIn(part, contract["plugin"]["description"])
+            self.assertEqual(problems, len(contract["plugin"]["problems"]))
             self.assertEqual(5, len(contract["commands"]))
             self.assertEqual({"mode": "none"}, contract["plugin"]["sandbox"]["network"])
 

@@ -35,6 +35,7 @@ mod content;
 mod crash;
 mod deployment;
 mod documents;
+mod devops;
 mod dry_run;
 mod faults;
 mod governance;

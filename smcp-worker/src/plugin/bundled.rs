@@ -24,6 +24,10 @@ const FILES: &[(&str, &str)] = files! {
         "cli.py", "github.py", "gitlab.py", "logs.py", "provider.py", "refusal.py", "service.py", "settings.py",
         "smcp_plugin.py",
     }
+    "devops" {
+        "apps.py", "cli.py", "commanded.py", "fields.py", "health.py", "releases.py", "smcp_plugin.py", "sources.py",
+        "steps.py",
+    }
     "shell" {
         "cli.py", "listed.py", "parameters.py", "running.py", "tables.py", "template.py", "smcp_plugin.py",
     }

@@ -128,7 +128,8 @@ impl Runner {
         invocation.args.extend(argv.into_iter().map(OsString::from));
         injected.add_to(&mut invocation);
         invocation.redactor = redactor;
-        self.run_process(job, plugin, invocation, &place).await
+        self.run_process(job, (plugin, tool), invocation, &place)
+            .await
     }
 
     /// The place of an interpreter that waits for calls of `plugin`, else a new one.
@@ -151,7 +152,7 @@ impl Runner {
     async fn run_process(
         &self,
         job: &Claimed,
-        plugin: &Plugin,
+        (plugin, tool): (&Plugin, &Tool),
         mut invocation: Invocation,
         place: &Arc<Place>,
     ) -> Ending {
@@ -176,7 +177,7 @@ impl Runner {
         let of_call = of_call.map(|(name, value)| (name.into(), value));
         invocation.env.extend(of_call);
         let (sender, mut output) = mpsc::channel(64);
-        let mut stream = Stream::new(&self.queue, &hold, &stopper);
+        let mut stream = Stream::new(&self.queue, &hold, tool, &stopper);
         let process = async {
             // Several ways to run, each with all it needs: too much for a stack.
             let run = Box::pin(async {
@@ -197,7 +198,7 @@ impl Runner {
         match ended {
             Ok(ended) => {
                 let outcome = verdict::outcome(&ended, stream.head(), &limits);
-                let outcome = secrets::redacted(outcome, &invocation.redactor);
+                let outcome = secrets::redacted(stream.settled(outcome), &invocation.redactor);
                 Ending {
                     outcome,
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),

@@ -5,6 +5,7 @@ pub mod catalogue;
 mod describe;
 pub(crate) mod digest;
 pub mod environment;
+mod handover;
 pub mod interpreter;
 mod lines;
 mod output;

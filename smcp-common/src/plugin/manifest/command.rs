@@ -26,6 +26,7 @@ pub(super) struct Command {
     output: Output,
     output_schema: Option<Value>,
     pub(super) secrets: Option<Vec<String>>,
+    stores: Vec<String>,
 }
 
 impl Command {
@@ -53,6 +54,7 @@ impl Command {
             .unwrap_or_default();
         let (output, output_schema) = output(&mut fields);
         let secrets = super::secrets::command(&mut fields);
+        let stores = super::secrets::stores(&mut fields);
         Some(Self {
             name: name?,
             description,
@@ -67,6 +69,7 @@ impl Command {
             output,
             output_schema,
             secrets,
+            stores,
         })
     }
 
@@ -91,11 +94,12 @@ impl Command {
             output: self.output,
             output_schema: self.output_schema,
             secrets: self.secrets,
+            stores: self.stores,
         }
     }
 }
 
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "name",
     "description",
     "parameters",
@@ -110,6 +114,7 @@ pub(super) const KEYS: [&str; 14] = [
     "output",
     "output_schema",
     "secrets",
+    "stores",
 ];
 pub(super) const ANNOTATION_KEYS: [&str; 5] = [
     "title",

@@ -61,7 +61,7 @@ impl Digests {
             .map_err(io::Error::other)?
     }
 
-    fn make(&self, directory: &Path, interpreter: Option<&str>) -> io::Result<String> {
+    pub(super) fn make(&self, directory: &Path, interpreter: Option<&str>) -> io::Result<String> {
         let own = interpreter
             .map(|path| self.own_interpreter(directory, Path::new(path)))
             .transpose()?

@@ -18,6 +18,7 @@ use super::cgroup::Cgroup;
 use super::cgroups::Cgroups;
 use super::facilities::{self, Found};
 use super::policy::{Namespaces, OWN_WRITABLE, PROXY_PORT, Policy, Reach, Rlimits, SCRATCH};
+use super::shared;
 use super::tree::processes_of;
 use super::users::LentUser;
 use crate::doctor::{self, Facts, Namespaces as Kind, User};
@@ -194,6 +195,7 @@ impl Sandbox {
             policy.limits.processes = policy.limits.processes.map(|limit| limit + 8);
         }
         policy.read.push(plugin.directory.clone().into());
+        policy.read.extend(self.shared(plugin));
         if let Some(interpreter) = &plugin.interpreter {
             policy.read.extend(homes(Path::new(interpreter)));
             // An interpreter uses what it reserves, unlike runtimes that reserve tens of gigabytes.
@@ -281,6 +283,21 @@ impl Sandbox {
             }
         }
         Ok(())
+    }
+
+    /// The files that `plugin` shares with others of its directory, but none beside SMCP's own.
+    fn shared(&self, plugin: &Plugin) -> Vec<PathBuf> {
+        let Config {
+            data_dir,
+            database,
+            secrets_key,
+            ..
+        } = &self.config;
+        let own = [Some(data_dir.as_path()), database.parent(), secrets_key.path().parent()];
+        let own = own.map(|directory| directory?.canonicalize().ok());
+        let mut files = shared::files(Path::new(&plugin.directory));
+        files.retain(|file| !own.iter().flatten().any(|own| file.parent() == Some(own)));
+        files
     }
 
     fn scratch(&self, user: Option<u32>) -> io::Result<TempDir> {

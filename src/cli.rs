@@ -15,6 +15,7 @@ mod policy;
 mod schedules;
 mod secrets;
 mod settings;
+mod telegram;
 mod workers;
 mod workflows;
 
@@ -52,6 +53,7 @@ pub(crate) use self::workflows::{
 use crate::duration;
 
 pub(crate) use self::settings::{Settings, SettingsGet, SettingsList, SettingsSet};
+pub(crate) use self::telegram::{Telegram, TelegramLogin};
 pub(crate) use self::workers::{Workers, WorkersDrain, WorkersList, WorkersScale};
 
 /// A control layer between AI agents and this machine.
@@ -115,6 +117,9 @@ pub(crate) enum Command {
     /// Store secrets, encrypted, for the plugins that declare them
     #[command(subcommand)]
     Secrets(Secrets),
+    /// Log in to Telegram, for the plugin that makes and keeps its bots
+    #[command(subcommand)]
+    Telegram(Telegram),
     /// List, check and reload plugins
     #[command(subcommand)]
     Plugins(Plugins),

@@ -96,7 +96,7 @@ fn set(options: &SecretsSet) -> anyhow::Result<ExitCode> {
 }
 
 /// Sends a value to the API, as safely as it is connected.
-async fn store(
+pub(super) async fn store(
     client: &mut Client,
     name: &str,
     agent: Option<&str>,
@@ -188,7 +188,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{plural}")
 }
 
-fn whose(agent: Option<&str>) -> String {
+pub(super) fn whose(agent: Option<&str>) -> String {
     agent.map_or_else(
         || "everybody".to_owned(),
         |agent| format!("the agent {agent}"),

@@ -37,6 +37,7 @@ mod faults;
 mod governance;
 mod governor;
 mod handover;
+mod handover_of_secrets;
 mod hostile;
 mod http;
 mod jobs;

@@ -37,7 +37,10 @@ impl Redactor {
     pub fn learn(&self, name: &str, value: &str) {
         let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let (all, marks) = match known.as_deref() {
-            Some(before) => (before.shapes.iter().cloned().collect(), before.marks.clone()),
+            Some(before) => (
+                before.shapes.iter().cloned().collect(),
+                before.marks.clone(),
+            ),
             None => (BTreeMap::new(), Vec::new()),
         };
         if let Some(more) = Known::of(all, marks, [(name, value)]) {

@@ -178,7 +178,9 @@ impl<'a> Stream<'a> {
                     error = &error as &dyn std::error::Error,
                     "a secret cannot be stored"
                 );
-                Err(format!("{name} cannot be stored; the worker's log says why"))
+                Err(format!(
+                    "{name} cannot be stored; the worker's log says why"
+                ))
             }
         }
     }

@@ -17,6 +17,34 @@ const FILES: &[(&str, &str)] = &[
         "demo_text/cli.py",
         include_str!("../../../plugins/demo_text/cli.py"),
     ),
+    (
+        "botfather/cli.py",
+        include_str!("../../../plugins/botfather/cli.py"),
+    ),
+    (
+        "botfather/flows.py",
+        include_str!("../../../plugins/botfather/flows.py"),
+    ),
+    (
+        "botfather/login.py",
+        include_str!("../../../plugins/botfather/login.py"),
+    ),
+    (
+        "botfather/replies.py",
+        include_str!("../../../plugins/botfather/replies.py"),
+    ),
+    (
+        "botfather/requirements.txt",
+        include_str!("../../../plugins/botfather/requirements.txt"),
+    ),
+    (
+        "botfather/smcp_plugin.py",
+        include_str!("../../../plugins/smcp_plugin.py"),
+    ),
+    (
+        "botfather/telegram.py",
+        include_str!("../../../plugins/botfather/telegram.py"),
+    ),
 ];
 
 /// What plugins in Python are written with: where it is used, it is one of the files.

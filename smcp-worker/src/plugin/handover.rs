@@ -200,7 +200,8 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_out_and_the_rest_is_left_as_it_is() {
-        let others = "{\"progress\": 1}\n\nno \"secret\" at all\r\n[\"secret\"]\n{\"message\": \"secret\"}";
+        let others =
+            "{\"progress\": 1}\n\nno \"secret\" at all\r\n[\"secret\"]\n{\"message\": \"secret\"}";
         let (left, secrets, redactor) = sifted(&format!(
             "{{\"secret\": {{\"name\": \"A\", \"value\": \"hunter2\"}}}}\n{others}\n \
              {{\"\\u0073ecret\": {{\"name\": \"B\", \"value\": \"sword\\u0066ish\"}}}}"
@@ -218,7 +219,10 @@ mod tests {
         let rows = [
             (r#"{"secret": {"name": "A", "value": "hunter2""#, "no JSON"),
             (r#"{"secret": "hunter2"}"#, "no name, or no value"),
-            (r#"{"secret": {"value": "hunter2"}}"#, "no name, or no value"),
+            (
+                r#"{"secret": {"value": "hunter2"}}"#,
+                "no name, or no value",
+            ),
             (r#"{"secret": {"name": "A"}}"#, "no name, or no value"),
             (
                 r#"{"secret": {"name": "A-B", "value": "hunter2"}}"#,
@@ -233,7 +237,10 @@ mod tests {
             for end in ["", "\n"] {
                 let (left, secrets, _) = sifted(&format!("{line}{end}"));
                 assert_eq!(left, "", "{line}");
-                assert!(secrets.len() == 1 && secrets[0].contains(why), "{secrets:?}");
+                assert!(
+                    secrets.len() == 1 && secrets[0].contains(why),
+                    "{secrets:?}"
+                );
                 assert!(!secrets[0].contains("hunter2"), "{secrets:?}");
             }
         }
@@ -244,7 +251,8 @@ mod tests {
 
     #[test]
     fn size_and_number_are_bounded() {
-        let line = |value: &str| format!("{{\"secret\": {{\"name\": \"A\", \"value\": \"{value}\"}}}}\n");
+        let line =
+            |value: &str| format!("{{\"secret\": {{\"name\": \"A\", \"value\": \"{value}\"}}}}\n");
         let (_, secrets, _) = sifted(&line(&"\\u0061".repeat(MAX_VALUE_BYTES)));
         assert_eq!(secrets, ["A=65536"]);
         let (left, secrets, _) = sifted(&(line(&"a".repeat(MAX_LINE_BYTES)) + "x\n"));

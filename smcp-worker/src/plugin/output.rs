@@ -97,7 +97,11 @@ impl Ahead {
 
     fn advance(&self, bytes: usize, at_end: bool) {
         let read = self.read.load(Ordering::Relaxed);
-        let read = if at_end { u64::MAX } else { read + bytes as u64 };
+        let read = if at_end {
+            u64::MAX
+        } else {
+            read + bytes as u64
+        };
         self.read.store(read, Ordering::Relaxed);
         self.advanced.notify_waiters();
     }

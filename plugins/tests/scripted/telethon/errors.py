@@ -21,3 +21,31 @@ class FloodWaitError(RPCError):
     def __init__(self, seconds):
         super().__init__(f"A wait of {seconds} seconds is required")
         self.seconds = seconds
+
+
+class SessionPasswordNeededError(RPCError):
+    pass
+
+
+class PasswordHashInvalidError(RPCError):
+    pass
+
+
+class PhoneCodeEmptyError(RPCError):
+    pass
+
+
+class PhoneCodeExpiredError(RPCError):
+    pass
+
+
+class PhoneCodeInvalidError(RPCError):
+    pass
+
+
+class PhoneNumberInvalidError(RPCError):
+    pass
+
+
+class PhoneNumberUnoccupiedError(RPCError):
+    pass

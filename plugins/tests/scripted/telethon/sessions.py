@@ -9,3 +9,6 @@ class StringSession:
 
     def set_dc(self, dc_id, server_address, port):
         self.server_address = server_address
+
+    def save(self):
+        return "1the+session/of=a_scripted_login"

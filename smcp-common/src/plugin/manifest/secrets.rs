@@ -55,7 +55,12 @@ pub(super) fn command(fields: &mut Fields<'_, '_>) -> Option<Vec<String>> {
 /// The names of the secrets that calls of the command may hand over.
 pub(super) fn stores(fields: &mut Fields<'_, '_>) -> Vec<String> {
     let mut names = Vec::new();
-    for (i, value) in fields.array("stores").unwrap_or_default().iter().enumerate() {
+    for (i, value) in fields
+        .array("stores")
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
         let name = value.as_str().unwrap_or_default();
         // With nothing before the *, it would be every secret of the caller.
         if check_name(name.strip_suffix('*').unwrap_or(name)).is_ok() {
@@ -205,7 +210,8 @@ mod tests {
     #[test]
     fn a_command_says_which_secrets_it_hands_over() {
         let with = |stores: Value| {
-            let document = json!({"plugin": {"name": "p"}, "commands": [{"name": "c", "stores": stores}]});
+            let document =
+                json!({"plugin": {"name": "p"}, "commands": [{"name": "c", "stores": stores}]});
             Manifest::parse(&document)
         };
         let manifest = with(json!(["TOKEN", "BOT_*"])).unwrap();

@@ -75,9 +75,11 @@ fn decode(text: &Zeroizing<String>) -> io::Result<Key> {
     key.map(Zeroizing::new).ok_or_else(no_key)
 }
 
-/// Written aside and linked into place, so that nobody ever reads half a key.
+/// Written aside and linked into place, so that nobody ever reads half a key. What is to be sealed with it must not outlive
+/// it: its name, too, has reached the disk when this returns.
 fn write(path: &Path, text: &Zeroizing<String>) -> io::Result<Zeroizing<String>> {
-    let aside = path.with_extension(format!("new-{}", std::process::id()));
+    // Random, as a process that was killed here must not be in the way of a later one.
+    let aside = path.with_extension(format!("new-{:016x}", rand::random::<u64>()));
     let mut file = File::options()
         .write(true)
         .create_new(true)
@@ -88,10 +90,21 @@ fn write(path: &Path, text: &Zeroizing<String>) -> io::Result<Zeroizing<String>>
     let linked = fs::hard_link(&aside, path);
     fs::remove_file(&aside)?;
     match linked {
-        Ok(()) => Ok(text.clone()),
+        Ok(()) => {
+            File::open(directory_of(path))?.sync_all()?;
+            Ok(text.clone())
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_text(path),
         Err(error) => Err(error),
     }
+}
+
+/// The directory that a file is in.
+pub fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent();
+    parent
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn invalid(message: String) -> io::Error {
@@ -113,6 +126,16 @@ mod tests {
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.key");
+        let left = path.with_extension(format!("new-{}", std::process::id()));
+        fs::write(left, "0f").unwrap();
+        read_or_make(&path).unwrap();
+        read(&path).unwrap();
     }
 
     #[test]

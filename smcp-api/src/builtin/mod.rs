@@ -11,6 +11,7 @@ mod plugins;
 mod policy;
 mod priority;
 mod queues;
+mod recorded;
 mod retry;
 mod sanctum;
 mod sandbox;
@@ -35,8 +36,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use smcp_common::config::ConfigError;
 use smcp_common::plugin::ToolName;
-use smcp_common::policy::{ADMINISTER, Action, BUILTIN_PLUGIN, FOLLOW, Question, Via};
-use smcp_common::queue::Decided;
+use smcp_common::policy::{ADMINISTER, Action, BUILTIN_PLUGIN, FOLLOW, Question};
 
 use crate::app::App;
 use crate::caller::Caller;
@@ -57,8 +57,6 @@ pub struct Builtin {
     /// Its action group in rules.
     group: &'static str,
     is_told_once: bool,
-    /// Whether its arguments must be kept nowhere, not even by the client.
-    takes_secrets: bool,
     run: Run,
     validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
 }
@@ -134,8 +132,8 @@ impl Builtin {
 
     /// True where its arguments must be kept nowhere: neither stored, nor logged, nor given back to the client to show
     /// them again.
-    pub const fn takes_secrets(&self) -> bool {
-        self.takes_secrets
+    pub fn takes_secrets(&self) -> bool {
+        self.secrets().next().is_some()
     }
 
     /// True where calling it again does nothing more than calling it once.
@@ -269,12 +267,12 @@ async fn authorise(
         // A look changes nothing. Were it recorded, whoever follows the records would follow his own looks for ever.
         Ok(_) if tool.group == FOLLOW || tool.changes == Changes::Nothing => Ok(()),
         Ok(grant) => {
-            let decided = tool.decided(caller, given, grant.rules, grant.policy);
+            let decided = tool.decided(app, caller, given, grant.rules, grant.policy)?;
             Ok(app.queue.record_allowance(decided).await?)
         }
         Err(rejection) => {
             let (rules, policy) = (rejection.rules.clone(), rejection.policy.clone());
-            let decided = tool.decided(caller, given, rules, policy);
+            let decided = tool.decided(app, caller, given, rules, policy)?;
             app.queue.record_denial(decided, rejection.code).await?;
             Err(<Box<Denied>>::from(rejection).refusal)
         }
@@ -314,7 +312,6 @@ impl Builtin {
             changes,
             group: FOLLOW,
             is_told_once: false,
-            takes_secrets: false,
             run,
             validator: LazyLock::new(validator),
         }
@@ -335,35 +332,13 @@ impl Builtin {
         arguments
     }
 
-    /// The record of a decision about a call. What its schema marks as `writeOnly` is shown in no record.
-    fn decided(
-        &self,
-        caller: &Caller,
-        arguments: Map<String, Value>,
-        rules: Vec<String>,
-        policy: String,
-    ) -> Decided {
+    /// The names of its secret arguments, which its schema marks as `writeOnly`.
+    fn secrets(&self) -> impl Iterator<Item = &String> {
         let properties = self.input_schema["properties"].as_object();
-        let secret = properties
-            .into_iter()
-            .flatten()
-            .filter(|(_, property)| property["writeOnly"] == true);
-        Decided {
-            agent: caller.agent.clone(),
-            tool: self.name.to_owned(),
-            rules,
-            policy: Some(policy),
-            via: Via::Call,
-            entrance: Some(caller.entrance()),
-            secret: secret.map(|(name, _)| name.clone()).collect(),
-            arguments,
-        }
-    }
-
-    /// The same tool, with arguments that are kept nowhere.
-    fn taking_secrets(mut self) -> Self {
-        self.takes_secrets = true;
-        self
+        let secret = properties.into_iter().flatten();
+        secret
+            .filter(|(_, property)| property["writeOnly"] == true)
+            .map(|(name, _)| name)
     }
 
     /// The same tool, for administrators: what it changes or shows is everybody's.
@@ -388,6 +363,13 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_arguments_are_kept_nowhere() {
+        let takes = BUILTINS.iter().filter(|tool| tool.takes_secrets());
+        let names: Vec<_> = takes.map(Builtin::name).collect();
+        assert_eq!(names, ["secrets__set"]);
+    }
 
     #[test]
     fn built_in_tools_keep_their_names() {

@@ -378,6 +378,19 @@ def progress(done: float, total: Optional[float] = None, message: Optional[str] 
     os.write(int(descriptor), line.encode())
 
 
+def store_secret(name: str, value: str) -> None:
+    """Hands a secret over to SMCP's store, for the calls of the same agent; what the call prints from then on does not show it.
+
+    The command declares it: `stores=["NAME", "PREFIX_*"]`. Where SMCP cannot store it, the whole call fails.
+    """
+    descriptor = os.environ.get("SMCP_EVENTS_FD")
+    if descriptor is None:
+        raise Failure("secret_not_stored", f"{name} cannot be stored: the plugin is not run by SMCP")
+    rest = (json.dumps({"secret": {"name": name, "value": value}}) + "\n").encode()
+    while rest:
+        rest = rest[os.write(int(descriptor), rest) :]
+
+
 def log(message: object) -> None:
     """Writes a line to the log of the call, which is streamed to whoever watches its job."""
     print(message, file=sys.stderr, flush=True)

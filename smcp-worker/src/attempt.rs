@@ -135,7 +135,7 @@ impl Runner {
         let longest = asked.timeout_ms.map(Duration::from_millis);
         let limits = limits(&place.profile, [job.timeout, longest]);
         let warm = self.waits(plugin, tool, &place.profile);
-        self.run_process(job, plugin, invocation, &place, &limits, warm)
+        self.run_process(job, (plugin, tool), invocation, &place, &limits, warm)
             .await
     }
 
@@ -163,7 +163,7 @@ impl Runner {
     async fn run_process(
         &self,
         job: &Claimed,
-        plugin: &Plugin,
+        (plugin, tool): (&Plugin, &Tool),
         mut invocation: Invocation,
         place: &Arc<Place>,
         limits: &Limits,
@@ -189,7 +189,7 @@ impl Runner {
         let of_call = of_call.map(|(name, value)| (name.into(), value));
         invocation.env.extend(of_call);
         let (sender, mut output) = mpsc::channel(64);
-        let mut stream = Stream::new(&self.queue, &hold, &stopper);
+        let mut stream = Stream::new(&self.queue, &hold, tool, &stopper);
         let process = async {
             // Several ways to run, each with all it needs: too much for a stack.
             let run = Box::pin(async {
@@ -210,7 +210,7 @@ impl Runner {
         match ended {
             Ok(ended) => {
                 let outcome = verdict::outcome(&ended, stream.head(), limits);
-                let outcome = secrets::redacted(outcome, &invocation.redactor);
+                let outcome = secrets::redacted(stream.settled(outcome), &invocation.redactor);
                 Ending {
                     outcome,
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),

@@ -65,7 +65,11 @@ fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
     let answer = call(&world, "devops__status", &[]);
     assert_eq!(
         (&answer["result"], &answer["version"], &answer["healthy"]),
-        (&json!("Status for shop: healthy"), &json!("2.0"), &json!(true))
+        (
+            &json!("Status for shop: healthy"),
+            &json!("2.0"),
+            &json!(true)
+        )
     );
     let kept = call(&world, "devops__releases", &[]);
     let versions = kept["releases"].as_array().unwrap().iter();
@@ -116,16 +120,24 @@ async fn a_worker_that_is_killed_leaves_a_whole_release_and_a_job_that_says_so()
     assert_eq!(job["attempts"][0]["outcome"], "worker_lost");
     assert_eq!(shop.page(), "1.0");
     assert_eq!(get(service.port, "/page").unwrap(), (200, "1.0".to_owned()));
-    let status = client.json("devops__status", json!({"app_name": "shop"})).await;
+    let status = client
+        .json("devops__status", json!({"app_name": "shop"}))
+        .await;
     assert_eq!(
-        (&status["version"], status["unfinished"].as_array().unwrap().len()),
+        (
+            &status["version"],
+            status["unfinished"].as_array().unwrap().len()
+        ),
         (&json!("1.0"), 1),
         "{status}"
     );
 
     fs::remove_file(&hold).unwrap();
     let again = client.json("devops__deploy", arguments).await;
-    assert_eq!((&again["version"], &again["changed"]), (&json!("2.0"), &json!(true)));
+    assert_eq!(
+        (&again["version"], &again["changed"]),
+        (&json!("2.0"), &json!(true))
+    );
     assert_eq!(shop.page(), "2.0");
     assert_eq!(shop.releases().len(), 2, "{:?}", shop.releases());
     assert!(shop.releases().iter().all(|name| !name.starts_with('.')));
@@ -201,7 +213,15 @@ struct Service {
 impl Service {
     fn start(root: &Path) -> Self {
         let mut process = Command::new("python3")
-            .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
+            .args([
+                "-u",
+                "-m",
+                "http.server",
+                "0",
+                "--bind",
+                "127.0.0.1",
+                "--directory",
+            ])
             .arg(root.join("current"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -250,7 +270,9 @@ impl Clients {
     /// Waits until the page is that one.
     fn wait_for(&self, page: &str) {
         eventually("the page has changed", || {
-            get(self.port, "/page").is_ok_and(|answer| answer.1 == page).then_some(())
+            get(self.port, "/page")
+                .is_ok_and(|answer| answer.1 == page)
+                .then_some(())
         });
     }
 
@@ -268,7 +290,10 @@ fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     Ok((status.unwrap_or(0), body.to_owned()))
 }
 

@@ -54,6 +54,7 @@ pub fn tools(plugin: &str, help_text: &str) -> (Vec<Tool>, Vec<Problem>) {
                 output_schema: None,
                 secrets: None,
                 sandbox: None,
+                stores: Vec::new(),
             }),
         }
     }

@@ -20,6 +20,9 @@ macro_rules! files {
 const FILES: &[(&str, &str)] = files! {
     "demo_math" { "cli.py" }
     "demo_text" { "cli.py" }
+    "botfather" {
+        "cli.py", "flows.py", "login.py", "replies.py", "requirements.txt", "smcp_plugin.py", "telegram.py",
+    }
     "ci" {
         "cli.py", "github.py", "gitlab.py", "logs.py", "provider.py", "refusal.py", "service.py", "settings.py",
         "smcp_plugin.py",

@@ -6,6 +6,7 @@ pub mod check;
 mod describe;
 pub(crate) mod digest;
 pub mod environment;
+mod handover;
 pub mod interpreter;
 mod lines;
 mod output;

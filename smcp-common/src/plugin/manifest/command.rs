@@ -28,6 +28,7 @@ pub(super) struct Command {
     output_schema: Option<Value>,
     pub(super) secrets: Option<Vec<String>>,
     sandbox: Option<Terms>,
+    stores: Vec<String>,
 }
 
 impl Command {
@@ -56,6 +57,7 @@ impl Command {
         let (output, output_schema) = output(&mut fields);
         let secrets = super::secrets::command(&mut fields);
         let sandbox = super::wishes::sandbox(&mut fields);
+        let stores = super::secrets::stores(&mut fields);
         Some(Self {
             name: name?,
             description,
@@ -71,6 +73,7 @@ impl Command {
             output_schema,
             secrets,
             sandbox,
+            stores,
         })
     }
 
@@ -96,11 +99,12 @@ impl Command {
             output_schema: self.output_schema,
             secrets: self.secrets,
             sandbox: self.sandbox,
+            stores: self.stores,
         }
     }
 }
 
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "description",
     "parameters",
@@ -116,6 +120,7 @@ pub(super) const KEYS: [&str; 15] = [
     "output_schema",
     "secrets",
     "sandbox",
+    "stores",
 ];
 pub(super) const ANNOTATION_KEYS: [&str; 5] = [
     "title",

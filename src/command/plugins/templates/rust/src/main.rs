@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::env;
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::Write as _;
+use std::mem::ManuallyDrop;
+use std::os::fd::FromRawFd as _;
 use std::process::ExitCode;
 
 /// What there is to call, in the words of the contract.
@@ -80,16 +82,14 @@ fn parsed(words: &[String]) -> Result<BTreeMap<&str, &str>, Failure> {
 
 /// Tells whoever follows the call how far it is.
 fn progress(done: u32, total: u32) {
-    let Ok(descriptor) = env::var("SMCP_EVENTS_FD") else {
+    let number = env::var("SMCP_EVENTS_FD").ok();
+    let Some(number) = number.and_then(|number| number.parse().ok()) else {
         return;
     };
-    let events = OpenOptions::new()
-        .write(true)
-        .open(format!("/proc/self/fd/{descriptor}"));
-    if let Ok(mut events) = events {
-        // Nobody may listen.
-        writeln!(events, "{{\"progress\": {done}, \"total\": {total}}}").unwrap_or_default();
-    }
+    // SAFETY: SMCP has opened this descriptor for the plugin, and nothing here closes it: the file is never dropped.
+    let mut events = ManuallyDrop::new(unsafe { File::from_raw_fd(number) });
+    // Nobody may listen.
+    writeln!(events, "{{\"progress\": {done}, \"total\": {total}}}").unwrap_or_default();
 }
 
 /// A text as JSON.

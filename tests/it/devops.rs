@@ -30,7 +30,7 @@ fn the_example_of_the_guide_is_the_one_that_is_tested() {
 
 #[test]
 fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
-    let world = World::new();
+    let world = bundled();
     let shop = Shop::new(&world);
     for version in ["1.0", "2.0", "3.0"] {
         shop.build(version);
@@ -38,7 +38,7 @@ fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
     // What the third release cannot do is to tell that it is healthy.
     fs::remove_file(shop.builds.join("3.0/health")).unwrap();
     let service = Service::start(&shop.root);
-    let (world, _roles) = shop.configured(world, service.port, "");
+    let (world, _roles, service) = shop.configured(world, service, "");
 
     let (code, out, err) = submit(&world, "1.0");
     assert_eq!(code, 0, "{out}{err}");
@@ -65,7 +65,11 @@ fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
     let answer = call(&world, "devops__status", &[]);
     assert_eq!(
         (&answer["result"], &answer["version"], &answer["healthy"]),
-        (&json!("Status for shop: healthy"), &json!("2.0"), &json!(true))
+        (
+            &json!("Status for shop: healthy"),
+            &json!("2.0"),
+            &json!(true)
+        )
     );
     let kept = call(&world, "devops__releases", &[]);
     let versions = kept["releases"].as_array().unwrap().iter();
@@ -81,7 +85,7 @@ fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_leaves_a_whole_release_and_a_job_that_says_so() {
-    let world = World::new();
+    let world = bundled();
     let shop = Shop::new(&world);
     for version in ["1.0", "2.0"] {
         shop.build(version);
@@ -97,7 +101,7 @@ async fn a_worker_that_is_killed_leaves_a_whole_release_and_a_job_that_says_so()
         world.outside("").display()
     );
     let service = Service::start(&shop.root);
-    let (world, [_api, worker]) = shop.configured(world, service.port, &more);
+    let (world, [_api, worker], service) = shop.configured(world, service, &more);
     let deployed = call(&world, "devops__deploy", &["version=1.0"]);
     assert_eq!(deployed["result"], "Deployed shop to production");
     fs::remove_file(&begun).unwrap();
@@ -116,20 +120,34 @@ async fn a_worker_that_is_killed_leaves_a_whole_release_and_a_job_that_says_so()
     assert_eq!(job["attempts"][0]["outcome"], "worker_lost");
     assert_eq!(shop.page(), "1.0");
     assert_eq!(get(service.port, "/page").unwrap(), (200, "1.0".to_owned()));
-    let status = client.json("devops__status", json!({"app_name": "shop"})).await;
+    let status = client
+        .json("devops__status", json!({"app_name": "shop"}))
+        .await;
     assert_eq!(
-        (&status["version"], status["unfinished"].as_array().unwrap().len()),
+        (
+            &status["version"],
+            status["unfinished"].as_array().unwrap().len()
+        ),
         (&json!("1.0"), 1),
         "{status}"
     );
 
     fs::remove_file(&hold).unwrap();
     let again = client.json("devops__deploy", arguments).await;
-    assert_eq!((&again["version"], &again["changed"]), (&json!("2.0"), &json!(true)));
+    assert_eq!(
+        (&again["version"], &again["changed"]),
+        (&json!("2.0"), &json!(true))
+    );
     assert_eq!(shop.page(), "2.0");
     assert_eq!(shop.releases().len(), 2, "{:?}", shop.releases());
     assert!(shop.releases().iter().all(|name| !name.starts_with('.')));
     world.assert_sound();
+}
+
+/// A world with the bundled plugins only: a fixture has the same name.
+fn bundled() -> World {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+    World::new().with_plugins(plugins.to_str().unwrap())
 }
 
 /// Directories of an app, below what plugins may write in a world.
@@ -161,8 +179,14 @@ impl Shop {
         fs::write(build.join("health"), "all is well").unwrap();
     }
 
-    /// That world with this app, and `more` for its environment.
-    fn configured(&self, world: World, port: u16, more: &str) -> (World, [Role; 2]) {
+    /// That world with this app, and `more` for its environment. The service comes back, so as to end before the world.
+    fn configured(
+        &self,
+        world: World,
+        service: Service,
+        more: &str,
+    ) -> (World, [Role; 2], Service) {
+        let port = service.port;
         let apps = format!(
             "[apps.shop.environments.production]\n\
              root = \"{}\"\n\
@@ -178,7 +202,8 @@ impl Shop {
              network = {{ mode = \"proxy\", allow = [\"127.0.0.1:{port}\"] }}\n"
         ));
         let apps = self.apps.to_str().unwrap().to_owned();
-        world.with("SMCP_DEVOPS_APPS", apps).started()
+        let (world, roles) = world.with("SMCP_DEVOPS_APPS", apps).started();
+        (world, roles, service)
     }
 
     fn page(&self) -> String {
@@ -201,7 +226,15 @@ struct Service {
 impl Service {
     fn start(root: &Path) -> Self {
         let mut process = Command::new("python3")
-            .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
+            .args([
+                "-u",
+                "-m",
+                "http.server",
+                "0",
+                "--bind",
+                "127.0.0.1",
+                "--directory",
+            ])
             .arg(root.join("current"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -250,7 +283,9 @@ impl Clients {
     /// Waits until the page is that one.
     fn wait_for(&self, page: &str) {
         eventually("the page has changed", || {
-            get(self.port, "/page").is_ok_and(|answer| answer.1 == page).then_some(())
+            get(self.port, "/page")
+                .is_ok_and(|answer| answer.1 == page)
+                .then_some(())
         });
     }
 
@@ -268,7 +303,10 @@ fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|status| status.parse().ok());
     Ok((status.unwrap_or(0), body.to_owned()))
 }
 

@@ -28,7 +28,12 @@ struct Governed {
 impl Governed {
     /// One with these agents, in these groups, and with the rules of these files.
     fn new(agents: &[(&str, &[&str])], rules: &[(&str, &str)]) -> Self {
-        let (world, [api, worker]) = World::new().with("MCP_API_KEY", "secret").started();
+        // Before the bundled plugins, one of which has the name of the fixture.
+        let root = env!("CARGO_MANIFEST_DIR");
+        let plugins =
+            format!("{root}/tests/it/governance/plugins:{root}/tests/it/plugins:{root}/plugins");
+        let world = World::new().with_plugins(plugins);
+        let (world, [api, worker]) = world.with("MCP_API_KEY", "secret").started();
         let operator = fs::read_to_string(world.path("operator.key")).unwrap();
         let mut keys = vec![
             ("legacy".to_owned(), "secret".to_owned()),

@@ -293,11 +293,7 @@ impl Sandbox {
             secrets_key,
             ..
         } = &self.config;
-        let own = [
-            Some(data_dir.as_path()),
-            database.parent(),
-            secrets_key.path().parent(),
-        ];
+        let own = [Some(data_dir.as_path()), database.parent(), secrets_key.path().parent()];
         let own = own.map(|directory| directory?.canonicalize().ok());
         let mut files = shared::files(Path::new(&plugin.directory));
         files.retain(|file| !own.iter().flatten().any(|own| file.parent() == Some(own)));

@@ -30,7 +30,7 @@ fn the_example_of_the_guide_is_the_one_that_is_tested() {
 
 #[test]
 fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
-    let world = World::new();
+    let world = bundled();
     let shop = Shop::new(&world);
     for version in ["1.0", "2.0", "3.0"] {
         shop.build(version);
@@ -38,7 +38,7 @@ fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
     // What the third release cannot do is to tell that it is healthy.
     fs::remove_file(shop.builds.join("3.0/health")).unwrap();
     let service = Service::start(&shop.root);
-    let (world, _roles) = shop.configured(world, service.port, "");
+    let (world, _roles, service) = shop.configured(world, service, "");
 
     let (code, out, err) = submit(&world, "1.0");
     assert_eq!(code, 0, "{out}{err}");
@@ -85,7 +85,7 @@ fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_killed_leaves_a_whole_release_and_a_job_that_says_so() {
-    let world = World::new();
+    let world = bundled();
     let shop = Shop::new(&world);
     for version in ["1.0", "2.0"] {
         shop.build(version);
@@ -101,7 +101,7 @@ async fn a_worker_that_is_killed_leaves_a_whole_release_and_a_job_that_says_so()
         world.outside("").display()
     );
     let service = Service::start(&shop.root);
-    let (world, [_api, worker]) = shop.configured(world, service.port, &more);
+    let (world, [_api, worker], service) = shop.configured(world, service, &more);
     let deployed = call(&world, "devops__deploy", &["version=1.0"]);
     assert_eq!(deployed["result"], "Deployed shop to production");
     fs::remove_file(&begun).unwrap();
@@ -144,6 +144,12 @@ async fn a_worker_that_is_killed_leaves_a_whole_release_and_a_job_that_says_so()
     world.assert_sound();
 }
 
+/// A world with the bundled plugins only: a fixture has the same name.
+fn bundled() -> World {
+    let plugins = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+    World::new().with_plugins(plugins.to_str().unwrap())
+}
+
 /// Directories of an app, below what plugins may write in a world.
 struct Shop {
     builds: PathBuf,
@@ -173,8 +179,14 @@ impl Shop {
         fs::write(build.join("health"), "all is well").unwrap();
     }
 
-    /// That world with this app, and `more` for its environment.
-    fn configured(&self, world: World, port: u16, more: &str) -> (World, [Role; 2]) {
+    /// That world with this app, and `more` for its environment. The service comes back, so as to end before the world.
+    fn configured(
+        &self,
+        world: World,
+        service: Service,
+        more: &str,
+    ) -> (World, [Role; 2], Service) {
+        let port = service.port;
         let apps = format!(
             "[apps.shop.environments.production]\n\
              root = \"{}\"\n\
@@ -190,7 +202,8 @@ impl Shop {
              network = {{ mode = \"proxy\", allow = [\"127.0.0.1:{port}\"] }}\n"
         ));
         let apps = self.apps.to_str().unwrap().to_owned();
-        world.with("SMCP_DEVOPS_APPS", apps).started()
+        let (world, roles) = world.with("SMCP_DEVOPS_APPS", apps).started();
+        (world, roles, service)
     }
 
     fn page(&self) -> String {

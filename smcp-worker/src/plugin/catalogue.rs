@@ -306,7 +306,7 @@ fn is_quarantined(integrity: Option<&Integrity>) -> bool {
     matches!(integrity, Some(Integrity::Quarantined { .. }))
 }
 
-fn unreadable(error: &std::io::Error) -> String {
+fn unreadable(error: &io::Error) -> String {
     format!("its files cannot be read: {error}")
 }
 

@@ -161,7 +161,7 @@ fn rules_that_name_a_tool_too_early_come_into_force_with_it() {
 
     let fixture = concat!(
         env!("CARGO_MANIFEST_DIR"),
-        "/tests/it/plugins/devops/cli.py"
+        "/tests/it/governance/plugins/devops/cli.py"
     );
     fs::create_dir(plugins.join("devops")).unwrap();
     fs::copy(fixture, plugins.join("devops/cli.py")).unwrap();

@@ -35,6 +35,25 @@ pub(crate) fn read(
     Ok(arguments)
 }
 
+/// The same for a tool whose schema is not known: each value is JSON, or text where it is none.
+///
+/// # Errors
+/// [`BadUsage`], which names the argument.
+pub(crate) fn untyped(
+    json: Option<&str>,
+    pairs: &[String],
+) -> Result<Map<String, Value>, BadUsage> {
+    let mut arguments = json.map_or_else(|| Ok(Map::new()), object)?;
+    for pair in pairs {
+        let (name, text) = pair
+            .split_once('=')
+            .ok_or_else(|| BadUsage(format!("'{pair}' is no argument: write name=value")))?;
+        let value = serde_json::from_str(text).unwrap_or_else(|_| text.into());
+        arguments.insert(name.to_owned(), value);
+    }
+    Ok(arguments)
+}
+
 /// What a parameter takes, for people: `expression=STRING [precision=INTEGER]`, required ones first.
 pub(crate) fn signature(schema: &Map<String, Value>) -> String {
     let required = required(schema);

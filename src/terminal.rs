@@ -1,5 +1,6 @@
 //! What is written to standard output and standard error: plain in a pipe, coloured and live on a terminal.
 
+mod hidden;
 mod progress;
 
 use std::io::{self, IsTerminal, Write as _};
@@ -8,6 +9,7 @@ use anyhow::Context as _;
 use serde::Serialize;
 use smcp_common::config::Environment;
 
+pub(crate) use self::hidden::ask_hidden;
 pub(crate) use self::progress::Progress;
 
 /// Writes text and a line end to standard output, unless the text has its own.
@@ -70,6 +72,12 @@ pub(crate) fn one_line(text: &str) -> String {
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()
+}
+
+/// So many of what has a regular plural.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 /// Whether text is coloured.

@@ -15,6 +15,7 @@ mod machine;
 mod report;
 mod sandbox;
 mod scratch;
+mod secrets;
 mod series;
 mod server;
 mod sessions;
@@ -57,6 +58,8 @@ enum Bench {
     Idle(idle::Options),
     /// Verify a chain of audit records, as a database and as an export
     Audit(audit::Options),
+    /// Strike secrets out of an output, and seal all of them under a new key
+    Secrets(secrets::Options),
     /// Call tools over HTTP+SSE
     Calls(calls::Options),
     /// Run a plugin with and without its sandbox, cold and warm
@@ -87,6 +90,7 @@ fn main() -> anyhow::Result<()> {
         Bench::History(options) => history::run(options, &scratch, &report),
         Bench::Idle(options) => idle::run(options, &scratch, &report),
         Bench::Audit(options) => audit::run(options, &scratch, &report),
+        Bench::Secrets(options) => secrets::run(options, &scratch, &report),
         Bench::Calls(options) => calls::run(options, &scratch, &report),
         Bench::Sandbox(options) => sandbox::run_all(options, &scratch, &report),
         Bench::Sessions(options) => sessions::run(options, &scratch, &report),

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mcp::announce::Announcer;
 use crate::profiles::Profiles;
 use crate::rules::Rules;
+use crate::strangers::Strangers;
 use crate::tools::ToolTable;
 use crate::watch::Watch;
 
@@ -34,6 +35,8 @@ pub struct App {
     pub watch: Watch,
     /// Changes of what callers are listed.
     pub announcer: Announcer,
+    /// Who has been refused without being known.
+    pub strangers: Strangers,
     /// What links to approvals are signed with.
     pub link_key: Key,
     /// What plugins are granted, for whoever asks what would happen.

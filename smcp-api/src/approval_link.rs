@@ -16,23 +16,26 @@ use axum::routing::{get, post};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use sha2::Sha256;
 use sha2::digest::common::Block;
-use smcp_common::approval::{Digest, Voice};
+use smcp_common::approval::{Digest, Obstacle, Voice};
 use smcp_common::canonical::{self, hex, unhex};
 use smcp_common::clock::Timestamp;
-use smcp_common::job::JobId;
+use smcp_common::job::{Entrance, JobId};
 use smcp_common::key_file::Key;
-use smcp_common::policy::Via;
-use smcp_common::queue::Decided;
+use smcp_common::queue::{OpenRequest, QueueError};
 
 use crate::app::App;
-use crate::approval::{Word, take};
+use crate::approval::{Word, refusal, take};
+use crate::caller::Transport;
 use crate::refusal::Refusal;
+use crate::serve::Peer;
 
 /// A longer token is none of ours.
 const MAX_TOKEN_BYTES: usize = 2048;
+/// The code of a link that is none.
+const INVALID: &str = "approval_link_invalid";
 /// A page that loads nothing, runs nothing, is framed by nobody, and whose address is told to nobody.
 const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'";
@@ -46,6 +49,8 @@ pub(crate) struct Link {
     pub(crate) agent: String,
     /// What was to run when it was made.
     pub(crate) digest: Digest,
+    /// When it was made.
+    pub(crate) made_at: Timestamp,
     /// It is of no use from then on.
     pub(crate) expires_at: Timestamp,
 }
@@ -69,11 +74,17 @@ impl Link {
     pub(crate) fn seal(&self, key: &Key) -> String {
         let said = json!({
             "agent": self.agent, "digest": hex(&self.digest), "expires_at": self.expires_at, "job": self.job,
+            "made_at": self.made_at,
         });
         let said = canonical::to_string(&said);
         let signature = signature(key, said.as_bytes()).finalize().into_bytes();
         let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         format!("{}.{}", text(said.as_bytes()), text(&signature))
+    }
+
+    /// Whether it was made for that request, and not for one of the same job before.
+    fn is_for(&self, open: &OpenRequest) -> bool {
+        open.request.digest == self.digest && open.requested_at <= self.made_at
     }
 
     /// Reads a token; `None` where it was not signed with `key`.
@@ -85,11 +96,13 @@ impl Link {
         let (said, signed) = (bytes(said)?, bytes(signed)?);
         signature(key, &said).verify_slice(&signed).ok()?;
         let said: Value = serde_json::from_slice(&said).ok()?;
+        let instant = |name: &str| said[name].as_i64().map(Timestamp::from_millis);
         Some(Self {
             job: said["job"].as_str()?.parse().ok()?,
             agent: said["agent"].as_str()?.to_owned(),
             digest: unhex(said["digest"].as_str()?)?,
-            expires_at: Timestamp::from_millis(said["expires_at"].as_i64()?),
+            made_at: instant("made_at")?,
+            expires_at: instant("expires_at")?,
         })
     }
 }
@@ -103,13 +116,13 @@ fn signature(key: &Key, said: &[u8]) -> Hmac<Sha256> {
     hmac
 }
 
-async fn page(State(app): State<Arc<App>>, Path(token): Path<String>) -> Response {
-    let link = match admit(&app, &token).await {
+async fn page(State(app): State<Arc<App>>, peer: Peer, Path(token): Path<String>) -> Response {
+    let link = match admit(&app, peer, &token).await {
         Ok(link) => link,
         Err(refusal) => return refused(&refusal),
     };
     match app.queue.open_request(&link.job) {
-        Ok(Some(open)) if open.request.digest == link.digest => {
+        Ok(Some(open)) if link.is_for(&open) => {
             let arguments = serde_json::to_string_pretty(&open.arguments).unwrap_or_default();
             let mut body = String::new();
             // Writing to a String cannot fail.
@@ -128,36 +141,37 @@ async fn page(State(app): State<Arc<App>>, Path(token): Path<String>) -> Respons
             .unwrap_or_default();
             html(StatusCode::OK, "Approve?", &body)
         }
-        Ok(Some(_)) => refused(&crate::approval::refusal(
-            &smcp_common::approval::Obstacle::Changed,
-        )),
-        Ok(None) => refused(&crate::approval::refusal(
-            &smcp_common::approval::Obstacle::NotPending(link.job.to_string()),
-        )),
+        Ok(Some(_)) => refused(&refusal(&Obstacle::Changed)),
+        Ok(None) => refused(&refusal(&Obstacle::NotPending(link.job.to_string()))),
         Err(error) => refused(&error.into()),
     }
 }
 
-async fn approve(app: State<Arc<App>>, token: Path<String>) -> Response {
-    decide(app, token, Voice::Approve).await
+async fn approve(app: State<Arc<App>>, peer: Peer, token: Path<String>) -> Response {
+    decide(app, peer, token, Voice::Approve).await
 }
 
-async fn deny(app: State<Arc<App>>, token: Path<String>) -> Response {
-    decide(app, token, Voice::Deny).await
+async fn deny(app: State<Arc<App>>, peer: Peer, token: Path<String>) -> Response {
+    decide(app, peer, token, Voice::Deny).await
 }
 
-async fn decide(State(app): State<Arc<App>>, Path(token): Path<String>, voice: Voice) -> Response {
+async fn decide(
+    State(app): State<Arc<App>>,
+    peer: Peer,
+    Path(token): Path<String>,
+    voice: Voice,
+) -> Response {
     let decided = async {
-        let link = admit(&app, &token).await?;
+        let link = admit(&app, peer, &token).await?;
         let word = Word {
             job: link.job.clone(),
             voice,
             reason: None,
             seen: Some(link.digest),
+            seen_at: Some(link.made_at),
             via: "link",
         };
-        let subject = app.queue.subject(&link.agent)?;
-        let state = take(&app, subject, word).await?;
+        let state = take(&app, &link.agent, word).await?;
         Ok::<_, Refusal>((link.job, state))
     };
     match decided.await {
@@ -173,37 +187,38 @@ async fn decide(State(app): State<Arc<App>>, Path(token): Path<String>, voice: V
 }
 
 /// The link of that token; what is none is recorded.
-async fn admit(app: &App, token: &str) -> Result<Link, Refusal> {
-    let code = "approval_link_invalid";
-    match Link::open(token, &app.link_key) {
-        Some(link) if app.queue.clock().now() < link.expires_at => Ok(link),
-        Some(link) => Err(crate::approval::refusal(
-            &smcp_common::approval::Obstacle::Expired(link.expires_at),
-        )),
-        None => {
-            let called = Decided {
-                agent: "anonymous".to_owned(),
-                tool: "approvals__approve".to_owned(),
-                rules: Vec::new(),
-                policy: None,
-                via: Via::Call,
-                entrance: None,
-                arguments: Map::new(),
-                secret: Vec::new(),
+async fn admit(app: &App, Peer(peer): Peer, token: &str) -> Result<Link, Refusal> {
+    let link = match Link::open(token, &app.link_key) {
+        Some(link) if is_its_makers(app, &link)? => link,
+        Some(_) | None => {
+            let entrance = Entrance {
+                transport: Transport::Http.as_str(),
+                address: Some(peer),
             };
-            app.queue.record_denial(called, code).await?;
-            let message =
-                "This link was not made by this server, or not all of it has come through.";
-            Err(Refusal::new(code, message))
+            app.strangers.refused(entrance, INVALID).await;
+            let message = "This link is of no use: it was not made by this server, not all of it has come through, or whoever \
+                           made it was revoked.";
+            return Err(Refusal::new(INVALID, message));
         }
+    };
+    if link.expires_at <= app.queue.clock().now() {
+        return Err(refusal(&Obstacle::Expired(link.expires_at)));
+    }
+    Ok(link)
+}
+
+/// Whether the agent of that name is still the one that has made the link: one that was added later is somebody else.
+fn is_its_makers(app: &App, link: &Link) -> Result<bool, Refusal> {
+    match app.queue.agent(&link.agent) {
+        Ok(agent) => Ok(agent.created_at.is_none_or(|at| at <= link.made_at)),
+        Err(QueueError::NoSuchAgent(_)) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 
 fn refused(refusal: &Refusal) -> Response {
     let status = match refusal.code {
-        "approval_link_invalid" | "approval_not_allowed" | "approval_own_request" => {
-            StatusCode::FORBIDDEN
-        }
+        INVALID | "approval_not_allowed" | "approval_own_request" => StatusCode::FORBIDDEN,
         "approval_expired" | "approval_not_pending" => StatusCode::GONE,
         "approval_changed" | "approval_repeated" => StatusCode::CONFLICT,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -253,6 +268,7 @@ mod tests {
             job: JobId::random(),
             agent: "ann".into(),
             digest: [7; 32],
+            made_at: Timestamp::from_millis(1),
             expires_at: Timestamp::from_millis(1_000),
         }
     }

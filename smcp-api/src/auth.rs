@@ -1,4 +1,4 @@
-//! Which agent an HTTP request comes from.
+//! Which agent an HTTP request comes from. Pure but for the look at the keys in the database; [`gate`](crate::gate) asks.
 //!
 //! A request carries a key in `Authorization: Bearer` or, failing that, in `X-API-Key`. A request without a key
 //! may still be the agent [`LOCAL`], if it comes from this machine and the settings let it. `X-Forwarded-For` is
@@ -8,28 +8,18 @@
 //! presents; here that would run an agent whose key was revoked or mistyped under another name, with other rights.
 //!
 //! Keys of the settings are compared in constant time. Those of added agents are found in the database by their SHA-256
-//! ([`StoredKeys`]): how long an index takes to find a digest tells about the digest of what was presented, which its
+//! ([`StoredKeys`](crate::stored_keys::StoredKeys)): how long an index takes to find a digest tells about the digest of what was presented, which its
 //! sender knows; towards 256 random bits that leads nowhere.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
 use sha2::{Digest, Sha256};
 use smcp_common::queue::{Bearer, QueueError};
 use subtle::ConstantTimeEq;
 use thiserror::Error;
-
-use crate::caller::{Caller, Transport};
-use crate::problem::Problem;
-use crate::serve::Peer;
-use crate::stored_keys::StoredKeys;
 
 pub use smcp_common::agent::{LEGACY, LOCAL, OPERATOR};
 
@@ -154,64 +144,6 @@ pub fn authenticate(
     }
 }
 
-/// What [`identify`] needs: who may call, and by which way its routes are reached.
-#[derive(Debug, Clone)]
-pub struct Gate {
-    config: Arc<AuthConfig>,
-    stored: Arc<StoredKeys>,
-    transport: Transport,
-}
-
-impl Gate {
-    /// Guards the routes of `transport`.
-    pub const fn new(
-        config: Arc<AuthConfig>,
-        stored: Arc<StoredKeys>,
-        transport: Transport,
-    ) -> Self {
-        Self {
-            config,
-            stored,
-            transport,
-        }
-    }
-}
-
-/// Puts the [`Caller`] into the request, or answers 401.
-pub async fn identify(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let Some(&Peer(peer)) = request.extensions().get::<Peer>() else {
-        let message = "the server did not note where the request came from";
-        return Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
-            .into_response();
-    };
-    let stored = |digest: &[u8; 32]| gate.stored.find(digest);
-    match authenticate(request.headers(), peer, &gate.config, stored) {
-        Ok(Identity { agent, key }) => {
-            let caller = Caller {
-                agent,
-                transport: gate.transport,
-                address: Some(peer),
-            };
-            request.extensions_mut().insert(caller);
-            let response = next.run(request).await;
-            match key {
-                Some(key) => gate.stored.guard(key, response),
-                None => response,
-            }
-        }
-        Err(Unidentified::Unauthorized(unauthorized)) => {
-            tracing::warn!(peer.address = %peer, path = request.uri().path(), "request without a valid API key");
-            unauthorized.into_response()
-        }
-        Err(Unidentified::Queue(error)) => {
-            let error: &dyn std::error::Error = &error;
-            tracing::error!(error, "a key cannot be looked up");
-            let message = "the database cannot be read";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message).into_response()
-        }
-    }
-}
-
 /// Why it is not known whom a request comes from.
 #[derive(Debug, Error)]
 pub enum Unidentified {
@@ -227,15 +159,6 @@ pub enum Unidentified {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("no valid API key")]
 pub struct Unauthorized;
-
-impl IntoResponse for Unauthorized {
-    fn into_response(self) -> Response {
-        // The body is older than `{code, message}`: clients of the Python SMCP match on it.
-        let body = Json(serde_json::json!({ "error": "unauthorized" }));
-        let challenge = [(WWW_AUTHENTICATE, "Bearer")];
-        (StatusCode::UNAUTHORIZED, challenge, body).into_response()
-    }
-}
 
 /// Takes keys as bytes, since a header may hold any: text that is no ASCII is a wrong key, not a fault.
 fn presented_key(headers: &HeaderMap) -> Option<&[u8]> {

@@ -73,7 +73,21 @@ pub async fn record(
         rules,
         policy,
     } = *denied;
-    let decided = Decided {
+    let decided = decided(caller, via, tool, arguments, rules, policy);
+    app.queue.record_denial(decided, refusal.code).await?;
+    Ok(refusal)
+}
+
+/// What is recorded of a decision about a call of a plugin's tool.
+pub(crate) fn decided(
+    caller: &Caller,
+    via: Via,
+    tool: &Tool,
+    arguments: Map<String, Value>,
+    rules: Vec<String>,
+    policy: Option<String>,
+) -> Decided {
+    Decided {
         agent: caller.agent.clone(),
         tool: tool.name.to_string(),
         rules,
@@ -82,7 +96,5 @@ pub async fn record(
         entrance: Some(caller.entrance()),
         arguments,
         secret: tool.secret_parameters(),
-    };
-    app.queue.record_denial(decided, refusal.code).await?;
-    Ok(refusal)
+    }
 }

@@ -4,13 +4,12 @@
 use rmcp::model::MetaObject;
 use serde_json::{Map, Value, json};
 use smcp_common::plugin::argv;
-use smcp_common::policy::{Grant, Session, Via};
-use smcp_common::queue::Decided;
+use smcp_common::policy::{Grant, Obligations, Session, Via};
 use smcp_common::secret::masked;
 
 use crate::app::App;
 use crate::caller::Caller;
-use crate::denial::{self, Denied};
+use crate::denial::{self, Denied, decided};
 use crate::policy::{decide, session};
 use crate::refusal::Refusal;
 use crate::submit::{Request, check_size, missing};
@@ -66,25 +65,26 @@ pub(crate) async fn preview(
         dry_run: true,
         ..session(app, caller)
     };
-    let mut told = match decide(app, caller, tool, &arguments, &session) {
+    let (mut told, asked) = match decide(app, caller, tool, &arguments, &session) {
         Ok(grant) => {
             let told = granted(app, caller, &grant).await?;
-            let decided = decided(caller, tool, &arguments, grant);
+            let (rules, policy) = (grant.rules, Some(grant.policy));
+            let arguments = arguments.clone();
+            let decided = decided(caller, Via::Call, &tool.tool, arguments, rules, policy);
             app.queue.record_allowance(decided).await?;
-            told
+            (told, grant.obligations)
         }
-        Err(denied) => refused(app, caller, tool, &arguments, denied).await?,
+        Err(denied) => {
+            let told = refused(app, caller, tool, &arguments, denied).await?;
+            (told, Obligations::default())
+        }
     };
-    describe(app, tool, &arguments, &mut told).await?;
+    describe(app, tool, &arguments, &asked, &mut told).await?;
     Ok(told)
 }
 
 async fn granted(app: &App, caller: &Caller, grant: &Grant) -> Result<Value, Refusal> {
     let obligations = &grant.obligations;
-    let decision = match &obligations.approval {
-        Some(_) => "approval",
-        None => "allow",
-    };
     let left = app.queue.limits_left(&caller.agent, &obligations.limits);
     let limits: Vec<_> = left
         .await?
@@ -95,9 +95,8 @@ async fn granted(app: &App, caller: &Caller, grant: &Grant) -> Result<Value, Ref
         })
         .collect();
     Ok(json!({
-        "dry_run": true, "decision": decision, "rules": grant.rules, "policy": grant.policy,
-        "approval": obligations.approval, "limits": limits, "timeout_ms": obligations.timeout_ms,
-        "max_attempts": obligations.max_attempts, "strict_sandbox": obligations.strict_sandbox,
+        "dry_run": true, "decision": grant.as_str(), "rules": grant.rules, "policy": grant.policy,
+        "approval": obligations.approval, "limits": limits, "max_attempts": obligations.max_attempts, "strict_sandbox": obligations.strict_sandbox,
     }))
 }
 
@@ -123,29 +122,12 @@ async fn refused(
     }))
 }
 
-fn decided(
-    caller: &Caller,
-    tool: &PluginTool,
-    arguments: &Map<String, Value>,
-    grant: Grant,
-) -> Decided {
-    Decided {
-        agent: caller.agent.clone(),
-        tool: tool.tool.name.to_string(),
-        rules: grant.rules,
-        policy: Some(grant.policy),
-        via: Via::Call,
-        entrance: Some(caller.entrance()),
-        arguments: arguments.clone(),
-        secret: tool.tool.secret_parameters(),
-    }
-}
-
-/// What follows from the tool and its plugin, whatever the decision.
+/// What follows from the tool and its plugin, whatever the decision; `asked` is what rules ask for.
 async fn describe(
     app: &App,
     tool: &PluginTool,
     arguments: &Map<String, Value>,
+    asked: &Obligations,
     told: &mut Value,
 ) -> Result<(), Refusal> {
     let shown = masked(&tool.tool, arguments);
@@ -155,11 +137,9 @@ async fn describe(
     told["arguments"] = shown.into();
     told["command_line"] = command_line.into();
     told["effect"] = tool.tool.effect.as_str().into();
-    if told["timeout_ms"].is_null() {
-        let limit = app.default_timeout.map(|limit| limit.as_millis());
-        let default = limit.and_then(|limit| u64::try_from(limit).ok());
-        told["timeout_ms"] = tool.tool.timeout_ms.or(default).into();
-    }
+    let timeout = tool.tool.timeout(asked, app.default_timeout);
+    let timeout_ms = timeout.and_then(|timeout| u64::try_from(timeout.as_millis()).ok());
+    told["timeout_ms"] = timeout_ms.into();
     let lane = tool.tool.lane.render(&tool.tool.plugin, arguments);
     told["lane"] = match lane {
         Some(lane) => {

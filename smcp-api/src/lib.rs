@@ -16,6 +16,7 @@ pub mod caller;
 mod connection;
 pub mod denial;
 pub mod dry_run;
+pub mod gate;
 pub mod health;
 pub mod http_config;
 pub mod mcp;
@@ -33,6 +34,7 @@ pub mod rules;
 pub mod serve;
 mod signing;
 pub mod stored_keys;
+pub mod strangers;
 pub mod submit;
 pub mod tools;
 mod waiting;
@@ -62,6 +64,7 @@ use self::mcp::handler::Handler;
 use self::profiles::{Profiles, ProfilesError};
 use self::rules::{Rules, RulesError};
 use self::serve::BindError;
+use self::strangers::Strangers;
 use self::tools::ToolTable;
 use self::watch::Watch;
 
@@ -196,6 +199,7 @@ pub fn open(config: &Config, check: bool, drain: CancellationToken) -> Result<Ar
         tools: ToolTable::new(config.aliases.clone()),
         rules: Rules::new(queue.clone(), config),
         profiles,
+        strangers: Strangers::new(queue.clone()),
         link_key: link_key(config)?,
         audit_key: signer.public().clone(),
         sandbox: config.sandbox.clone(),

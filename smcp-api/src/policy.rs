@@ -51,8 +51,9 @@ pub fn decide_roughly(app: &App, caller: &Caller, tool: &PluginTool) -> Result<(
         .contains(name)
     {
         let message = format!(
-            "No rule permits '{}' to call {name}, whatever the arguments. Ask an operator for one, or to add you to a group that has one.",
-            caller.agent
+            "'{}' may not call {name}, whatever the arguments: no rule permits it, or one forbids it. Ask an operator; \
+             `smcp policy explain {name} --agent {}` tells them more.",
+            caller.agent, caller.agent
         );
         return Err(Rejection {
             code: "not_allowed",
@@ -85,13 +86,8 @@ pub fn rules(app: &App) -> Result<Arc<Policies>, Refusal> {
 
 /// The circumstances of a call that somebody makes now.
 pub fn session(app: &App, caller: &Caller) -> Session {
-    Session {
-        via: Via::Call,
-        transport: caller.transport.as_str(),
-        address: caller.address,
-        now: app.queue.clock().now(),
-        dry_run: false,
-    }
+    let now = app.queue.clock().now();
+    Session::of(Via::Call, Some(&caller.entrance()), now)
 }
 
 fn check_attached(app: &App, caller: &Caller, name: &str) -> Result<(), Box<Denied>> {

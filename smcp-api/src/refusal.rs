@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use smcp_common::job::code;
 use smcp_common::limit::Exceeded;
 use smcp_common::queue::QueueError;
+use smcp_common::sentence::sentence;
 
 /// An error that a caller reads.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -45,7 +46,7 @@ impl Refusal {
         } = exceeded;
         Self {
             code: code::LIMIT_EXCEEDED,
-            message: format!("{} Nothing has been run.", exceeded.sentence()),
+            message: format!("{} Nothing has been run.", sentence(exceeded)),
             details: Some(json!({
                 "rule": limit.rule,
                 "limit": limit.kind,
@@ -125,12 +126,4 @@ impl From<QueueError> for Refusal {
             }
         }
     }
-}
-
-fn sentence(error: &impl ToString) -> String {
-    let text = error.to_string();
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        format!("{}{}.", first.to_uppercase(), letters.as_str())
-    })
 }

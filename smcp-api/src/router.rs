@@ -11,8 +11,8 @@ use rmcp::ServerHandler;
 
 use crate::app::App;
 use crate::approval_link;
-use crate::auth::{self, Gate};
 use crate::caller::Transport;
+use crate::gate::{self, Gate};
 use crate::health::{self, Readiness};
 use crate::http_config::HttpConfig;
 use crate::mcp::legacy_sse::{self, LegacySse};
@@ -48,8 +48,8 @@ where
     let auth = Arc::new(config.auth.clone());
     let stored = Arc::new(StoredKeys::new(app.queue.clone()));
     let gate = |transport| {
-        let gate = Gate::new(Arc::clone(&auth), Arc::clone(&stored), transport);
-        from_fn_with_state(gate, auth::identify)
+        let (app, auth, stored) = (Arc::clone(app), Arc::clone(&auth), Arc::clone(&stored));
+        from_fn_with_state(Gate::new(app, auth, stored, transport), gate::identify)
     };
 
     let open = Router::new()

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Bytes, HttpBody};
-use axum::http::Request;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
@@ -22,6 +24,7 @@ use tower_service::Service;
 use crate::bind::{BindRefused, guard};
 use crate::connection::WriteTimeout;
 use crate::http_config::{HttpConfig, Limits};
+use crate::problem::Problem;
 
 /// Pause after a failed `accept`, which fails again at once while file descriptors are short.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
@@ -29,6 +32,17 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// Address of the other end of the connection that a request came in on, in its extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);
+
+impl<S: Sync> FromRequestParts<S> for Peer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        parts.extensions.get().copied().ok_or_else(|| {
+            let message = "the server did not note where the request came from";
+            Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+        })
+    }
+}
 
 /// Listens on the configured host and port, if the bind guard lets it.
 ///

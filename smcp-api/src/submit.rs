@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{JobId, Retry, Source};
-use smcp_common::plugin::{Binding, OnDisconnect, Order};
+use smcp_common::plugin::{OnDisconnect, Order};
 use smcp_common::policy::Via;
 use smcp_common::queue::{RetiredTool, SessionCall};
 
@@ -75,11 +75,7 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
             return Err(told.await?);
         }
     };
-    // Asked only where it matters: most calls need no approval.
-    let until = match &grant.obligations.approval {
-        Some(_) => app.queue.approval_until()?,
-        None => session.now,
-    };
+    let binding = app.queue.binding(&grant, tools.digest(&tool.tool.plugin));
     let news = app.watch.subscribe(&request.id);
     let order = Order {
         id: request.id,
@@ -93,10 +89,7 @@ pub async fn submit(app: &App, caller: &Caller, request: Request) -> Result<Tick
         priority: request.priority,
         retry: request.retry,
         grant,
-        binding: Binding {
-            plugin: tools.digest(&tool.tool.plugin).to_owned(),
-            until,
-        },
+        binding,
     };
     let job = tool.tool.job(order, app.default_timeout);
     let id = job.id.clone();

@@ -16,8 +16,11 @@ pub const USERS: &str = "users";
 /// The group whose members administer this server.
 pub const OPERATORS: &str = "operators";
 
+/// Whoever names no agent and is refused, in audit records.
+pub const STRANGER: &str = "anonymous";
+
 /// Names that audit records use for what is no agent.
-const TAKEN: [&str; 1] = ["queue"];
+const TAKEN: [&str; 2] = [STRANGER, "queue"];
 /// The longest name, in characters.
 const LONGEST: usize = 63;
 
@@ -105,7 +108,7 @@ mod tests {
             assert_eq!(check_name(name), form(name), "{name:?}");
             assert_eq!(check_group(name), form(name), "{name:?}");
         }
-        for name in ["local", "legacy", "operator", "queue"] {
+        for name in ["local", "legacy", "operator", "anonymous", "queue"] {
             assert_eq!(
                 check_name(name),
                 Err(InvalidName::Reserved(name.to_owned()))

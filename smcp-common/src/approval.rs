@@ -95,8 +95,8 @@ pub enum Obstacle {
     Repeated,
     /// What it has seen is not what would run.
     #[error(
-        "what would run is not what you have seen: the arguments, the plugin or the rules have changed; look at the request \
-         again"
+        "this is not what you have seen: the arguments, the plugin or the rules have changed, or it is asked for anew; look at \
+         the request again"
     )]
     Changed,
 }

@@ -174,21 +174,6 @@ mod tests {
     }
 
     #[test]
-    fn hex_is_lower_case() {
-        assert_eq!(hex(&[0, 15, 255]), "000fff");
-        assert_eq!(unhex(&hex(&[171; 32])), Some([171; 32]));
-        for wrong in [
-            "",
-            "ab",
-            &"g0".repeat(32),
-            &"0".repeat(63),
-            &"00".repeat(33),
-        ] {
-            assert_eq!(unhex::<32>(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_digest_is_that_of_the_canonical_text() {
         let arguments: Map<_, _> = serde_json::from_str(r#"{"b": 1, "a": "\n"}"#).unwrap();
         let text = to_string(&json!(["a \"tool\"", arguments]));
@@ -198,6 +183,7 @@ mod tests {
 
     #[test]
     fn hexadecimal_digits_are_read_as_they_are_written() {
+        assert_eq!(hex(&[0, 15, 255]), "000fff");
         assert_eq!(unhex("000fff"), Some([0, 15, 255]));
         for bad in ["000ff", "000ffff0", "000FFF", "000ffg", "0é0ff", ""] {
             assert_eq!(unhex::<3>(bad), None, "{bad}");

@@ -75,23 +75,41 @@ fn decode(text: &Zeroizing<String>) -> io::Result<Key> {
     key.map(Zeroizing::new).ok_or_else(no_key)
 }
 
-/// Written aside and linked into place, so that nobody ever reads half a key.
+/// Written aside and linked into place, so that nobody ever reads half a key. The name aside is new each time: what a crash has
+/// left there is in nobody's way, although process ids come again.
 fn write(path: &Path, text: &Zeroizing<String>) -> io::Result<Zeroizing<String>> {
-    let aside = path.with_extension(format!("new-{}", std::process::id()));
-    let mut file = File::options()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    let linked = fs::hard_link(&aside, path);
-    fs::remove_file(&aside)?;
+    let aside = path.with_extension(format!("new-{:016x}", rand::random::<u64>()));
+    let linked = write_new(&aside, text).and_then(|()| fs::hard_link(&aside, path));
+    let removed = fs::remove_file(&aside);
     match linked {
-        Ok(()) => Ok(text.clone()),
+        Ok(()) => {
+            removed?;
+            // What the key seals must not outlive it when the power fails.
+            File::open(directory_of(path))?.sync_all()?;
+            Ok(text.clone())
+        }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_text(path),
         Err(error) => Err(error),
     }
+}
+
+/// The directory that a file is in.
+pub fn directory_of(path: &Path) -> &Path {
+    let parent = path.parent();
+    parent
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
+fn write_new(path: &Path, text: &Zeroizing<String>) -> io::Result<()> {
+    let mut options = File::options();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 fn invalid(message: String) -> io::Error {
@@ -106,13 +124,25 @@ mod tests {
     fn a_key_is_made_once_and_for_its_owner_alone() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secrets.key");
+        let left = path.with_extension(format!("new-{}", std::process::id()));
+        fs::write(&left, "of one that died").unwrap();
         assert_eq!(read(&path).unwrap_err().kind(), io::ErrorKind::NotFound);
         let key = read_or_make(&path).unwrap();
         assert_eq!(read_or_make(&path).unwrap(), key);
         assert_eq!(read(&path).unwrap(), key);
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn what_a_killed_process_has_left_is_in_nobodys_way() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secrets.key");
+        let left = path.with_extension(format!("new-{}", std::process::id()));
+        fs::write(left, "0f").unwrap();
+        read_or_make(&path).unwrap();
+        read(&path).unwrap();
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! [`lifecycle`] are how a process is set up, tells the time, logs and stops, and [`setting`] what operators change
 //! meanwhile. [`agent`] is who calls, [`policy`] decides what each may do, [`limit`] how much of it, [`approval`] what
 //! others must approve of, [`secret`] is what only
-//! plugins see, and [`key_file`] holds the keys for these. `remote` says which files others change unheard.
+//! plugins see, and [`key_file`] holds the keys for these. `remote` says which files others change unheard,
+//! and [`sentence`] makes what either says of them a sentence.
 
 pub mod agent;
 pub mod approval;
@@ -26,6 +27,7 @@ pub mod remote;
 pub mod sandbox;
 pub mod schedule;
 pub mod secret;
+pub mod sentence;
 pub mod setting;
 pub mod telemetry;
 pub mod workflow;

@@ -235,15 +235,6 @@ impl fmt::Display for Exceeded {
 }
 
 impl Exceeded {
-    /// The same as a sentence of its own.
-    pub fn sentence(&self) -> String {
-        let text = self.to_string();
-        let mut letters = text.chars();
-        letters.next().map_or_else(String::new, |first| {
-            format!("{}{}.", first.to_uppercase(), letters.as_str())
-        })
-    }
-
     /// How long to wait, in seconds, rounded up.
     pub fn wait_s(&self) -> u64 {
         self.wait.as_secs() + u64::from(self.wait.subsec_millis() > 0)

@@ -135,9 +135,12 @@ impl Setting {
     /// The least that it can be.
     pub const fn least(self) -> i64 {
         match self {
-            Self::AuditCheckpointRecords | Self::AuditCheckpointAge | Self::JobAttempts => 1,
+            Self::ApprovalExpiry
+            | Self::AuditCheckpointRecords
+            | Self::AuditCheckpointAge
+            | Self::JobAttempts => 1,
             // Whoever has waited for a job must find it: a slow reader is given 30 s to take an answer.
-            Self::ApprovalExpiry | Self::RetentionAge | Self::RetentionKeep => 60,
+            Self::RetentionAge | Self::RetentionKeep => 60,
             Self::RetentionJobs | Self::WorkerCount => 0,
         }
     }

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use smcp_common::audit::Checkpoint;
 use smcp_common::config;
+use smcp_common::key_file::directory_of;
 
 /// Where checkpoints go.
 #[derive(Debug)]
@@ -66,9 +67,8 @@ fn append(path: &Path, line: &str) -> io::Result<()> {
     }
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    if is_new && let Some(directory) = path.parent() {
-        let directory = Some(directory).filter(|directory| !directory.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()?;
+    if is_new {
+        File::open(directory_of(path))?.sync_all()?;
     }
     Ok(())
 }

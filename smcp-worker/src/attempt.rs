@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use smcp_common::job::{Claimed, Failure, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
-use smcp_common::plugin::{Plugin, Tool, Warm as Wish, argv};
+use smcp_common::plugin::{Plugin, Tool, Warm as Wish, argv, normalise};
 use smcp_common::policy::Keeper;
 use smcp_common::queue::{Catalogue, Hold, Queue, QueueError};
 use smcp_common::sandbox::{Confinement, Profile, Start};
@@ -106,14 +106,17 @@ impl Runner {
             injected,
             redactor,
         } = prepared;
-        if let Some(refused) = self.unauthorised(plugin, tool, job, &arguments).await {
-            return refused;
-        }
+        // A plugin that has changed meanwhile may have more defaults, which rules expect.
+        let arguments = normalise(tool, arguments);
+        let asked = match self.authorise(plugin, tool, job, &arguments).await {
+            Ok(asked) => asked,
+            Err(ending) => return ending,
+        };
         let argv = match argv::render(tool, &arguments) {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let place = match self.place(plugin, job.strict_sandbox) {
+        let place = match self.place(plugin, job.strict_sandbox || asked.strict_sandbox) {
             Ok(place) => place,
             Err(PlacingError::Unavailable(message)) => {
                 return refused(code::SANDBOX_UNAVAILABLE, message);
@@ -128,7 +131,10 @@ impl Runner {
         invocation.args.extend(argv.into_iter().map(OsString::from));
         injected.add_to(&mut invocation);
         invocation.redactor = redactor;
-        self.run_process(job, plugin, invocation, &place).await
+        let longest = asked.timeout_ms.map(Duration::from_millis);
+        let limits = limits(&place.profile, [job.timeout, longest]);
+        self.run_process(job, plugin, invocation, &place, &limits)
+            .await
     }
 
     /// The place of an interpreter that waits for calls of `plugin`, else a new one.
@@ -154,6 +160,7 @@ impl Runner {
         plugin: &Plugin,
         mut invocation: Invocation,
         place: &Arc<Place>,
+        limits: &Limits,
     ) -> Ending {
         let hold = Hold {
             job: job.id.clone(),
@@ -168,7 +175,6 @@ impl Runner {
                 None => std::future::pending().await,
             }
         };
-        let limits = limits(&place.profile, job.timeout);
         let of_call = [
             ("SMCP_JOB_ID", OsString::from(job.id.as_str())),
             ("SMCP_ATTEMPT", job.attempt.to_string().into()),
@@ -183,9 +189,9 @@ impl Runner {
                 match self.warm.as_ref().filter(|_| may_wait(plugin)) {
                     Some(warm) => {
                         let waiting = waiting(plugin, place);
-                        warm.run(&waiting, &invocation, &limits, stop, sender).await
+                        warm.run(&waiting, &invocation, limits, stop, sender).await
                     }
-                    None => process::run(&invocation, &limits, stop, sender).await,
+                    None => process::run(&invocation, limits, stop, sender).await,
                 }
             });
             match &place.group {
@@ -196,7 +202,7 @@ impl Runner {
         let ended = stream.follow(process, &mut output, &self.shutdown).await;
         match ended {
             Ok(ended) => {
-                let outcome = verdict::outcome(&ended, stream.head(), &limits);
+                let outcome = verdict::outcome(&ended, stream.head(), limits);
                 let outcome = secrets::redacted(outcome, &invocation.redactor);
                 Ending {
                     outcome,
@@ -276,12 +282,12 @@ fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
     }
 }
 
-/// What a run may take and print by its profile; `timeout` is what its tool and its caller allow.
-fn limits(profile: &Profile, timeout: Option<Duration>) -> Limits {
+/// What a run may take and print by its profile; `timeouts` are what its tool, its caller and rules allow.
+fn limits(profile: &Profile, timeouts: [Option<Duration>; 2]) -> Limits {
     let limits = &profile.limits;
     let wall = (limits.wall_s > 0).then(|| Duration::from_secs(limits.wall_s));
     Limits {
-        timeout: timeout.into_iter().chain(wall).min(),
+        timeout: timeouts.into_iter().flatten().chain(wall).min(),
         stdout_max_bytes: limits.stdout_bytes(),
         stderr_tail_bytes: usize::try_from(limits.stderr_bytes()).unwrap_or(usize::MAX),
         memory_mb: limits.memory_bytes().map(|_| limits.memory_mb),

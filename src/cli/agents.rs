@@ -1,5 +1,6 @@
 //! `smcp agents`.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -7,6 +8,9 @@ use smcp_common::agent;
 
 use super::Connection;
 use crate::duration;
+
+/// How many jobs of an agent can be let run at a time.
+const MAX_RUNNING: RangeInclusive<i64> = 1..=1_000_000;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Agents {
@@ -22,6 +26,14 @@ Examples:
     Add(AgentsAdd),
     /// List agents, with their groups and their keys
     List(AgentsList),
+    /// Change how many jobs of an agent run at a time
+    #[command(after_help = "\
+It counts at once; what runs already goes on.
+
+Examples:
+  smcp agents set ci --max-running 2
+  smcp agents set ci --max-running none")]
+    Set(AgentsSet),
     /// Make a new key for an agent, and print it; the old ones are good for a while yet
     #[command(after_help = "\
 Examples:
@@ -59,7 +71,7 @@ pub(crate) struct AgentsAdd {
     #[arg(long, value_name = "DURATION", value_parser = some_time)]
     pub(crate) expires_in: Option<Duration>,
     /// The most jobs of it that run at a time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(MAX_RUNNING))]
     pub(crate) max_running: Option<u32>,
     #[command(flatten)]
     pub(crate) connection: Connection,
@@ -70,6 +82,21 @@ pub(crate) struct AgentsList {
     #[command(flatten)]
     pub(crate) connection: Connection,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct AgentsSet {
+    /// The agent
+    pub(crate) name: String,
+    /// The most jobs of it that run at a time, or none to lift the limit
+    #[arg(long, value_name = "N", value_parser = at_a_time)]
+    pub(crate) max_running: AtATime,
+    #[command(flatten)]
+    pub(crate) connection: Connection,
+}
+
+/// How many jobs run at a time: so many at most, or any number.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AtATime(pub(crate) Option<u32>);
 
 #[derive(Debug, Args)]
 pub(crate) struct AgentsRotate {
@@ -122,6 +149,20 @@ fn name(text: &str) -> Result<String, agent::InvalidName> {
 
 fn group(text: &str) -> Result<String, agent::InvalidName> {
     agent::check_group(text).map(|()| text.to_owned())
+}
+
+fn at_a_time(text: &str) -> Result<AtATime, String> {
+    if text == "none" {
+        return Ok(AtATime(None));
+    }
+    text.parse()
+        .ok()
+        .filter(|most| MAX_RUNNING.contains(&i64::from(*most)))
+        .map(|most| AtATime(Some(most)))
+        .ok_or_else(|| {
+            let (least, most) = (MAX_RUNNING.start(), MAX_RUNNING.end());
+            format!("write a number from {least} to {most}, or none")
+        })
 }
 
 fn some_time(text: &str) -> Result<Duration, String> {

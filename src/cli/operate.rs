@@ -5,7 +5,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use smcp_common::job::{JobId, StateName};
 
-use super::{Connection, state};
+use super::Connection;
+use super::jobs::state;
 use crate::duration;
 
 #[derive(Debug, Args)]

@@ -13,7 +13,9 @@ use smcp_common::config::Environment;
 
 use self::record::{Agent, Issued, Revoked, name_groups, table};
 use super::with_client;
-use crate::cli::{Agents, AgentsAdd, AgentsGroups, AgentsList, AgentsRevoke, AgentsRotate};
+use crate::cli::{
+    Agents, AgentsAdd, AgentsGroups, AgentsList, AgentsRevoke, AgentsRotate, AgentsSet, AtATime,
+};
 use crate::client::Client;
 use crate::failure::BadUsage;
 use crate::terminal::{Style, note, print, print_json, warn};
@@ -26,6 +28,9 @@ pub(crate) fn run(what: Agents) -> anyhow::Result<ExitCode> {
         }),
         Agents::List(options) => with_client(&options.connection, async |client| {
             list(client, &options).await
+        }),
+        Agents::Set(options) => with_client(&options.connection, async |client| {
+            set(client, &options).await
         }),
         Agents::Rotate(options) => with_client(&options.connection, async |client| {
             rotate(client, &options).await
@@ -85,6 +90,24 @@ async fn list(client: &mut Client, options: &AgentsList) -> anyhow::Result<ExitC
         let style = Style::of_stdout(&Environment::of_process());
         let agents: Vec<Agent> = Vec::deserialize(agents)?;
         print(&table(&agents, SystemClock.now(), style))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn set(client: &mut Client, options: &AgentsSet) -> anyhow::Result<ExitCode> {
+    let AtATime(most) = options.max_running;
+    // An absent number could have been forgotten, so that no limit is a number, too.
+    let asked = json!({"name": options.name, "max_running": most.unwrap_or_default()});
+    let answer = client.ask("agents__set", asked).await?;
+    if options.connection.json {
+        print_json(&answer)?;
+    } else {
+        let most = match most {
+            Some(1) => "no more than 1 job running".to_owned(),
+            Some(most) => format!("no more than {most} jobs running"),
+            None => "any number of jobs running".to_owned(),
+        };
+        print(&format!("{} may have {most} at a time", options.name))?;
     }
     Ok(ExitCode::SUCCESS)
 }

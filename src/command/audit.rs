@@ -4,7 +4,7 @@
 mod record;
 mod verify;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::ExitCode;
@@ -132,49 +132,69 @@ struct Lines {
 }
 
 async fn export(client: &mut Client, options: &AuditExport) -> anyhow::Result<ExitCode> {
+    let Some(path) = &options.out else {
+        pages(client, options, print_raw).await?;
+        return Ok(ExitCode::SUCCESS);
+    };
+    // Before anybody is asked: a file that is there is left alone.
+    let file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let file =
+        file.map_err(|error| BadUsage(format!("cannot make {}: {error}", path.display())))?;
+    match write_pages(client, options, file).await {
+        Ok(records) if options.connection.json => {
+            print_json(&json!({"file": path, "records": records}))?;
+        }
+        Ok(records) => print(&format!("{records} records written to {}", path.display()))?,
+        Err(error) => {
+            // It would be taken for a chain that was cut off, and be in the way of the next try.
+            fs::remove_file(path).context("cannot remove the unfinished export")?;
+            return Err(error);
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Writes an export into a file; answers how many records it has.
+async fn write_pages(
+    client: &mut Client,
+    options: &AuditExport,
+    mut file: File,
+) -> anyhow::Result<u64> {
+    let full = "cannot write the export";
+    let write = |text: &str| file.write_all(text.as_bytes()).context(full);
+    let records = pages(client, options, write).await?;
+    file.sync_all().context(full)?;
+    Ok(records)
+}
+
+/// Hands an export on, page by page; answers how many records it has.
+async fn pages(
+    client: &mut Client,
+    options: &AuditExport,
+    mut write: impl FnMut(&str) -> anyhow::Result<()>,
+) -> anyhow::Result<u64> {
     let mut question = span(&options.span);
     let format = match options.format {
         AuditFormat::Jsonl => "jsonl",
         AuditFormat::Cef => "cef",
     };
     question.insert("format".to_owned(), json!(format));
-    // Before anybody is asked: a file that is there is left alone.
-    let mut file = options
-        .out
-        .as_ref()
-        .map(|path| {
-            let file = File::options()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path);
-            file.map_err(|error| BadUsage(format!("cannot make {}: {error}", path.display())))
-        })
-        .transpose()?;
     let mut records = 0;
     loop {
         let lines: Lines = client
             .ask_as("audit__export", Value::Object(question.clone()))
             .await?;
-        match &mut file {
-            Some(file) => file
-                .write_all(lines.text.as_bytes())
-                .context("cannot write the export")?,
-            None => print_raw(&lines.text)?,
-        }
+        write(&lines.text)?;
         records += lines.records;
-        let Some(next) = lines.next else { break };
+        let Some(next) = lines.next else {
+            return Ok(records);
+        };
         question.insert("after".to_owned(), json!(next));
     }
-    if let (Some(file), Some(path)) = (file, &options.out) {
-        file.sync_all().context("cannot write the export")?;
-        if options.connection.json {
-            print_json(&json!({"file": path, "records": records}))?;
-        } else {
-            print(&format!("{records} records written to {}", path.display()))?;
-        }
-    }
-    Ok(ExitCode::SUCCESS)
 }
 
 fn span(span: &Span) -> Map<String, Value> {

@@ -25,10 +25,16 @@ use crate::terminal::{Progress, print, print_json, print_raw, warn};
 pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
     with_client(&options.connection, async |client| {
         let tools = client.tools().await?;
-        let schema = schema(&tools, &options.tool)?;
         let json = options.args.as_deref().map(read_args).transpose()?;
-        let arguments =
-            arguments::read(&options.tool, schema, json.as_deref(), &options.arguments)?;
+        let json = json.as_deref();
+        let schema = match schema(&tools, &options.tool) {
+            Ok(schema) => schema,
+            Err(unlisted) if options.dry_run => {
+                return dry_run::run_unlisted(client, options, json, unlisted).await;
+            }
+            Err(unlisted) => return Err(unlisted.into()),
+        };
+        let arguments = arguments::read(&options.tool, schema, json, &options.arguments)?;
         if options.dry_run {
             dry_run::run(client, options, arguments).await
         } else if options.detach || options.at.is_some() || options.r#in.is_some() {

@@ -18,7 +18,7 @@ use crate::arguments::signature;
 use crate::cli::{Plugins, PluginsCheck, PluginsList};
 use crate::settings::{self, Settings};
 use crate::table::Table;
-use crate::terminal::{Style, one_line, print, print_json};
+use crate::terminal::{Style, counted, one_line, print, print_json};
 
 /// The running program, which stands between us and every plugin.
 const SUPERVISOR: &str = "/proc/self/exe";
@@ -199,14 +199,6 @@ fn render(plugin: &Plugin, style: Style) -> String {
         problems => style.red(&format!("{tools}, {}", counted(problems, "problem"))),
     };
     text + &verdict + "\n"
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 {
-        format!("1 {what}")
-    } else {
-        format!("{count} {what}s")
-    }
 }
 
 #[cfg(test)]

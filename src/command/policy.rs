@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use smcp_common::config::Environment;
 
 use self::record::{Checked, Explained};
+pub(super) use self::record::{decision, listed};
 use self::table::{Replayed, Shown, Tested};
 use super::call::schema;
 use super::with_client;
@@ -64,7 +65,7 @@ async fn explain(client: &mut Client, options: &PolicyExplain) -> anyhow::Result
     let arguments = match schema(&tools, &options.tool) {
         Ok(schema) => arguments::read(&options.tool, schema, json, &options.arguments)?,
         // One that we may not call ourselves is not listed to us.
-        Err(_) => untyped(json, &options.arguments)?,
+        Err(_) => arguments::untyped(json, &options.arguments)?,
     };
     let asked = json!({
         "tool": options.tool,
@@ -134,23 +135,6 @@ async fn replay(client: &mut Client, options: &PolicyReplay) -> anyhow::Result<E
         print(&Replayed::deserialize(&answer)?.render(style()))?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Arguments of a tool whose schema is not known: each value is JSON, or text where it is none.
-fn untyped(json: Option<&str>, words: &[String]) -> anyhow::Result<Map<String, Value>> {
-    let mut arguments: Map<_, _> = match json {
-        Some(json) => serde_json::from_str(json)
-            .map_err(|error| BadUsage(format!("--args is no JSON object: {error}")))?,
-        None => Map::new(),
-    };
-    for word in words {
-        let (name, value) = word
-            .split_once('=')
-            .ok_or_else(|| BadUsage(format!("'{word}' is not NAME=VALUE")))?;
-        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
-        arguments.insert(name.to_owned(), value);
-    }
-    Ok(arguments)
 }
 
 fn style() -> Style {

@@ -11,14 +11,14 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::config::Environment;
-use smcp_common::secret::{MAX_VALUE_BYTES, Plain, check_name, check_value};
+use smcp_common::secret::{InvalidSecret, MAX_VALUE_BYTES, Plain, check_name, check_value};
 
 use super::with_client;
 use crate::cli::{Secrets, SecretsList, SecretsRemove, SecretsRotateKey, SecretsSet};
 use crate::client::Client;
 use crate::failure::BadUsage;
 use crate::table::Table;
-use crate::terminal::{Style, print, print_json, warn};
+use crate::terminal::{Style, ask_hidden, counted, print, print_json, warn};
 
 /// The answer of `secrets__list`.
 #[derive(Debug, Deserialize)]
@@ -71,11 +71,15 @@ pub(crate) fn run(what: Secrets) -> anyhow::Result<ExitCode> {
 }
 
 fn set(options: &SecretsSet) -> anyhow::Result<ExitCode> {
-    let wrong = |error: smcp_common::secret::InvalidSecret| BadUsage(error.to_string());
-    check_name(&options.name).map_err(wrong)?;
-    let value = value(&options.name)?;
-    check_value(value.reveal()).map_err(wrong)?;
+    checked(check_name(&options.name))?;
+    // Nobody is asked for a value that nobody would take.
     with_client(&options.connection, async |client| {
+        let value = if io::stdin().is_terminal() {
+            asked(&options.name).await?
+        } else {
+            read()?
+        };
+        checked(check_value(value.reveal()))?;
         let answer = store(client, &options.name, options.agent.as_deref(), &value).await?;
         if options.connection.json {
             print_json(&answer)?;
@@ -109,20 +113,25 @@ async fn store(
     client.ask("secrets__set", asked).await
 }
 
-/// The value of standard input, or of somebody at a terminal.
-fn value(name: &str) -> anyhow::Result<Plain> {
-    if io::stdin().is_terminal() {
-        let ask =
-            |prompt: &str| rpassword::prompt_password(prompt).context("cannot ask for the value");
-        let first = Plain::new(ask(&format!("Value of {name}: "))?);
-        let second = Plain::new(ask("Once more: ")?);
-        if first != second {
-            return Err(
-                BadUsage("the two values differ; nothing has been stored".to_owned()).into(),
-            );
-        }
-        return Ok(first);
+fn checked(found: Result<(), InvalidSecret>) -> Result<(), BadUsage> {
+    found.map_err(|error| BadUsage(error.to_string()))
+}
+
+/// The value that somebody types, twice.
+async fn asked(name: &str) -> anyhow::Result<Plain> {
+    let nothing = |why: &str| BadUsage(format!("{why}nothing has been stored"));
+    let first = ask_hidden(format!("Value of {name}: ")).await?;
+    let first = first.ok_or_else(|| nothing(""))?;
+    checked(check_value(first.reveal()))?;
+    let second = ask_hidden("Once more: ".to_owned()).await?;
+    if second.ok_or_else(|| nothing(""))? != first {
+        return Err(nothing("the two values differ; ").into());
     }
+    Ok(first)
+}
+
+/// The value on standard input.
+fn read() -> anyhow::Result<Plain> {
     let mut bytes = Vec::new();
     let most = u64::try_from(MAX_VALUE_BYTES + 3).unwrap_or(u64::MAX);
     io::stdin()
@@ -181,11 +190,6 @@ async fn rotate(client: &mut Client, options: &SecretsRotateKey) -> anyhow::Resu
         counted(jobs, "job")
     ))?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn counted(count: usize, what: &str) -> String {
-    let plural = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{plural}")
 }
 
 fn whose(agent: Option<&str>) -> String {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::agents::said;
+use crate::agents::{added, said};
 use crate::approvers::{RULES, approvals, approve, governed, waiting, word};
 use crate::http::{Reply, request, send};
 use crate::world::World;
@@ -143,9 +143,11 @@ async fn a_link_is_of_no_use_for_anything_but_what_it_was_made_for() {
             "{forged}"
         );
     }
-    let denied = world.recorded("call.denied");
-    let codes: Vec<_> = denied.iter().map(|data| word(data, "code")).collect();
-    assert_eq!(codes, ["approval_link_invalid"; 6]);
+    // The same from the same address, within a minute, is one record: anybody can send as many as he likes.
+    let refused = world.recorded("request.refused");
+    let expected =
+        json!({"address": "127.0.0.1", "code": "approval_link_invalid", "transport": "http"});
+    assert_eq!(refused, [expected]);
 
     world.change_sleepy("# changed\n");
     assert_eq!(press(&world, &other, "approve").await.status, 409);
@@ -159,6 +161,15 @@ async fn a_link_is_of_no_use_for_anything_but_what_it_was_made_for() {
     let renewed = link(&world, &people.ann, &job);
     said(&world, &["agents", "revoke", "ann"]);
     assert_eq!(press(&world, &renewed, "approve").await.status, 403);
+    let refused = world.recorded("approval.refused");
+    assert_eq!(
+        word(refused.first().unwrap(), "code"),
+        "approval_not_allowed"
+    );
+    // Another one of that name has made no link.
+    added(&world, &["ann", "--group", "ops"]);
+    assert_eq!(get(&renewed).await.status, 403);
+    assert_eq!(press(&world, &renewed, "approve").await.status, 403);
     assert_eq!(world.state_of(&job), "awaiting_approval");
     let by_ben = link(&world, &people.ben, &job);
     assert_eq!(press(&world, &by_ben, "deny").await.status, 200);
@@ -169,6 +180,31 @@ async fn a_link_is_of_no_use_for_anything_but_what_it_was_made_for() {
 /// What a link says, with its address, and its signature.
 fn split(url: &str) -> (&str, &str) {
     url.rsplit_once('.').unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_is_of_no_use_for_the_same_job_asked_for_again() {
+    let (world, _roles, people, naps) = governed(World::new());
+    let ci = world.client_with_key(&people.ci).await;
+    let job = ci.submit("sleepy__nap", naps.until_open("first")).await;
+    let url = link(&world, &people.ann, &job);
+    assert_eq!(press(&world, &url, "approve").await.status, 200);
+    naps.started("first");
+    said(&world, &["jobs", "cancel", &job]);
+    world.wait_for_state(&job, "cancelled");
+    said(&world, &["jobs", "retry", &job]);
+    assert_eq!(world.state_of(&job), "awaiting_approval");
+    for again in [
+        get(&url).await,
+        press(&world, &url, "approve").await,
+        press(&world, &url, "deny").await,
+    ] {
+        assert_eq!(again.status, 409, "{again:?}");
+    }
+    assert_eq!(world.state_of(&job), "awaiting_approval");
+    let renewed = link(&world, &people.ann, &job);
+    assert_eq!(press(&world, &renewed, "deny").await.status, 200);
+    assert_eq!(naps.told("first", "start").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -190,6 +190,32 @@ async fn an_approval_is_for_one_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_nobody_approves_of_in_time_is_not_run() {
+    let (world, _roles, people, naps) = governed(World::new());
+    said(&world, &["settings", "set", "approvals.expire_s", "1s"]);
+    let mut session = Session::open_as(&world, Transport::Sse, Some(&people.ci)).await;
+    let result = session.call("sleepy__nap", naps.lasting(0.0, "late")).await;
+    let error = &result["structuredContent"]["error"];
+    assert_eq!(
+        (&result["isError"], &error["code"]),
+        (&json!(true), &json!("approval_expired"))
+    );
+    let jobs = world.smcp_json(&["jobs", "list", "--state", "expired"]);
+    let job = word(&jobs[0], "id");
+    let (code, late) = approvals(&world, &people.ann, &["approve", &job, "--yes"]);
+    assert!(
+        code == 1 && late.contains("waits for nobody's approval"),
+        "{late}"
+    );
+    assert_eq!(naps.lines().len(), 0);
+    assert_eq!(
+        world.recorded("job.not_approved"),
+        [json!({"code": "approval_expired", "state": "expired"})]
+    );
+    world.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn where_two_are_asked_one_is_not_enough() {
     let (world, _roles, people, naps) = governed(World::new());
     let ci = world.client_with_key(&people.ci).await;

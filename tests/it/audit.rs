@@ -66,6 +66,12 @@ async fn what_was_called_can_be_verified_without_a_server_and_every_change_is_fo
         Some(2),
         "an existing file is left alone"
     );
+    let agent = world.smcp_json(&["agents", "add", "ci"]);
+    let key = agent["key"].as_str().unwrap();
+    let nothing = world.path("nothing.jsonl");
+    let arguments = ["audit", "export", "--out", path(&nothing), "--api-key", key];
+    let refused = world.smcp(&arguments);
+    assert!(!refused.status.success() && !nothing.exists());
 
     let found = world.smcp_json(&["audit", "search", "--kind", "job.queued"]);
     assert_eq!(found[0]["data"]["arguments"], json!({"expression": "6*7"}));

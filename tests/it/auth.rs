@@ -100,6 +100,9 @@ async fn with_require_auth_this_machine_needs_a_key_too() {
     for (method, path) in [(Method::GET, "/sse"), (Method::POST, "/mcp")] {
         refused_with_401(&send(request(method, &format!("{}{path}", world.url()))).await);
     }
+    let refused = world.recorded("request.refused");
+    let expected = json!({"address": "127.0.0.1", "code": "unauthorized", "transport": "sse"});
+    assert_eq!(refused, [expected], "once a minute: anybody can be refused");
     for path in ["/healthz", "/readyz"] {
         assert_eq!(
             send(request(Method::GET, &format!("{}{path}", world.url())))

@@ -15,6 +15,7 @@ permit (principal == Smcp::Agent::"ci", action == Smcp::Action::"sleepy__nap", r
 
 @id("wipes")
 @requireApproval("ops")
+@timeout("30s")
 permit (principal == Smcp::Agent::"ci", action == Smcp::Action::"sleepy__wipe", resource);
 
 @id("once")
@@ -41,7 +42,7 @@ fn jobs(world: &World) -> i64 {
 
 #[test]
 fn the_command_line_tells_what_would_happen_and_does_nothing() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with("MCP_PLUGIN_TIMEOUT", "60").started();
     world.govern(RULES);
     let (key, naps) = (added(&world, &["ci"]), Naps::of(&world));
     let journal = format!(
@@ -73,7 +74,7 @@ fn the_command_line_tells_what_would_happen_and_does_nothing() {
         "rules      naps",
         "limit      0 of 2 used: 2 calls within 1 h, rule naps",
         "effect     read_only",
-        "timeout    90 s",
+        "timeout    60 s",
         "lane       sleepy: 0 running, 0 waiting",
         "Nothing has been run; --json also tells the sandbox.",
     ] {
@@ -88,10 +89,8 @@ fn the_command_line_tells_what_would_happen_and_does_nothing() {
     let (code, told, _) = dry("sleepy__wipe", &[]);
     assert_eq!(code, Some(0), "{told}");
     assert!(told.starts_with("approval\n"), "{told}");
-    assert!(
-        told.contains("needs      the approval of 1 of ops\n"),
-        "{told}"
-    );
+    assert!(told.contains("needs      the approval of ops\n"), "{told}");
+    assert!(told.contains("timeout    30 s\n"), "{told}");
 
     let (code, told, _) = dry("sleepy__once-nap", &[]);
     assert_eq!(code, Some(1), "{told}");
@@ -125,6 +124,27 @@ fn the_command_line_tells_what_would_happen_and_does_nothing() {
     let searched = world.smcp_json(&["audit", "search", "--agent", "ci", "--kind", "call.denied"]);
     assert_eq!(searched.as_array().unwrap().len(), 2, "{searched}");
     world.assert_sound();
+}
+
+#[test]
+fn why_a_tool_is_not_listed_is_told_by_a_dry_run() {
+    let (world, _roles) = World::running();
+    let key = added(&world, &["ci"]);
+    let dry = |tool: &str| {
+        let call = ["call", tool, "message=x", "--api-key", &key, "--dry-run"];
+        let output = world.smcp(&call);
+        let told = (text(&output.stdout), text(&output.stderr));
+        (output.status.code(), told)
+    };
+    let (code, (told, warned)) = dry("demo_text__echo");
+    assert_eq!((code, &*warned), (Some(1), ""), "{told}");
+    let why = "deny\nwhy        No rule permits 'ci' to call demo_text__echo like this now.";
+    assert!(told.starts_with(why), "{told}");
+    assert!(told.contains("\nrules      none\n"), "{told}");
+    let (code, (_, warned)) = dry("demo_text__ecko");
+    assert_eq!(code, Some(2), "{warned}");
+    let unknown = "error: there is no tool 'demo_text__ecko' that you may call";
+    assert!(warned.starts_with(unknown), "{warned}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -212,6 +212,33 @@ async fn what_would_be_kept_in_plain_is_refused() {
 }
 
 #[tokio::test]
+async fn a_call_within_a_denied_one_is_recorded_without_its_secrets() {
+    let (world, _roles) = World::running();
+    let client = world.client().await;
+    let call = |tool: &str, arguments: Value| json!({"tool": tool, "agent": "local", "arguments": arguments});
+    for tool in ["keeper__leak", "gone__leak"] {
+        let secret = call(tool, json!({"pass_word": PASSWORD}));
+        let case = json!({"name": "n", "agent": "local", "tool": tool, "args": secret["arguments"], "expect": "deny"});
+        for (builtin, arguments) in [
+            ("policy__explain", secret),
+            ("policy__test", json!({"cases": [case]})),
+        ] {
+            let answer = client.call(builtin, arguments).await;
+            assert_eq!(failure_of(&answer).0, "not_allowed", "{builtin}");
+        }
+    }
+    let harmless = call("demo_math__calculate", json!({"expression": "6*7"}));
+    client.call("policy__explain", harmless).await;
+    let denied = world.smcp_json(&["audit", "search", "--kind", "call.denied"]);
+    let shown = |n: usize, argument: &str| denied[n]["data"]["arguments"][argument].clone();
+    assert_eq!(shown(0, "arguments"), json!({"expression": "6*7"}));
+    assert_eq!(shown(1, "cases"), "[redacted]");
+    assert_eq!(shown(2, "arguments"), "[redacted]");
+    assert_eq!(denied.as_array().unwrap().len(), 5);
+    assert_eq!(world.holding(&[PASSWORD.to_owned()]), []);
+}
+
+#[tokio::test]
 async fn an_operator_keeps_secrets_by_the_command_line() {
     let (world, _roles) = World::running();
     let refused = |input: &str, arguments: &[&str]| {

@@ -430,7 +430,8 @@ fn journal(world: &World) -> Vec<String> {
     journal.lines().map(ToOwned::to_owned).collect()
 }
 
-async fn ended(client: &Client, id: &str) -> Value {
+/// Waits for the end of a workflow, and answers it.
+pub(crate) async fn ended(client: &Client, id: &str) -> Value {
     let mut question = json!({"id": id, "wait_s": 0});
     for _ in 0..1_000 {
         let workflow = client.json("workflows__get", question).await;

@@ -1,5 +1,5 @@
-//! `agents__add`, `agents__list`, `agents__rotate`, `agents__revoke` and `agents__groups`: who calls, by which key, in which
-//! groups.
+//! `agents__add`, `agents__list`, `agents__set`, `agents__rotate`, `agents__revoke` and `agents__groups`: who calls, by which
+//! key, in which groups.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -24,8 +24,8 @@ const LIFETIME_S: u64 = 3650 * 24 * 60 * 60;
 /// Characters of a key that lists show.
 const PREFIX: usize = 9;
 
-pub(super) fn all() -> [Builtin; 5] {
-    [add(), list(), rotate(), revoke(), groups()].map(Builtin::for_operators)
+pub(super) fn all() -> [Builtin; 6] {
+    [add(), list(), set(), rotate(), revoke(), groups()].map(Builtin::for_operators)
 }
 
 fn add() -> Builtin {
@@ -37,8 +37,7 @@ fn add() -> Builtin {
             "name": name(),
             "groups": group_list("The groups that it is in; none where this is not given."),
             "expires_in_s": lifetime(),
-            "max_running": {"type": "integer", "minimum": 1, "maximum": 1_000_000,
-                            "description": "The most jobs of it that run at a time."},
+            "max_running": max_running(1, "The most jobs of it that run at a time."),
         }),
         &["name"],
         |app, caller, arguments| Box::pin(run_add(app, caller, arguments)),
@@ -54,6 +53,20 @@ fn list() -> Builtin {
         &json!({}),
         &[],
         |app, _, _| Box::pin(async { Ok(json!({"agents": app.queue.agents()?})) }),
+    )
+}
+
+fn set() -> Builtin {
+    Builtin::new(
+        "agents__set",
+        "Changes how many jobs of an agent run at a time. It counts at once; what runs already goes on.",
+        Changes::Once,
+        &json!({
+            "name": name(),
+            "max_running": max_running(0, "The most jobs of it that run at a time; 0 lifts the limit."),
+        }),
+        &["name", "max_running"],
+        |app, caller, arguments| Box::pin(run_set(app, caller, arguments)),
     )
 }
 
@@ -109,6 +122,10 @@ fn name() -> Value {
     json!({"type": "string", "description": "The agent."})
 }
 
+fn max_running(least: u32, description: &str) -> Value {
+    json!({"type": "integer", "minimum": least, "maximum": 1_000_000, "description": description})
+}
+
 fn group_list(description: &str) -> Value {
     json!({"type": "array", "items": {"type": "string"}, "maxItems": 100, "description": description})
 }
@@ -148,6 +165,22 @@ async fn run_add(app: &App, caller: &Caller, arguments: Value) -> Result<Value, 
     added["groups"] = json!(groups);
     added["max_running"] = json!(max_running);
     Ok(added)
+}
+
+#[derive(Deserialize)]
+struct Set {
+    name: String,
+    max_running: u32,
+}
+
+async fn run_set(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
+    let Set { name, max_running } = read(arguments)?;
+    let max_running = Some(max_running).filter(|most| *most > 0);
+    let queue = &app.queue;
+    queue
+        .limit_running(&name, max_running, &caller.agent)
+        .await?;
+    Ok(json!({"name": name, "max_running": max_running}))
 }
 
 #[derive(Deserialize)]

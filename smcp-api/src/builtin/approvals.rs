@@ -3,15 +3,15 @@
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use smcp_common::approval::{Voice, admit};
+use smcp_common::approval::{Digest, Obstacle, Voice};
+use smcp_common::canonical::unhex;
 use smcp_common::job::JobId;
 
 use super::{Builtin, Changes, read};
 use crate::app::App;
-use crate::approval::{Word, is_shown, refusal, show, take};
+use crate::approval::{Viewer, Word, refusal, take};
 use crate::approval_link::{Link, path};
 use crate::caller::Caller;
-use crate::policy::is_operator;
 use crate::refusal::Refusal;
 
 pub(super) fn list() -> Builtin {
@@ -77,14 +77,12 @@ struct List {
 
 async fn run_list(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
     let List { job } = read(arguments)?;
-    let subject = app.queue.subject(&caller.agent)?;
-    let open = app.queue.open_requests().await?;
-    let shown: Vec<_> = open
-        .iter()
-        .filter(|open| job.as_ref().is_none_or(|job| open.job.as_str() == job))
-        .filter(|open| is_shown(open, &subject, is_operator(app, caller)))
-        .map(|open| show(app, open, &subject))
-        .collect();
+    let viewer = Viewer::of(app, caller)?;
+    let open = match job {
+        Some(job) => viewer.find(app, &job_id(&job)?)?.into_iter().collect(),
+        None => viewer.list(app).await?,
+    };
+    let shown: Vec<_> = open.iter().map(|open| viewer.show(app, open)).collect();
     Ok(json!({ "approvals": shown }))
 }
 
@@ -110,11 +108,11 @@ async fn run_word(
         job: job_id(&job)?,
         voice,
         reason,
-        seen: digest.as_deref().and_then(smcp_common::canonical::unhex),
+        seen: digest.as_deref().map(seen).transpose()?,
+        seen_at: None,
         via: "tool",
     };
-    let subject = app.queue.subject(&caller.agent)?;
-    let state = take(app, subject, word).await?;
+    let state = take(app, &caller.agent, word).await?;
     Ok(json!({"job": job, "state": state}))
 }
 
@@ -126,21 +124,27 @@ struct Wanted {
 fn run_link(app: &App, caller: &Caller, arguments: Value) -> Result<Value, Refusal> {
     let Wanted { job } = read(arguments)?;
     let id = job_id(&job)?;
-    let subject = app.queue.subject(&caller.agent)?;
-    let open = app.queue.open_request(&id)?;
-    let Some(open) = open.filter(|open| is_shown(open, &subject, is_operator(app, caller))) else {
-        return Err(refusal(&smcp_common::approval::Obstacle::NotPending(job)));
+    let viewer = Viewer::of(app, caller)?;
+    let Some(open) = viewer.find(app, &id)? else {
+        return Err(refusal(&Obstacle::NotPending(job)));
     };
-    let now = app.queue.clock().now();
-    admit(&open.request, &open.agent, &open.given, &subject, None, now)
+    viewer
+        .may_approve(app, &open)
         .map_err(|obstacle| refusal(&obstacle))?;
     let link = Link {
         job: id,
         agent: caller.agent.clone(),
         digest: open.request.digest,
+        made_at: app.queue.clock().now(),
         expires_at: open.request.expires_at,
     };
     Ok(json!({"job": job, "path": path(&link.seal(&app.link_key)), "expires_at": link.expires_at}))
+}
+
+/// The digest that a caller was shown. One that cannot be read must not pass for none, which would bind the word to nothing.
+fn seen(text: &str) -> Result<Digest, Refusal> {
+    let no_digest = || Refusal::invalid_arguments("'digest' is no SHA-256 in hexadecimal digits.");
+    unhex(text).ok_or_else(no_digest)
 }
 
 fn job_id(text: &str) -> Result<JobId, Refusal> {

@@ -11,6 +11,7 @@ mod plugins;
 mod policy;
 mod priority;
 mod queues;
+mod recorded;
 mod retry;
 mod sanctum;
 mod sandbox;
@@ -19,67 +20,30 @@ mod secrets;
 mod selection;
 mod settings;
 mod submit;
+mod tool;
 mod workers;
 mod workflows;
 
 pub(crate) use self::jobs::find as find_job;
+pub use self::tool::Builtin;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, LazyLock};
 
-use jsonschema::Validator;
 use rmcp::model::{Tool, ToolAnnotations};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use smcp_common::config::ConfigError;
 use smcp_common::plugin::ToolName;
-use smcp_common::policy::{ADMINISTER, Action, BUILTIN_PLUGIN, FOLLOW, Question, Via};
-use smcp_common::queue::Decided;
+use smcp_common::policy::{Action, BUILTIN_PLUGIN, FOLLOW, Question};
 
+use self::tool::Changes;
 use crate::app::App;
 use crate::caller::Caller;
 use crate::denial::Denied;
 use crate::policy::{rules, session};
 use crate::refusal::Refusal;
 use crate::tools::{problems, unfit};
-
-type Answer<'a> = Pin<Box<dyn Future<Output = Result<Value, Refusal>> + Send + 'a>>;
-type Run = for<'a> fn(&'a App, &'a Caller, Value) -> Answer<'a>;
-
-/// A built-in tool.
-pub struct Builtin {
-    name: &'static str,
-    description: &'static str,
-    input_schema: Value,
-    changes: Changes,
-    /// Its action group in rules.
-    group: &'static str,
-    is_told_once: bool,
-    /// Whether its arguments must be kept nowhere, not even by the client.
-    takes_secrets: bool,
-    run: Run,
-    validator: LazyLock<Option<Validator>, Box<dyn FnOnce() -> Option<Validator> + Send>>,
-}
-
-/// What a tool does to the world, for its annotations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Changes {
-    Nothing,
-    /// Something, and the same however often it is called.
-    Once,
-    /// Something with each call.
-    Each,
-}
-
-impl std::fmt::Debug for Builtin {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Builtin")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
-    }
-}
 
 /// All of them, by name.
 static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
@@ -125,32 +89,6 @@ static BUILTINS: LazyLock<Vec<Builtin>> = LazyLock::new(|| {
     all.sort_by_key(|tool| tool.name);
     all
 });
-
-impl Builtin {
-    /// Its name.
-    pub const fn name(&self) -> &'static str {
-        self.name
-    }
-
-    /// True where its arguments must be kept nowhere: neither stored, nor logged, nor given back to the client to show
-    /// them again.
-    pub const fn takes_secrets(&self) -> bool {
-        self.takes_secrets
-    }
-
-    /// True where calling it again does nothing more than calling it once.
-    pub fn may_repeat(&self) -> bool {
-        match self.changes {
-            Changes::Nothing | Changes::Once => true,
-            Changes::Each => false,
-        }
-    }
-
-    /// True where its answer holds a key: it must not be kept for a client that loses it.
-    pub const fn is_told_once(&self) -> bool {
-        self.is_told_once
-    }
-}
 
 /// The built-in tool of that name.
 pub fn find(name: &str) -> Option<&'static Builtin> {
@@ -269,12 +207,12 @@ async fn authorise(
         // A look changes nothing. Were it recorded, whoever follows the records would follow his own looks for ever.
         Ok(_) if tool.group == FOLLOW || tool.changes == Changes::Nothing => Ok(()),
         Ok(grant) => {
-            let decided = tool.decided(caller, given, grant.rules, grant.policy);
+            let decided = tool.decided(app, caller, given, grant.rules, grant.policy)?;
             Ok(app.queue.record_allowance(decided).await?)
         }
         Err(rejection) => {
             let (rules, policy) = (rejection.rules.clone(), rejection.policy.clone());
-            let decided = tool.decided(caller, given, rules, policy);
+            let decided = tool.decided(app, caller, given, rules, policy)?;
             app.queue.record_denial(decided, rejection.code).await?;
             Err(<Box<Denied>>::from(rejection).refusal)
         }
@@ -289,96 +227,6 @@ pub(crate) fn actions() -> Vec<Action> {
         .collect()
 }
 
-impl Builtin {
-    fn new(
-        name: &'static str,
-        description: &'static str,
-        changes: Changes,
-        properties: &Value,
-        required: &[&str],
-        run: Run,
-    ) -> Self {
-        let input_schema = serde_json::json!({
-            "type": "object",
-            "properties": properties,
-            "required": required,
-            "additionalProperties": false,
-        });
-        let schema = input_schema.clone();
-        let validator: Box<dyn FnOnce() -> Option<Validator> + Send> =
-            Box::new(move || jsonschema::validator_for(&schema).ok());
-        Self {
-            name,
-            description,
-            input_schema,
-            changes,
-            group: FOLLOW,
-            is_told_once: false,
-            takes_secrets: false,
-            run,
-            validator: LazyLock::new(validator),
-        }
-    }
-}
-
-impl Builtin {
-    /// Its arguments as they will be taken: what is absent is what the schema says.
-    pub(crate) fn with_defaults(&self, mut arguments: Map<String, Value>) -> Map<String, Value> {
-        let properties = self.input_schema["properties"].as_object();
-        for (name, property) in properties.into_iter().flatten() {
-            if let Some(default) = property.get("default")
-                && !arguments.contains_key(name)
-            {
-                arguments.insert(name.clone(), default.clone());
-            }
-        }
-        arguments
-    }
-
-    /// The record of a decision about a call. What its schema marks as `writeOnly` is shown in no record.
-    fn decided(
-        &self,
-        caller: &Caller,
-        arguments: Map<String, Value>,
-        rules: Vec<String>,
-        policy: String,
-    ) -> Decided {
-        let properties = self.input_schema["properties"].as_object();
-        let secret = properties
-            .into_iter()
-            .flatten()
-            .filter(|(_, property)| property["writeOnly"] == true);
-        Decided {
-            agent: caller.agent.clone(),
-            tool: self.name.to_owned(),
-            rules,
-            policy: Some(policy),
-            via: Via::Call,
-            entrance: Some(caller.entrance()),
-            secret: secret.map(|(name, _)| name.clone()).collect(),
-            arguments,
-        }
-    }
-
-    /// The same tool, with arguments that are kept nowhere.
-    fn taking_secrets(mut self) -> Self {
-        self.takes_secrets = true;
-        self
-    }
-
-    /// The same tool, for administrators: what it changes or shows is everybody's.
-    fn for_operators(mut self) -> Self {
-        self.group = ADMINISTER;
-        self
-    }
-
-    /// The same, with an answer that is kept nowhere.
-    fn told_once(mut self) -> Self {
-        self.is_told_once = true;
-        self
-    }
-}
-
 /// Arguments that have passed the schema, as a type.
 fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, Refusal> {
     serde_json::from_value(arguments)
@@ -388,6 +236,13 @@ fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whose_arguments_are_kept_nowhere() {
+        let takes = BUILTINS.iter().filter(|tool| tool.takes_secrets());
+        let names: Vec<_> = takes.map(Builtin::name).collect();
+        assert_eq!(names, ["secrets__set"]);
+    }
 
     #[test]
     fn built_in_tools_keep_their_names() {

@@ -43,7 +43,6 @@ fn set() -> Builtin {
         |app, caller, arguments| Box::pin(run_set(app, caller, arguments)),
     )
     .for_operators()
-    .taking_secrets()
 }
 
 fn remove() -> Builtin {

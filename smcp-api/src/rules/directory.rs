@@ -64,8 +64,11 @@ pub fn read(directory: &Path) -> Result<Option<Vec<RuleFile>>, DirectoryError> {
     Ok(Some(files))
 }
 
-/// What tells whether something in the directory has changed, without reading it.
-pub(super) fn fingerprint(directory: &Path) -> Option<Vec<(PathBuf, u64, SystemTime)>> {
+/// What tells whether something in the directory has changed: of each file its length and when it was changed.
+pub(super) type Fingerprint = Vec<(PathBuf, u64, SystemTime)>;
+
+/// That of a directory, without reading its files; `None` where it cannot be told.
+pub(super) fn fingerprint(directory: &Path) -> Option<Fingerprint> {
     let paths = files(directory).ok()??;
     let about = |path: PathBuf| {
         let metadata = fs::metadata(&path).ok()?;

@@ -189,7 +189,9 @@ impl Rules {
         let checked = match self.check(files, self.allow_missing).map_err(broken)? {
             Ok(checked) => checked,
             Err(Fault::Rules(problems)) => return Err(refused(problems)),
-            Err(fault @ Fault::Internal(_)) => return Err(RulesError::Fault(fault)),
+            Err(fault @ (Fault::Internal(_) | Fault::Zone(_))) => {
+                return Err(RulesError::Fault(fault));
+            }
         };
         if !checked.is_acceptable() {
             return Err(refused(checked.problems));

@@ -8,7 +8,7 @@ use smcp_common::policy::{Level, Unready};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::directory::fingerprint;
+use super::directory::{Fingerprint, fingerprint};
 use super::{Rules, RulesError};
 use crate::app::App;
 
@@ -30,9 +30,13 @@ const PAUSE: Duration = Duration::from_millis(50);
 pub async fn start(app: &Arc<App>) -> Result<AbortOnDropHandle<()>, RulesError> {
     let rules = &app.rules;
     make_default(rules);
-    // Before the first look: what is changed during it is then heard.
+    // Before the first look: what is changed during it is then noticed.
     let ear = Ear::on(rules.directory());
-    if let Err(error) = rules.adopt().await {
+    let known = fingerprint(rules.directory());
+    let state = rules.queue.policy_state().ok();
+    let adopted = rules.adopt().await;
+    let again = is_passing(&adopted);
+    if let Err(error) = adopted {
         let stay = match rules.queue.policies() {
             Ok(in_force) => in_force.version > 0 && rules.current().is_ok(),
             Err(_) => false,
@@ -45,7 +49,9 @@ pub async fn start(app: &Arc<App>) -> Result<AbortOnDropHandle<()>, RulesError> 
     let app = Arc::clone(app);
     let task = tokio::spawn(async move {
         let rules = &app.rules;
-        tokio::join!(follow(rules, ear), keep_ready(&app));
+        let seen = Seen { known, again };
+        let tools = state.map(|state| state.catalogue);
+        tokio::join!(follow(rules, ear, seen), keep_ready(&app, tools));
     });
     Ok(AbortOnDropHandle::new(task))
 }
@@ -66,8 +72,19 @@ fn make_default(rules: &Rules) {
     }
 }
 
-async fn follow(rules: &Rules, mut ear: Option<Ear>) {
-    let mut known = fingerprint(rules.directory());
+/// What is known of the directory.
+struct Seen {
+    known: Option<Fingerprint>,
+    /// Whether its rules are to be looked at again although nothing has changed.
+    again: bool,
+}
+
+/// Whether rules have been kept from coming into force by what passes by itself.
+fn is_passing(adopted: &Result<bool, RulesError>) -> bool {
+    matches!(adopted, Err(RulesError::Queue(_)))
+}
+
+async fn follow(rules: &Rules, mut ear: Option<Ear>, mut seen: Seen) {
     loop {
         let heard = if let Some(ear) = &mut ear {
             timeout(LOOK, ear.change()).await.unwrap_or(Heard::Nothing)
@@ -78,27 +95,37 @@ async fn follow(rules: &Rules, mut ear: Option<Ear>) {
         };
         let now = fingerprint(rules.directory());
         match heard {
-            Heard::Nothing if now == known => continue,
+            Heard::Nothing if now == seen.known && !seen.again => continue,
             Heard::Nothing | Heard::Change => {}
             // The directory itself is gone, or another one.
             Heard::End => ear = None,
         }
-        known = now;
-        if let Err(error) = rules.adopt().await {
+        seen.known = now;
+        let adopted = rules.adopt().await;
+        seen.again = is_passing(&adopted);
+        if let Err(error) = adopted {
             told(&error);
         }
     }
 }
 
 /// Makes rules ready as soon as they or the tools change, so that no call has to wait for it, and says which rules name what is not
-/// there any more.
-async fn keep_ready(app: &Arc<App>) {
+/// there any more. Rules that have been refused may be right with other tools than those of the catalogue's version `tools`.
+async fn keep_ready(app: &Arc<App>, mut tools: Option<i64>) {
     let mut news = app.queue.news();
     let mut seen = None;
     loop {
         let state = app.queue.policy_state().ok();
-        if state.is_some() && state != seen {
+        if let Some(now) = state
+            && state != seen
+        {
             seen = state;
+            if tools.replace(now.catalogue) != Some(now.catalogue)
+                && app.rules.refused().is_some()
+                && let Err(error) = app.rules.adopt().await
+            {
+                told(&error);
+            }
             let app = Arc::clone(app);
             // It does not panic.
             let ready = tokio::task::spawn_blocking(move || stale(&app.rules)).await;

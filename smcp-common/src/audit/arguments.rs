@@ -14,9 +14,8 @@ use zeroize::Zeroizing;
 
 use crate::canonical::{self, Sorted};
 use crate::key_file::{self, Key};
+use crate::secret;
 
-/// What stands in the place of a value that is not shown.
-pub const REDACTED: &str = "[redacted]";
 /// A larger copy of arguments, in bytes of its canonical JSON, is left out.
 pub const MAX_COPY_BYTES: usize = 4 * 1024;
 
@@ -57,20 +56,14 @@ impl DigestKey {
     }
 }
 
-/// A copy of `arguments` for all who may read the records. The values of those named in `secret` are replaced by
-/// [`REDACTED`]; of a copy that has more than [`MAX_COPY_BYTES`] nothing is left but its size, as `omitted_bytes`.
+/// A copy of `arguments` for all who may read the records. Those named in `secret` are [masked](secret::MASK); of a copy that has more than [`MAX_COPY_BYTES`] nothing is left but its size, as `omitted_bytes`.
 #[derive(Debug, PartialEq)]
 pub struct Copied<'a>(Cow<'a, Map<String, Value>>);
 
 impl<'a> Copied<'a> {
     /// Makes the copy.
     pub fn of(arguments: &'a Map<String, Value>, secret: &[String]) -> Self {
-        let mut copy = Cow::Borrowed(arguments);
-        for name in secret {
-            if copy.contains_key(name) {
-                copy.to_mut().insert(name.clone(), REDACTED.into());
-            }
-        }
+        let mut copy = secret::shown(arguments, secret);
         let bytes = canonical::object(&copy).len();
         if bytes > MAX_COPY_BYTES {
             copy = Cow::Owned(Map::from_iter([("omitted_bytes".to_owned(), json!(bytes))]));

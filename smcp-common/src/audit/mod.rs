@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use crate::canonical::write_string;
 use crate::clock::Timestamp;
 
-pub use self::arguments::{Copied, DigestKey, MAX_COPY_BYTES, REDACTED};
+pub use self::arguments::{Copied, DigestKey, MAX_COPY_BYTES};
 pub use self::cef::cef_line;
 pub use self::checkpoint::{Checkpoint, Tip};
 pub use self::export::{ExportError, Heading, record_line, verify_export};

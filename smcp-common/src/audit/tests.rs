@@ -334,6 +334,17 @@ fn what_is_no_export_is_refused() {
         assert!(verify_export(bad.as_bytes(), trust()).is_err(), "{bad}");
     }
     assert!(verify_export([0xff, b'\n'].as_slice(), trust()).is_err());
+    for from in [0, -1, i64::MAX] {
+        let previous = GENESIS;
+        let chain = CHAIN.to_owned();
+        let heading = Heading {
+            chain,
+            from,
+            previous,
+        };
+        let text = heading.line() + "\n";
+        assert!(verify_export(text.as_bytes(), trust()).is_err(), "{from}");
+    }
 }
 
 #[test]

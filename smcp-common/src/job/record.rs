@@ -54,10 +54,22 @@ impl Source {
 /// How the caller of a call came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entrance {
-    /// The name of the transport: `http`, `sse`, `streamable_http` or `stdio`.
+    /// The name of the transport, one of [`Entrance::TRANSPORTS`].
     pub transport: &'static str,
     /// Where the caller is, as far as it has an address.
     pub address: Option<IpAddr>,
+}
+
+impl Entrance {
+    /// The names of all transports.
+    pub const TRANSPORTS: [&str; 4] = ["streamable_http", "http", "sse", "stdio"];
+
+    /// The one that has been recorded; `None` where nobody was connected.
+    pub fn recorded(transport: &str, address: Option<IpAddr>) -> Option<Self> {
+        let mut known = Self::TRANSPORTS.into_iter();
+        let transport = known.find(|known| *known == transport)?;
+        Some(Self { transport, address })
+    }
 }
 
 /// What was decided about a call when its job was recorded, as far as a later look depends on it.
@@ -69,10 +81,8 @@ pub struct Decision {
     pub policy: String,
     /// By which way the call came to be.
     pub via: Via,
-    /// The name of the transport; `none` where nobody was connected.
-    pub transport: &'static str,
-    /// Where the caller was, as far as it had an address.
-    pub address: Option<IpAddr>,
+    /// How the caller had come in; `None` where nobody was connected.
+    pub entrance: Option<Entrance>,
 }
 
 /// What a job is a part of.

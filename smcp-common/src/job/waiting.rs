@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::JobId;
 use crate::approval::list;
 use crate::clock::Timestamp;
+use crate::sentence::sentence;
 
 /// A position is counted up to this one; behind it, it does not matter.
 pub const POSITION_LIMIT: u64 = 1_000;
@@ -240,15 +241,7 @@ impl Pause {
 impl Waiting {
     /// The reason in a sentence.
     pub fn message(&self, now: Timestamp) -> String {
-        let clause = self.clause(now);
-        let mut letters = clause.chars();
-        let first = letters.next().map(char::to_uppercase);
-        first
-            .into_iter()
-            .flatten()
-            .chain(letters)
-            .collect::<String>()
-            + "."
+        sentence(&self.clause(now))
     }
 
     /// The reason as a part of a sentence.

@@ -90,98 +90,49 @@ impl Pinning {
 mod tests {
     use super::*;
 
+    const OLD: Option<&str> = Some("old");
+    const NEW: Option<&str> = Some("new");
+
+    fn changed() -> (Option<Integrity>, Option<Sight>) {
+        let accepted = "old".to_owned();
+        (Some(Integrity::Changed { accepted }), None)
+    }
+
+    fn quarantined(accepted: Option<&str>) -> (Option<Integrity>, Option<Sight>) {
+        let accepted = accepted.map(ToOwned::to_owned);
+        (Some(Integrity::Quarantined { accepted }), None)
+    }
+
     #[test]
     fn what_is_accepted_of_itself() {
-        let accepted = Some(Integrity::Accepted);
-        let changed = Some(Integrity::Changed {
-            accepted: "old".to_owned(),
-        });
-        let quarantined = |accepted: Option<&str>| {
-            let accepted = accepted.map(ToOwned::to_owned);
-            Some(Integrity::Quarantined { accepted })
-        };
-        let (off, warn, require) = (Pinning::Off, Pinning::Warn, Pinning::Require);
+        use Pinning::{Off, Require, Warn};
+        let accepted = |sight: Option<Sight>| (Some(Integrity::Accepted), sight);
+        let first_use = || accepted(Some(Sight::FirstUse));
+        let bundled = || accepted(Some(Sight::Bundled));
         let rows = [
             // Mode, what was accepted, first use, bundled; how it stands, and why it is accepted.
-            (off, Some("old"), true, true, None, None),
-            (warn, Some("new"), false, false, accepted.clone(), None),
-            (require, Some("new"), true, true, accepted.clone(), None),
-            (warn, Some("old"), false, false, changed.clone(), None),
-            (warn, Some("old"), true, false, changed, None),
-            (
-                require,
-                Some("old"),
-                false,
-                false,
-                quarantined(Some("old")),
-                None,
-            ),
-            (
-                require,
-                Some("old"),
-                true,
-                false,
-                quarantined(Some("old")),
-                None,
-            ),
-            (require, None, false, false, quarantined(None), None),
-            (
-                require,
-                None,
-                true,
-                false,
-                accepted.clone(),
-                Some(Sight::FirstUse),
-            ),
-            (
-                warn,
-                None,
-                true,
-                false,
-                accepted.clone(),
-                Some(Sight::FirstUse),
-            ),
-            (
-                warn,
-                None,
-                false,
-                false,
-                accepted.clone(),
-                Some(Sight::FirstSight),
-            ),
-            (
-                require,
-                None,
-                false,
-                true,
-                accepted.clone(),
-                Some(Sight::Bundled),
-            ),
-            (
-                require,
-                Some("old"),
-                false,
-                true,
-                accepted.clone(),
-                Some(Sight::Bundled),
-            ),
-            (
-                warn,
-                Some("old"),
-                false,
-                true,
-                accepted,
-                Some(Sight::Bundled),
-            ),
+            (Off, OLD, true, true, (None, None)),
+            (Warn, NEW, false, false, accepted(None)),
+            (Warn, OLD, false, false, changed()),
+            (Warn, OLD, true, false, changed()),
+            (Warn, OLD, false, true, bundled()),
+            (Warn, None, true, false, first_use()),
+            (Warn, None, false, false, accepted(Some(Sight::FirstSight))),
+            (Require, NEW, true, true, accepted(None)),
+            (Require, OLD, false, false, quarantined(OLD)),
+            (Require, OLD, true, false, quarantined(OLD)),
+            (Require, OLD, false, true, bundled()),
+            (Require, None, true, false, first_use()),
+            (Require, None, false, false, quarantined(None)),
+            (Require, None, false, true, bundled()),
         ];
-        for (pinning, before, first_use, bundled, integrity, sight) in rows {
+        for (pinning, before, first_use, bundled, expected) in rows {
             let found = Found {
                 digest: "new",
                 accepted: before,
                 first_use,
                 bundled,
             };
-            let expected = (integrity, sight);
             assert_eq!(pinning.judge(found), expected, "{pinning:?} {found:?}");
         }
     }

@@ -8,7 +8,7 @@ use super::Tool;
 use crate::approval::Request;
 use crate::clock::Timestamp;
 use crate::job::{Entrance, JobId, NewJob, Origin, Retry, Source};
-use crate::policy::Grant;
+use crate::policy::{Grant, Obligations};
 use crate::secret::masked;
 
 /// What a call asks for beside what its tool declares. Everything in it has been decided.
@@ -59,18 +59,13 @@ impl Tool {
             policy,
             obligations,
         } = order.grant;
-        let timeout = self
-            .timeout_ms
-            .map(Duration::from_millis)
-            .or(default_timeout);
-        let longest = obligations.timeout_ms.map(Duration::from_millis);
         let retry = order.retry.or_else(|| self.retry.clone());
         NewJob {
             tool: self.name.to_string(),
             plugin: self.plugin.clone(),
             lane: self.lane.render(&self.plugin, &order.arguments),
             effect: self.effect,
-            timeout: [timeout, longest].into_iter().flatten().min(),
+            timeout: self.timeout(&obligations, default_timeout),
             retry: at_most(retry, obligations.max_attempts),
             id: order.id,
             agent: order.agent,
@@ -88,6 +83,17 @@ impl Tool {
             limits: obligations.limits,
             strict_sandbox: obligations.strict_sandbox,
         }
+    }
+
+    /// The longest run: what the tool declares, else the default, and no longer than rules allow.
+    pub fn timeout(
+        &self,
+        obligations: &Obligations,
+        default: Option<Duration>,
+    ) -> Option<Duration> {
+        let declared = self.timeout_ms.map(Duration::from_millis).or(default);
+        let longest = obligations.timeout_ms.map(Duration::from_millis);
+        [declared, longest].into_iter().flatten().min()
     }
 }
 

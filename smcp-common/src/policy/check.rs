@@ -10,8 +10,8 @@ use cedar_policy::{
 use super::action::{BUILTIN_PLUGIN, GROUPS, PLUGIN_PREFIX};
 use super::governed::Governed;
 use super::name::Named;
-use super::rule::{self, BUILTIN_FILE, Rule};
-use super::{Level, Policies, Problem, RuleFile, lint, scope};
+use super::rule::{self, Rule};
+use super::{Level, Policies, Problem, lint, scope};
 
 /// The agents and groups that there are.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,12 +92,7 @@ impl Policies {
     fn error(&self, error: &ValidationError, found: &mut Found) {
         if let Some(rule) = self.rule(error.policy_id().as_ref()) {
             found.vain.insert(rule.id().to_owned());
-            found.add(
-                Level::Error,
-                &self.file(rule),
-                rule,
-                &DetailedError::from(error),
-            );
+            found.add(Level::Error, rule, &DetailedError::from(error));
         }
     }
 
@@ -122,7 +117,7 @@ impl Policies {
                 level = Level::Error;
             }
         }
-        found.add(level, &self.file(rule), rule, &error);
+        found.add(level, rule, &error);
     }
 
     /// Why a rule never applies, and what may help.
@@ -145,15 +140,6 @@ impl Policies {
 
     fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.get(id).filter(|rule| !rule.is_builtin())
-    }
-
-    /// The file of an operator's rule; an empty one where there is none, which cannot be.
-    fn file(&self, rule: &Rule) -> RuleFile {
-        let file = self.files.iter().find(|file| file.name == rule.file);
-        file.cloned().unwrap_or_else(|| RuleFile {
-            name: BUILTIN_FILE.to_owned(),
-            text: String::new(),
-        })
     }
 
     fn is_group(&self, name: &str) -> bool {
@@ -191,13 +177,13 @@ impl Policies {
     }
 
     fn lint(&self, rule: &Rule) -> Vec<Problem> {
-        let (file, text) = (self.file(rule), rule.text());
+        let text = rule.text();
         lint::findings(&rule.json, &self.covered(rule))
             .into_iter()
             .map(|finding| {
                 let within = text.find(&finding.literal).unwrap_or_default();
                 rule::at(
-                    &file,
+                    &rule.file,
                     rule.offset + within,
                     Some(rule.id()),
                     finding.message,
@@ -211,10 +197,11 @@ impl Policies {
     fn strangers(&self, names: &Names) -> Vec<Problem> {
         let mut problems = Vec::new();
         for rule in self.rules.values().filter(|rule| !rule.is_builtin()) {
-            let (file, text) = (self.file(rule), rule.text());
+            let text = rule.text();
             let mut warn = |written: &str, message: String| {
                 let within = text.find(written).unwrap_or_default();
-                let error = rule::at(&file, rule.offset + within, Some(rule.id()), message, None);
+                let offset = rule.offset + within;
+                let error = rule::at(&rule.file, offset, Some(rule.id()), message, None);
                 problems.push(Problem {
                     level: Level::Warning,
                     ..error
@@ -269,7 +256,7 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, level: Level, file: &RuleFile, rule: &Rule, error: &DetailedError) {
+    fn add(&mut self, level: Level, rule: &Rule, error: &DetailedError) {
         let prefix = format!("for policy `{}`, ", rule.id());
         let message = error
             .message
@@ -280,7 +267,7 @@ impl Found {
         let problem = Problem {
             level,
             ..rule::at(
-                file,
+                &rule.file,
                 offset,
                 Some(rule.id()),
                 message.to_owned(),

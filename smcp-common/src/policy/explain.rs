@@ -1,6 +1,6 @@
 //! Why a question is answered as it is, and what would make it allowed.
 
-use cedar_policy::{Policy, PolicyId, PolicySet, Request};
+use cedar_policy::{Policy, PolicyId, Request};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -75,7 +75,7 @@ impl Policies {
         let near_miss = rule.is_permit() && applies != Some(true);
         ExplainedRule {
             id: rule.id().to_owned(),
-            file: rule.file.clone(),
+            file: rule.file.name.clone(),
             line: rule.position.0,
             effect: rule.policy.effect().to_string(),
             text: rule.text(),
@@ -85,17 +85,6 @@ impl Policies {
                 Some(_) | None => Vec::new(),
             },
         }
-    }
-
-    /// Whether one rule alone applies; `None` where it cannot be evaluated.
-    pub(super) fn alone(
-        &self,
-        policy: Policy,
-        request: &Request,
-        subject: &Subject,
-    ) -> Option<bool> {
-        let set = PolicySet::from_policies([policy]).ok()?;
-        self.holds(request, &set, subject)
     }
 
     fn clauses(

@@ -39,7 +39,14 @@ impl Policies {
     /// # Errors
     /// Why it may not run.
     pub fn grant(&self, question: &Question<'_>) -> Result<Grant, Rejection> {
-        let decision = self.decide(question);
+        self.judge(question, self.decide(question))
+    }
+
+    /// The same, where it has been decided already.
+    ///
+    /// # Errors
+    /// Why it may not run.
+    pub fn judge(&self, question: &Question<'_>, decision: Decision) -> Result<Grant, Rejection> {
         match decision.verdict {
             Verdict::Allow | Verdict::Approval => fitting(question, decision),
             Verdict::Deny => Err(self.denied(question, decision)),
@@ -133,6 +140,14 @@ fn rejection(code: &'static str, message: String, decision: Decision) -> Rejecti
 }
 
 impl Grant {
+    /// `allow`, or `approval` where it has to be waited for.
+    pub const fn as_str(&self) -> &'static str {
+        match self.obligations.approval {
+            Some(_) => "approval",
+            None => "allow",
+        }
+    }
+
     /// What must be approved of before a call of `tool` by `agent` runs; `arguments` are as they may be shown, and `plugin` is
     /// the digest of the plugin's files. `None` where nobody needs to.
     pub fn request(
@@ -161,8 +176,7 @@ impl Grant {
             return Ok(self);
         };
         let message = format!(
-            "{tool} needs the approval of {} first. So says {}.",
-            approval.groups.join(" and of "),
+            "{tool} needs {approval} first. So says {}.",
             named(&self.rules)
         );
         Err(Rejection {

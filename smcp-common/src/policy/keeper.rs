@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono_tz::Tz;
 
-use super::{Action, Fault, Policies};
+use super::{Action, Fault, Policies, Rejection};
 use crate::queue::{Accepted, PolicyState, Queue, QueueError};
 
 /// Keeps the rules in force ready to be asked.
@@ -32,6 +32,20 @@ pub enum Unready {
     /// They were accepted by another version of this program, and mean nothing to this one.
     #[error("the rules in force cannot be used")]
     Rules(#[source] Fault),
+}
+
+impl Unready {
+    /// What is told of a call of `tool`, about which nothing can be decided; the log has the reason.
+    pub fn rejection(&self, tool: &str) -> Rejection {
+        let error: &dyn std::error::Error = self;
+        tracing::error!(error, "nothing can be decided: nothing is run");
+        Rejection {
+            code: "policy_error",
+            message: format!("{tool} is not allowed: {self}."),
+            rules: Vec::new(),
+            policy: String::new(),
+        }
+    }
 }
 
 impl Keeper {
@@ -75,7 +89,9 @@ impl Keeper {
         // A built-in tool is the one that is called by its name, whatever plugins there are.
         let mut tools = self.builtin.clone();
         tools.extend(plugins.map(Action::of_plugin));
-        let zone: Tz = rules.zone.parse().unwrap_or_default();
-        Ok(Policies::compile(&rules.files, &tools, zone))
+        let zone: Result<Tz, _> = rules.zone.parse();
+        Ok(zone
+            .map_err(|_| Fault::Zone(rules.zone.clone()))
+            .and_then(|zone| Policies::compile(&rules.files, &tools, zone)))
     }
 }

@@ -1,5 +1,7 @@
 //! What a permit asks for beside what it permits, in its annotations.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use crate::approval::list;
@@ -28,13 +30,7 @@ impl Obligations {
     /// Each as people say it: `the approval of 2 of ops`.
     pub fn needs(&self) -> Vec<String> {
         let mut needs = Vec::new();
-        if let Some(Approval { groups, approvals }) = &self.approval {
-            let of = match approvals {
-                1 => String::new(),
-                more => format!(" of {more}"),
-            };
-            needs.push(format!("the approval{of} of {}", list(groups)));
-        }
+        needs.extend(self.approval.as_ref().map(ToString::to_string));
         needs.extend(self.limits.iter().map(|limit| limit.kind.to_string()));
         needs.extend(
             self.timeout_ms
@@ -84,6 +80,16 @@ pub struct Approval {
     pub groups: Vec<String>,
     /// How many agents must approve of it; at least 1.
     pub approvals: u32,
+}
+
+impl fmt::Display for Approval {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let groups = list(&self.groups);
+        match self.approvals {
+            1 => write!(f, "the approval of {groups}"),
+            more => write!(f, "the approval of {more} of {groups}"),
+        }
+    }
 }
 
 impl Approval {

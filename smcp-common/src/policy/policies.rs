@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cedar_policy::{
-    AuthorizationError, Authorizer, Decision as Answer, Entities, Entity, PolicyId, PolicySet,
-    Request, Schema, get_lang_version,
+    AuthorizationError, Authorizer, Decision as Answer, Entities, Entity, Policy, PolicyId,
+    PolicySet, Request, Schema, get_lang_version,
 };
 use chrono_tz::Tz;
 use serde_json::json;
@@ -200,17 +200,17 @@ impl Policies {
         tool.request(question, agent, self.zone, &self.schema)
     }
 
-    /// Whether the condition of one rule alone holds; `None` where it cannot be evaluated.
-    pub(super) fn holds(
+    /// Whether one rule alone applies; `None` where it cannot be evaluated.
+    pub(super) fn alone(
         &self,
+        policy: Policy,
         request: &Request,
-        set: &PolicySet,
         subject: &Subject,
     ) -> Option<bool> {
+        let set = PolicySet::from_policies([policy]).ok()?;
         let person = self.person(subject).ok()?;
-        let response = Authorizer::new().is_authorized(request, set, &person.entities);
-        let errs = response.diagnostics().errors().next().is_some();
-        (!errs).then(|| response.diagnostics().reason().next().is_some())
+        let evaluated = Self::ask(request, &set, &person.entities).ok()?;
+        Some(!evaluated.rules.is_empty())
     }
 
     /// The rules that can concern `tool`, by id.

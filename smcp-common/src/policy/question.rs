@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
+use crate::job::Entrance;
 
 /// Who wants something.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,7 +49,7 @@ impl Via {
 pub struct Session {
     /// By which way.
     pub via: Via,
-    /// `http`, `streamable_http`, `sse`, `stdio`, or `none` where nobody is connected.
+    /// One of [`Entrance::TRANSPORTS`], or [`Session::NOBODY`].
     pub transport: &'static str,
     /// Where the caller is, as far as it has an address.
     pub address: Option<IpAddr>,
@@ -59,15 +60,23 @@ pub struct Session {
 }
 
 impl Session {
-    /// That of a call for which nobody is connected.
-    pub const fn unattended(via: Via, now: Timestamp) -> Self {
+    /// The transport of a call for which nobody is connected.
+    pub const NOBODY: &str = "none";
+
+    /// That of a call whose caller came in like this.
+    pub fn of(via: Via, entrance: Option<&Entrance>, now: Timestamp) -> Self {
         Self {
             via,
-            transport: "none",
-            address: None,
+            transport: entrance.map_or(Self::NOBODY, |entrance| entrance.transport),
+            address: entrance.and_then(|entrance| entrance.address),
             now,
             dry_run: false,
         }
+    }
+
+    /// That of a call for which nobody is connected.
+    pub fn unattended(via: Via, now: Timestamp) -> Self {
+        Self::of(via, None, now)
     }
 }
 

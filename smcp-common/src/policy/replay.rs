@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Decision, Policies, Question};
+use super::{Grant, Policies, Question, Rejection};
 
 /// What is known of the arguments of a call.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ pub enum Known<'k> {
 }
 
 impl Policies {
-    /// Decides about a call as [`Policies::decide`] does, where what is not known makes no difference. What is said of its
+    /// Decides about a call as [`Policies::grant`] does, where what is not known makes no difference. What is said of its
     /// arguments that are not known does not count.
     ///
     /// # Errors
@@ -23,44 +23,49 @@ impl Policies {
         &self,
         question: &Question<'_>,
         known: Known<'_>,
-    ) -> Result<Decision, Vec<String>> {
+    ) -> Result<Result<Grant, Rejection>, Vec<String>> {
         let Some(tool) = self.governed(question) else {
-            return Ok(self.decide(question));
+            return Ok(self.grant(question));
         };
         let reads = |name: Option<&str>| {
             let mut rules = self.rules_of(tool);
             rules.any(|rule| is_read(&rule.json["conditions"], name))
         };
-        let unknown: Vec<String> = match known {
+        let (mut arguments, blanks): (_, Vec<String>) = match known {
             Known::Nothing if reads(None) => return Err(Vec::new()),
-            Known::Nothing => tool.fields.required().map(str::to_owned).collect(),
-            Known::AllBut(names) => names.to_vec(),
+            Known::Nothing => {
+                let required = tool.fields.required();
+                (Map::new(), required.map(str::to_owned).collect())
+            }
+            Known::AllBut(names) => {
+                let read = names.iter().filter(|name| reads(Some(name)));
+                let read: Vec<_> = read.cloned().collect();
+                if !read.is_empty() {
+                    return Err(read);
+                }
+                (question.arguments.clone(), names.to_vec())
+            }
         };
-        let missed: Vec<_> = match known {
-            Known::Nothing => Vec::new(),
-            Known::AllBut(names) => names
-                .iter()
-                .filter(|name| reads(Some(name)))
-                .cloned()
-                .collect(),
-        };
-        if !missed.is_empty() {
-            return Err(missed);
-        }
-        let mut arguments: Map<_, _> = match known {
-            Known::Nothing => Map::new(),
-            Known::AllBut(_) => question.arguments.clone(),
-        };
-        for name in unknown {
+        let is_complete = matches!(known, Known::AllBut([]));
+        for name in blanks {
             match tool.fields.blank(&name) {
                 Some(blank) => arguments.insert(name, blank),
                 None => arguments.remove(&name),
             };
         }
-        Ok(self.decide(&Question {
+        let question = Question {
             arguments: &arguments,
             ..*question
-        }))
+        };
+        let decision = self.decide(&question);
+        // Nobody knows how large they were.
+        if decision.obligations.max_arguments_bytes.is_some() && !is_complete {
+            return Err(match known {
+                Known::Nothing => Vec::new(),
+                Known::AllBut(names) => names.to_vec(),
+            });
+        }
+        Ok(self.judge(&question, decision))
     }
 }
 
@@ -87,23 +92,24 @@ fn is_read(expression: &Value, name: Option<&str>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{action, decide, file, object, plugin_of, session, subject};
+    use super::super::tests::{action, file, object, plugin_of, session, subject};
     use super::*;
-    use crate::policy::Verdict;
 
-    fn policies(conditions: &str) -> Policies {
+    fn policies(rest: &str) -> Policies {
         let properties = json!({"secret": {"type": "string"}, "n": {"type": "integer"}, "ports": {"type": "array"}});
         let mut tool = action("t__t", &[], &properties);
         tool.input_schema["required"] = json!(["secret", "n", "ports"]);
-        let rule = format!("@id(\"r\") permit (principal, action, resource) {conditions};");
+        let (annotation, conditions) = rest.split_once(';').unwrap_or(("", rest));
+        let rule =
+            format!("@id(\"r\") {annotation} permit (principal, action, resource) {conditions};");
         Policies::compile(&[file(&rule)], &[tool], chrono_tz::Tz::UTC).unwrap()
     }
 
     fn replayed(
-        conditions: &str,
+        rest: &str,
         arguments: Value,
         known: Known<'_>,
-    ) -> Result<Verdict, Vec<String>> {
+    ) -> Result<&'static str, Vec<String>> {
         let (arguments, session, subject) = (object(arguments), session(), subject("a", &[]));
         let question = Question {
             subject: &subject,
@@ -112,8 +118,8 @@ mod tests {
             arguments: &arguments,
             session: &session,
         };
-        let decided = policies(conditions).replay(&question, known);
-        decided.map(|decision| decision.verdict)
+        let judged = policies(rest).replay(&question, known)?;
+        Ok(judged.map_or_else(|rejection| rejection.code, |grant| grant.as_str()))
     }
 
     #[test]
@@ -123,12 +129,15 @@ mod tests {
         let but = Known::AllBut(&hidden);
         let missed = Err(vec!["secret".to_owned()]);
         let rows = [
-            ("", Ok(Verdict::Allow)),
-            ("when { context.input.n == 3 }", Ok(Verdict::Allow)),
-            ("when { context.input.n == 4 }", Ok(Verdict::Deny)),
+            ("", Ok("allow")),
+            ("when { context.input.n == 3 }", Ok("allow")),
+            ("when { context.input.n == 4 }", Ok("not_allowed")),
             ("when { context.input.secret == \"x\" }", missed.clone()),
             ("when { context.input has secret }", missed.clone()),
-            ("unless { context.session.dry_run }", Ok(Verdict::Allow)),
+            ("unless { context.session.dry_run }", Ok("allow")),
+            ("@dryRunOnly;", Ok("dry_run_only")),
+            // How large a secret was is not known either.
+            ("@maxArguments(\"1KiB\");", missed.clone()),
         ];
         for (conditions, expected) in rows {
             assert_eq!(
@@ -141,17 +150,24 @@ mod tests {
             |conditions| replayed(conditions, json!({"omitted_bytes": 5000}), Known::Nothing);
         assert_eq!(
             nothing("when { context.session.weekday == 1 }"),
-            Ok(Verdict::Allow)
+            Ok("allow")
         );
         assert_eq!(nothing("when { context.input.n == 3 }"), Err(Vec::new()));
+        assert_eq!(nothing("@maxArguments(\"1KiB\");"), Err(Vec::new()));
     }
 
     #[test]
     fn what_is_all_known_is_decided_as_ever() {
-        let all = policies("when { context.input.n == 3 }");
         let call = json!({"secret": "s", "n": 3, "ports": ["a"]});
-        let decided = decide(&all, &subject("a", &[]), "t__t", call.clone());
-        let replayed = replayed("when { context.input.n == 3 }", call, Known::AllBut(&[]));
-        assert_eq!(replayed, Ok(decided.verdict));
+        for (rest, expected) in [
+            ("when { context.input.n == 3 }", "allow"),
+            ("when { context.input.n == 4 }", "not_allowed"),
+            ("@requireApproval(\"ops\");", "approval"),
+            ("@maxArguments(\"1KiB\");", "allow"),
+            ("@maxArguments(\"9B\");", "arguments_too_large"),
+        ] {
+            let found = replayed(rest, call.clone(), Known::AllBut(&[]));
+            assert_eq!(found, Ok(expected), "{rest}");
+        }
     }
 }

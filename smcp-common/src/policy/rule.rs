@@ -1,6 +1,7 @@
 //! Files of rules: each read by itself, each rule with its name and its place.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cedar_policy::ffi::DetailedError;
 use cedar_policy::{Effect, ParseErrors, Policy, PolicyId, PolicySet};
@@ -12,10 +13,10 @@ use super::terms::{Misfit, Terms};
 use super::{Level, Problem};
 
 /// The name under which the built-in rules are shown.
-pub(super) const BUILTIN_FILE: &str = "builtin";
+const BUILTIN_FILE: &str = "builtin";
 const BUILTIN_RULES: &str = include_str!("builtin.cedar");
 /// What the ids of built-in rules begin with, and no others.
-pub(super) const BUILTIN_PREFIX: &str = "builtin:";
+const BUILTIN_PREFIX: &str = "builtin:";
 
 /// A file of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,8 +36,8 @@ pub(super) struct Rule {
     pub terms: Terms,
     /// Its meaning as JSON: without comments, white space and the order of annotations.
     pub json: Value,
-    /// The name of its file.
-    pub file: String,
+    /// Its file.
+    pub file: Arc<RuleFile>,
     /// Where it begins there, in bytes.
     pub offset: usize,
     /// Where that is as line and column.
@@ -49,7 +50,7 @@ impl Rule {
     }
 
     pub(super) fn is_builtin(&self) -> bool {
-        self.file == BUILTIN_FILE
+        self.id().starts_with(BUILTIN_PREFIX)
     }
 
     pub(super) fn is_permit(&self) -> bool {
@@ -67,25 +68,26 @@ impl Rule {
 /// # Errors
 /// Everything that is wrong with single files, and with the ids.
 pub(super) fn read(files: &[RuleFile]) -> Result<Vec<Rule>, Vec<Problem>> {
-    let builtin = RuleFile {
+    let builtin = Arc::new(RuleFile {
         name: BUILTIN_FILE.to_owned(),
         text: BUILTIN_RULES.to_owned(),
-    };
+    });
+    let files = files.iter().cloned().map(Arc::new);
     let mut problems = Vec::new();
     let mut by_id: BTreeMap<String, Rule> = BTreeMap::new();
-    for file in std::iter::once(&builtin).chain(files) {
-        for rule in read_file(file, &mut problems) {
-            if !rule.is_builtin() && rule.id().starts_with(BUILTIN_PREFIX) {
+    for file in std::iter::once(Arc::clone(&builtin)).chain(files) {
+        for rule in read_file(&file, &mut problems) {
+            if rule.is_builtin() && !Arc::ptr_eq(&file, &builtin) {
                 let message =
                     format!("an id that begins with {BUILTIN_PREFIX} is for built-in rules");
-                problems.push(at(file, rule.offset, Some(rule.id()), message, None));
+                problems.push(at(&file, rule.offset, Some(rule.id()), message, None));
             } else if let Some(first) = by_id.get(rule.id()) {
                 let (line, column) = first.position;
                 let message = format!(
                     "there is another rule of this id in {}:{line}:{column}",
-                    first.file
+                    first.file.name
                 );
-                problems.push(at(file, rule.offset, Some(rule.id()), message, None));
+                problems.push(at(&file, rule.offset, Some(rule.id()), message, None));
             } else {
                 by_id.insert(rule.id().to_owned(), rule);
             }
@@ -98,7 +100,7 @@ pub(super) fn read(files: &[RuleFile]) -> Result<Vec<Rule>, Vec<Problem>> {
     }
 }
 
-fn read_file(file: &RuleFile, problems: &mut Vec<Problem>) -> Vec<Rule> {
+fn read_file(file: &Arc<RuleFile>, problems: &mut Vec<Problem>) -> Vec<Rule> {
     let set: PolicySet = match file.text.parse() {
         Ok(set) => set,
         Err(errors) => {
@@ -127,7 +129,7 @@ fn read_file(file: &RuleFile, problems: &mut Vec<Problem>) -> Vec<Rule> {
                 policy: policy.new_id(PolicyId::new(&terms.id)),
                 terms,
                 json,
-                file: file.name.clone(),
+                file: Arc::clone(file),
                 offset,
                 position: position(&file.text, offset),
             }),

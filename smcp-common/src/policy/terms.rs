@@ -3,7 +3,7 @@
 use cedar_policy::{Effect, Policy};
 
 use super::{Approval, Obligations};
-use crate::limit::{Limit, LimitKind, Rate, period_ms};
+use crate::limit::{Limit, LimitKind, MAX_PERIOD_MS, Rate, period_ms};
 
 /// What annotations say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -184,7 +184,7 @@ fn duration_ms(value: &str) -> Result<u64, String> {
     ];
     sized(value, &units)
         // What is added to times must not overflow them.
-        .filter(|ms| *ms <= 366 * 86_400_000)
+        .filter(|ms| *ms <= MAX_PERIOD_MS)
         .ok_or_else(|| format!("is \"{value}\", but must be a time up to 366d, such as \"30s\", \"5m\", \"1h\" or \"1d\""))
 }
 

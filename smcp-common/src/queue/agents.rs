@@ -1,15 +1,13 @@
-//! Agents, their groups and their keys: who is added, and whom a key stands for.
+//! Agents and their groups: who is added, changed and revoked.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use serde::Serialize;
 
 use super::command as c;
-use super::sqlite::read_existing;
-use super::{OpenError, Queue, QueueError, row};
+use super::keys::{Key, NewKey, instant, keys};
+use super::{Queue, QueueError, row};
 use crate::agent::{BUILT_IN, groups_of_builtin};
 use crate::clock::Timestamp;
 use crate::policy::Subject;
@@ -23,29 +21,6 @@ pub struct NewAgent {
     pub groups: BTreeSet<String>,
     /// The most jobs of it that run at a time.
     pub max_running: Option<u32>,
-}
-
-/// A key that is to be stored: all but the key itself.
-#[derive(Clone)]
-pub struct NewKey {
-    /// Its id, by which people speak of it.
-    pub id: String,
-    /// The SHA-256 of the key.
-    pub digest: [u8; 32],
-    /// What lists show of it.
-    pub prefix: String,
-    /// How long it is good for; `None` means until it is revoked.
-    pub lifetime: Option<Duration>,
-}
-
-impl std::fmt::Debug for NewKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("NewKey")
-            .field("id", &self.id)
-            .field("digest", &format_args!("***"))
-            .field("lifetime", &self.lifetime)
-            .finish_non_exhaustive()
-    }
 }
 
 /// An agent as it stands.
@@ -69,36 +44,6 @@ pub struct Agent {
     pub keys: Vec<Key>,
 }
 
-/// What is known of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Key {
-    /// Its id.
-    pub id: String,
-    /// How it begins.
-    pub prefix: String,
-    /// Whether it lets anybody in.
-    pub live: bool,
-    /// When it was made.
-    pub created_at: Timestamp,
-    /// When it ends by itself.
-    pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
-    /// When it was last shown, to the minute.
-    pub last_used_at: Option<Timestamp>,
-}
-
-/// Whom a key stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Bearer {
-    /// The agent.
-    pub agent: String,
-    /// The key's id.
-    pub key: String,
-    /// When the key was last shown, as far as that has been noted.
-    pub last_used_at: Option<Timestamp>,
-}
-
 /// What is to become of an agent's groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GroupChange {
@@ -111,17 +56,6 @@ pub enum GroupChange {
         /// Those that go.
         remove: BTreeSet<String>,
     },
-}
-
-/// What came of a rotation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rotated {
-    /// When the new key ends by itself.
-    pub expires_at: Option<Timestamp>,
-    /// The ids of the keys that it takes the place of.
-    pub replaced: Vec<String>,
-    /// Until when those are good at the most.
-    pub replaced_until: Timestamp,
 }
 
 /// What the end of an agent has ended.
@@ -145,15 +79,7 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub fn subject(&self, agent: &str) -> Result<Subject, QueueError> {
-        let groups = self
-            .store
-            .read(|connection| Ok(find(connection, agent)?.map(StoredAgent::live_groups)))?;
-        Ok(Subject {
-            agent: agent.to_owned(),
-            groups: groups
-                .or_else(|| groups_of_builtin(agent))
-                .unwrap_or_default(),
-        })
+        self.store.read(|connection| subject(connection, agent))
     }
 
     /// All agents by name, those that nobody had to add and those that were revoked included.
@@ -199,47 +125,6 @@ impl Queue {
         })
     }
 
-    /// Whom the key with that SHA-256 stands for; `None` where there is no such key, or it is good for nothing any more.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub fn bearer(&self, digest: &[u8; 32]) -> Result<Option<Bearer>, QueueError> {
-        let now = self.clock.now().as_millis();
-        self.store.read(|connection| {
-            Ok(connection
-                .prepare_cached(include_str!("sql/key_bearer.sql"))?
-                .query_row(params![digest, now], |row| {
-                    Ok(Bearer {
-                        key: row.get(0)?,
-                        agent: row.get(1)?,
-                        last_used_at: instant(row, 2)?,
-                    })
-                })
-                .optional()?)
-        })
-    }
-
-    /// Whether the key of that id is good for something.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub fn key_is_live(&self, id: &str) -> Result<bool, QueueError> {
-        let now = self.clock.now().as_millis();
-        self.store.read(|connection| {
-            Ok(connection
-                .prepare_cached(include_str!("sql/key_is_live.sql"))?
-                .query_row(params![id, now], |row| row.get(0))?)
-        })
-    }
-
-    /// Notes that a key has been shown. That is no change of anybody's rights, and leaves no audit record.
-    ///
-    /// # Errors
-    /// Database errors.
-    pub async fn note_key_use(&self, id: &str) -> Result<(), QueueError> {
-        self.store.write(c::UseKey { id: id.to_owned() }).await
-    }
-
     /// Adds an agent with its first key; answers when that ends. One that was revoked comes back without its old keys.
     ///
     /// # Errors
@@ -270,41 +155,26 @@ impl Queue {
             .await
     }
 
-    /// Gives an agent a new key; those that it has are good for `overlap` more, or not at all where that is zero.
+    /// Changes how many jobs of an agent run at a time; `None` lifts the limit. What runs already goes on.
     ///
     /// # Errors
     /// [`QueueError::NoSuchAgent`], [`QueueError::AgentRevoked`]; database errors.
-    pub async fn rotate_key(
+    pub async fn limit_running(
         &self,
         agent: &str,
-        key: NewKey,
-        overlap: Duration,
+        max_running: Option<u32>,
         by: &str,
-    ) -> Result<Rotated, QueueError> {
-        let command = c::RotateKey {
+    ) -> Result<(), QueueError> {
+        let command = c::LimitRunning {
             agent: agent.to_owned(),
-            key,
-            overlap,
+            max_running,
             by: by.to_owned(),
         };
         self.store.write(command).await
     }
 
-    /// Revokes one key of an agent; false where it was revoked already.
-    ///
-    /// # Errors
-    /// [`QueueError::NoSuchAgent`], [`QueueError::NoSuchKey`]; database errors.
-    pub async fn revoke_key(&self, agent: &str, key: &str, by: &str) -> Result<bool, QueueError> {
-        let command = c::RevokeKey {
-            agent: agent.to_owned(),
-            key: key.to_owned(),
-            by: by.to_owned(),
-        };
-        self.store.write(command).await
-    }
-
-    /// Revokes an agent: its keys and sessions end, its waiting jobs are cancelled, its schedules paused, and no further
-    /// step of its workflows begins. What runs goes on, unless `stop`.
+    /// Revokes an agent: its keys and sessions end, its waiting jobs are cancelled, its schedules paused, no further step
+    /// of its workflows begins, and what it has approved of still needs somebody else. What runs goes on, unless `stop`.
     ///
     /// # Errors
     /// [`QueueError::NoSuchAgent`], [`QueueError::AgentRevoked`]; database errors.
@@ -317,14 +187,6 @@ impl Queue {
         let (agent, by) = (agent.to_owned(), by.to_owned());
         self.store.write(c::RevokeAgent { agent, stop, by }).await
     }
-}
-
-/// Whether any key in the database at `path` lets anybody in, asked before anything is made of that file.
-///
-/// # Errors
-/// [`OpenError`] where there is no such database, or one of another version.
-pub fn any_key_is_live(path: &Path, now: Timestamp) -> Result<bool, OpenError> {
-    read_existing(path, |connection| c::any_is_live(connection, now))
 }
 
 /// An agent's row.
@@ -376,6 +238,17 @@ impl StoredAgent {
     }
 }
 
+/// See [`Queue::subject`].
+pub(super) fn subject(connection: &Connection, agent: &str) -> Result<Subject, QueueError> {
+    let groups = find(connection, agent)?.map(StoredAgent::live_groups);
+    Ok(Subject {
+        agent: agent.to_owned(),
+        groups: groups
+            .or_else(|| groups_of_builtin(agent))
+            .unwrap_or_default(),
+    })
+}
+
 /// The row of that agent.
 pub(super) fn find(connection: &Connection, name: &str) -> Result<Option<StoredAgent>, QueueError> {
     connection
@@ -397,26 +270,4 @@ fn untouched(name: &str) -> Agent {
         revoked_at: None,
         keys: Vec::new(),
     }
-}
-
-fn keys(connection: &Connection, agent: &str, now: Timestamp) -> Result<Vec<Key>, QueueError> {
-    let mut statement = connection.prepare_cached(include_str!("sql/key_list.sql"))?;
-    let rows = statement.query_map([agent], |row| {
-        let (expires_at, revoked_at) = (instant(row, 3)?, instant(row, 4)?);
-        Ok(Key {
-            id: row.get(0)?,
-            prefix: row.get(1)?,
-            live: revoked_at.is_none() && expires_at.is_none_or(|at| at > now),
-            created_at: Timestamp::from_millis(row.get(2)?),
-            expires_at,
-            revoked_at,
-            last_used_at: instant(row, 5)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
-
-fn instant(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
-    let at: Option<i64> = row.get(column)?;
-    Ok(at.map(Timestamp::from_millis))
 }

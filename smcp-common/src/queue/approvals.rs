@@ -1,10 +1,12 @@
 //! Calls that wait for somebody to approve of them.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::command as c;
 use super::{Queue, QueueError};
-use crate::approval::{Approver, Digest, Obstacle, Request, Voice};
+use crate::approval::{Approver, Digest, Obstacle, Request, Voice, admit};
 use crate::clock::Timestamp;
 use crate::job::{JobId, StateName};
 use crate::policy::Subject;
@@ -32,19 +34,43 @@ pub struct OpenRequest {
     pub given: Vec<Approver>,
 }
 
+impl OpenRequest {
+    /// Whether that word of `voter` counts; answers the groups that it speaks for. `seen` is the digest that it was shown,
+    /// where it says so.
+    ///
+    /// # Errors
+    /// [`Obstacle`].
+    pub fn admit(
+        &self,
+        voice: Voice,
+        voter: &Subject,
+        seen: Option<&Digest>,
+        now: Timestamp,
+    ) -> Result<BTreeSet<String>, Obstacle> {
+        let given: &[Approver] = match voice {
+            Voice::Approve => &self.given,
+            // Whoever has approved of it may think better of it.
+            Voice::Deny => &[],
+        };
+        admit(&self.request, &self.agent, given, voter, seen, now)
+    }
+}
+
 /// Somebody's word about a job that waits for it.
 #[derive(Debug, Clone)]
 pub struct Vote {
     /// The job.
     pub job: JobId,
-    /// Who speaks.
-    pub voter: Subject,
+    /// The agent that speaks; its groups are those that it is in when its word is taken.
+    pub voter: String,
     /// What it says.
     pub voice: Voice,
     /// Why, in its words.
     pub reason: Option<String>,
     /// The digest of what it was shown, where it says so.
     pub seen: Option<Digest>,
+    /// When it was shown that, where the word is for no request but the one that waited then.
+    pub seen_at: Option<Timestamp>,
     /// What is to be asked for instead, where what would run is not what the request is for any more.
     pub changed: Option<Request>,
     /// By which way the word came, for the record.

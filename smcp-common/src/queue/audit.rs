@@ -167,6 +167,7 @@ impl Queue {
             .store
             .write(c::MakeCheckpoint { signer, signed })
             .await?;
+        // Where another process was quicker, it has signed all that was seen here.
         if let Some(seq) = made {
             tracing::debug!(audit.seq = seq, "audit records signed");
         }
@@ -278,7 +279,7 @@ impl Queue {
                 .optional()?;
             let heading = Heading {
                 chain: chain::id(connection)?.unwrap_or_default(),
-                from: after + 1,
+                from: after.saturating_add(1),
                 previous: previous.unwrap_or(GENESIS),
             };
             let mut statement = connection.prepare_cached(include_str!("sql/audit_records.sql"))?;

@@ -5,7 +5,7 @@
 //! transaction and durable when the call returns, or a query, which never holds a transaction across an await.
 //! Its methods are grouped by who needs them: callers (`jobs`, `waiting`), operators (`operate`, `pauses`,
 //! `settings`, `audit`, `secrets`), workers at work (`attempts`), workers as such (`workers`), the catalogue of tools and what
-//! has been accepted of it (`catalogue`, `pins`), MCP sessions (`sessions`), who calls (`agents`) under which rules
+//! has been accepted of it (`catalogue`, `pins`), MCP sessions (`sessions`), who calls (`agents`, `keys`) under which rules
 //! (`policies`), the scheduler (`schedules`, `workflows`, `retention`), and whoever wants to know what rules leave (`limits`).
 
 mod agents;
@@ -17,6 +17,7 @@ mod catalogue;
 mod command;
 mod error;
 mod jobs;
+mod keys;
 mod leases;
 mod limits;
 mod operate;
@@ -42,9 +43,7 @@ use tokio::sync::watch;
 use self::sqlite::Store;
 use crate::clock::SharedClock;
 
-pub use self::agents::{
-    Agent, Bearer, GroupChange, Key, NewAgent, NewKey, Revoked, Rotated, any_key_is_live,
-};
+pub use self::agents::{Agent, GroupChange, NewAgent, Revoked};
 pub use self::approvals::{OpenRequest, Vote};
 pub use self::attempts::{Finish, Hold, LEASE, Lease, RENEW_EVERY, Work};
 pub use self::audit::{AuditFilter, AuditPage, AuditPiece, AuditRecord, AuditState};
@@ -52,6 +51,7 @@ pub use self::bell::Wake;
 pub use self::catalogue::{Catalogue, ListState, RetiredTool};
 pub use self::error::{OpenError, QueueError};
 pub use self::jobs::{Decided, Denial, Depth, EVENTS_BYTES, Filter, NoJob, Submitted};
+pub use self::keys::{Bearer, Key, NewKey, Rotated, any_key_is_live};
 pub use self::leases::LeaseWatch;
 pub use self::operate::{BATCH, Each, Match, Obstacle, Selection};
 pub use self::pauses::{LaneJob, LaneState, Load, Queues};

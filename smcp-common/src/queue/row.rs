@@ -13,15 +13,11 @@ use serde_json::{Map, Value};
 use super::QueueError;
 use crate::clock::Timestamp;
 use crate::job::{
-    Attempt, CancelRequest, Causes, Decision, Effect, EventKind, Failure, InvalidJobId, Job,
-    JobEvent, JobId, NewJob, Origin, Pause, Policy, Retry, Scope, Source, State, StateName,
+    Attempt, CancelRequest, Causes, Decision, Effect, Entrance, EventKind, Failure, InvalidJobId,
+    Job, JobEvent, JobId, NewJob, Origin, Pause, Policy, Retry, Scope, Source, State, StateName,
 };
+use crate::policy::Session;
 use crate::workflow::{InvalidWorkflowId, WorkflowId, WorkflowState};
-
-/// The transports by which callers come in, as [`Entrance`](crate::job::Entrance) names them.
-const TRANSPORTS: [&str; 4] = ["http", "sse", "streamable_http", "stdio"];
-/// The transport of a call for which nobody is connected.
-const NOBODY: &str = "none";
 
 pub(super) fn job_id(text: &str) -> Result<JobId, QueueError> {
     text.parse()
@@ -85,6 +81,7 @@ pub(super) fn object(
 struct Decided<'d> {
     address: Option<IpAddr>,
     policy: Cow<'d, str>,
+    /// `none` for a call for which nobody is connected.
     transport: Cow<'d, str>,
 }
 
@@ -95,7 +92,7 @@ pub(super) fn decision_text(job: &NewJob) -> Result<String, QueueError> {
         address: entrance.and_then(|entrance| entrance.address),
         policy: job.policy.as_str().into(),
         transport: entrance
-            .map_or(NOBODY, |entrance| entrance.transport)
+            .map_or(Session::NOBODY, |entrance| entrance.transport)
             .into(),
     };
     serde_json::to_string(&decided)
@@ -115,15 +112,11 @@ pub(super) fn decision(
         .into_iter()
         .find(|known| known.as_str() == source)
         .ok_or_else(|| corrupt("jobs", id, &format!("source '{source}'")))?;
-    let transport = TRANSPORTS
-        .into_iter()
-        .find(|known| *known == decided.transport);
     Ok(Decision {
         at: Timestamp::from_millis(recorded_at),
         policy: decided.policy.into_owned(),
         via: source.via(),
-        transport: transport.unwrap_or(NOBODY),
-        address: decided.address,
+        entrance: Entrance::recorded(&decided.transport, decided.address),
     })
 }
 

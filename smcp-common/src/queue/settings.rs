@@ -7,6 +7,8 @@ use rusqlite::OptionalExtension;
 use super::command as c;
 use super::{Queue, QueueError};
 use crate::clock::Timestamp;
+use crate::plugin::Binding;
+use crate::policy::Grant;
 use crate::setting::Setting;
 
 /// What somebody has set.
@@ -65,10 +67,30 @@ impl Queue {
     /// # Errors
     /// Database errors.
     pub fn approval_until(&self) -> Result<Timestamp, QueueError> {
-        let setting = Setting::ApprovalExpiry;
-        let seconds = self.setting(setting)?.unwrap_or_else(|| setting.default());
+        Ok(self.given_up(self.setting(Setting::ApprovalExpiry)?))
+    }
+
+    fn given_up(&self, set: Option<i64>) -> Timestamp {
+        let seconds = set.unwrap_or_else(|| Setting::ApprovalExpiry.default());
         let patience = Duration::from_secs(u64::try_from(seconds).unwrap_or_default());
-        Ok(self.clock.now().plus(patience))
+        self.clock.now().plus(patience)
+    }
+
+    /// What the approval of a call is bound to, where `grant` needs one; `plugin` is the digest of its files. The setting is read
+    /// only then, as most calls need none. Where it cannot be, its default counts: that is no reason to lose a tick or a step.
+    pub fn binding(&self, grant: &Grant, plugin: &str) -> Binding {
+        let until = match &grant.obligations.approval {
+            Some(_) => self.approval_until().unwrap_or_else(|error| {
+                let error: &dyn std::error::Error = &error;
+                tracing::warn!(error, "the default of approvals.expire_s is taken");
+                self.given_up(None)
+            }),
+            None => self.clock.now(),
+        };
+        Binding {
+            plugin: plugin.to_owned(),
+            until,
+        }
     }
 
     /// Sets a setting to what [`Setting::read`] has admitted, or with `None` back to its default. To set what is set

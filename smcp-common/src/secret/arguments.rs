@@ -1,5 +1,7 @@
 //! Arguments of parameters that a tool declares secret: told to its plugin, and to nobody else.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
@@ -11,7 +13,7 @@ pub const MASK: &str = "[redacted]";
 /// The arguments of a call as they may be shown: `tool`'s secret ones masked. They are as
 /// [`normalise`](crate::plugin::normalise) leaves them.
 pub fn masked(tool: &Tool, arguments: &Map<String, Value>) -> Map<String, Value> {
-    divide(arguments, &tool.secret_parameters()).shown
+    shown(arguments, &tool.secret_parameters()).into_owned()
 }
 
 /// The texts within a secret argument that are struck out of what the plugin prints.
@@ -25,27 +27,30 @@ pub fn secret_texts(value: &Value) -> Vec<String> {
     }
 }
 
-/// Arguments, divided by who may see them.
-#[derive(Debug)]
-pub(crate) struct Divided {
-    /// All of them in their order, the secret ones masked.
-    pub(crate) shown: Map<String, Value>,
-    /// The secret ones as JSON; `None` where there are none.
-    pub(crate) hidden: Option<Zeroizing<String>>,
-}
-
-/// Divides arguments, of which those named in `secret` are secret.
-pub(crate) fn divide(arguments: &Map<String, Value>, secret: &[String]) -> Divided {
-    let mut shown = arguments.clone();
-    let mut hidden = Map::new();
+/// Arguments in their order, those named in `secret` masked.
+pub(crate) fn shown<'a>(
+    arguments: &'a Map<String, Value>,
+    secret: &[String],
+) -> Cow<'a, Map<String, Value>> {
+    let mut shown = Cow::Borrowed(arguments);
     for name in secret {
-        if let Some(value) = shown.get_mut(name) {
-            let value = std::mem::replace(value, MASK.into());
-            hidden.insert(name.clone(), value);
+        if arguments.contains_key(name) {
+            shown.to_mut().insert(name.clone(), MASK.into());
         }
     }
-    let hidden = (!hidden.is_empty()).then(|| Zeroizing::new(Value::Object(hidden).to_string()));
-    Divided { shown, hidden }
+    shown
+}
+
+/// Those named in `secret`, as JSON; `None` where there are none.
+pub(crate) fn hidden(
+    arguments: &Map<String, Value>,
+    secret: &[String],
+) -> Option<Zeroizing<String>> {
+    let hidden: Map<_, _> = secret
+        .iter()
+        .filter_map(|name| Some((name.clone(), arguments.get(name)?.clone())))
+        .collect();
+    (!hidden.is_empty()).then(|| Zeroizing::new(Value::Object(hidden).to_string()))
 }
 
 #[cfg(test)]
@@ -59,13 +64,12 @@ mod tests {
         let arguments = json!({"user": "ada", "token": ["a", 1], "days": 2});
         let arguments = arguments.as_object().unwrap();
         let secret = ["token".to_owned(), "absent".to_owned()];
-        let Divided { shown, hidden } = divide(arguments, &secret);
         assert_eq!(
-            Value::Object(shown).to_string(),
+            Value::Object(shown(arguments, &secret).into_owned()).to_string(),
             r#"{"user":"ada","token":"[redacted]","days":2}"#
         );
-        assert_eq!(*hidden.unwrap(), r#"{"token":["a",1]}"#);
-        assert!(divide(arguments, &[]).hidden.is_none());
+        assert_eq!(*hidden(arguments, &secret).unwrap(), r#"{"token":["a",1]}"#);
+        assert!(hidden(arguments, &secret[1..]).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{SecretError, Vault};
 use crate::canonical;
-use crate::key_file::{self, Key};
+use crate::key_file::{self, Key, directory_of};
 
 /// Where the key is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,7 +151,7 @@ impl Keys {
         }
         let path = &self.file.path;
         let unusable = |error: io::Error| KeyFile::unusable(path, &error);
-        let directory = File::open(parent(path)).map_err(unusable)?;
+        let directory = File::open(directory_of(path)).map_err(unusable)?;
         let mut lock = path.clone().into_os_string();
         lock.push(".lock");
         let mut options = File::options();
@@ -169,19 +169,20 @@ impl Keys {
         })
     }
 
-    /// The key `id`: in the file, or beside it where its rotation was interrupted.
+    /// The key `id`: beside the file until its rotation is settled, and in the file from then on. In that order, as it may be
+    /// moved in between.
     fn find(&self, id: KeyId) -> Result<Key, SecretError> {
+        if let Ok(key) = key_file::read(&self.file.beside(id))
+            && KeyId::of(&key) == id
+        {
+            return Ok(key);
+        }
         let path = self.file.path();
         let own = read(&self.file, path);
         if let Ok(key) = &own
             && KeyId::of(key) == id
         {
             return own;
-        }
-        if let Ok(key) = key_file::read(&self.file.beside(id))
-            && KeyId::of(&key) == id
-        {
-            return Ok(key);
         }
         Err(match own {
             Ok(key) => SecretError::WrongKey {
@@ -211,13 +212,6 @@ fn read(file: &KeyFile, path: &Path) -> Result<Key, SecretError> {
     key.map_err(|error| KeyFile::unusable(path, &error))
 }
 
-fn parent(path: &Path) -> &Path {
-    let parent = path.parent();
-    parent
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
-}
-
 /// A key that is being replaced. The new one is in a file beside the old one until everything is sealed under it, so that
 /// a crash at any point leaves a file with the key in force; readers look for it in both.
 #[derive(Debug)]
@@ -235,8 +229,7 @@ impl Rotation<'_> {
     pub(crate) fn prepare(&self) -> Result<Key, SecretError> {
         let key = Key::new(rand::random());
         let path = self.keys.file.beside(KeyId::of(&key));
-        let made = key_file::read_or_write(&path, || canonical::hex(&*key));
-        made.and_then(|_| self.directory.sync_all())
+        key_file::read_or_write(&path, || canonical::hex(&*key))
             .map_err(|error| KeyFile::unusable(&path, &error))?;
         Ok(key)
     }
@@ -263,22 +256,17 @@ impl Rotation<'_> {
         let path = &self.keys.file.path;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let mut found = Vec::new();
-        for entry in fs::read_dir(parent(path))? {
+        for entry in fs::read_dir(directory_of(path))? {
             let entry = entry?;
             let other = entry.file_name();
             let id = other
                 .to_str()
                 .and_then(|other| other.strip_prefix(&*name)?.strip_prefix('.'))
-                .and_then(parse);
-            found.extend(id.map(|id| (entry.path(), id)));
+                .and_then(canonical::unhex);
+            found.extend(id.map(|id| (entry.path(), KeyId(id))));
         }
         Ok(found)
     }
-}
-
-fn parse(digits: &str) -> Option<KeyId> {
-    let number = u64::from_str_radix(digits, 16).ok()?;
-    (digits.len() == 16).then_some(KeyId(number.to_be_bytes()))
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-pub(crate) use self::arguments::{Divided, divide};
+pub(crate) use self::arguments::{hidden, shown};
 pub(crate) use self::key::{KeyId, Keys};
 pub(crate) use self::vault::{Purpose, Vault};
 

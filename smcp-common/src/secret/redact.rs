@@ -1,21 +1,29 @@
 //! Striking secrets out of what a plugin prints, also where it comes in pieces.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use aho_corasick::{AhoCorasick, Input, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use serde_json::Value;
 
 use super::shapes::shapes;
+
+/// So many bytes of a shape are looked for; where they are found, the rest is compared. An automaton of whole shapes would
+/// take a thousand times the memory of a long value.
+const BEGINNING_BYTES: usize = 32;
 
 /// Strikes out some values, in every shape that `shapes.rs` knows; clones share what it knows of them.
 #[derive(Clone, Default)]
 pub struct Redactor(Option<Arc<Known>>);
 
 struct Known {
+    /// Finds beginnings of shapes.
     automaton: AhoCorasick,
-    /// The shapes in order, to find out what may be the beginning of one.
+    /// For each beginning, by their places in `shapes`, those that may stand where it is found: the longest first.
+    candidates: Vec<Vec<usize>>,
+    /// The shapes in order, each with the place of its mark.
     shapes: Vec<(Vec<u8>, usize)>,
     /// What stands for each value.
     marks: Vec<String>,
@@ -29,7 +37,7 @@ impl Redactor {
     /// [`MIN_VALUE_BYTES`](super::MIN_VALUE_BYTES) is left as it is.
     pub fn new<'v>(values: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
         let mut marks = Vec::new();
-        let mut all = std::collections::BTreeMap::new();
+        let mut all = BTreeMap::new();
         for (name, value) in values {
             for shape in shapes(value) {
                 // Of two values that look alike the first gives its name.
@@ -41,11 +49,13 @@ impl Redactor {
         if shapes.is_empty() {
             return Self(None);
         }
+        let (beginnings, candidates): (Vec<_>, Vec<_>) = by_beginning(&shapes).into_iter().unzip();
         let automaton = AhoCorasick::builder()
             .match_kind(MatchKind::LeftmostLongest)
-            .build(shapes.iter().map(|(shape, _)| shape));
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(beginnings);
         let Ok(automaton) = automaton else {
-            // More than two thousand million states: no set of values of ours.
+            // More than a hundred million secrets.
             return Self(None);
         };
         let mut begins = [false; 256];
@@ -55,6 +65,7 @@ impl Redactor {
         let longest = shapes.iter().map(|(shape, _)| shape.len()).max();
         Self(Some(Arc::new(Known {
             automaton,
+            candidates,
             marks,
             begins,
             longest: longest.unwrap_or(0),
@@ -160,15 +171,22 @@ impl Known {
     /// before may end after.
     fn strike(&self, text: &[u8], until: usize) -> (Vec<u8>, usize) {
         let mut done = Vec::with_capacity(text.len());
-        let mut from = 0;
-        for found in self.automaton.find_iter(Input::new(text)) {
-            if found.start() >= until {
-                break;
-            }
-            done.extend_from_slice(&text[from..found.start()]);
-            let (_, value) = self.shapes[found.pattern().as_usize()];
-            done.extend_from_slice(self.marks[value].as_bytes());
-            from = found.end();
+        let (mut from, mut look_from) = (0, 0);
+        while let Some(found) = self.automaton.find(Input::new(text).range(look_from..))
+            && found.start() < until
+        {
+            let at = found.start();
+            let mut candidates = self.candidates[found.pattern()].iter();
+            let whole = candidates.find(|&&shape| text[at..].starts_with(&self.shapes[shape].0));
+            let Some(&whole) = whole else {
+                look_from = at + 1;
+                continue;
+            };
+            let (shape, value) = &self.shapes[whole];
+            done.extend_from_slice(&text[from..at]);
+            done.extend_from_slice(self.marks[*value].as_bytes());
+            from = at + shape.len();
+            look_from = from;
         }
         if from < until {
             done.extend_from_slice(&text[from..until]);
@@ -191,6 +209,27 @@ impl Known {
         let next = self.shapes.get(at);
         next.is_some_and(|(shape, _)| shape.starts_with(part))
     }
+}
+
+/// The distinct beginnings of shapes, each with the shapes that may stand where it is the longest one to be found: those that
+/// begin so, and those that it begins with itself.
+fn by_beginning(shapes: &[(Vec<u8>, usize)]) -> BTreeMap<&[u8], Vec<usize>> {
+    let mut own = BTreeMap::<&[u8], Vec<usize>>::new();
+    for (place, (shape, _)) in shapes.iter().enumerate() {
+        let beginning = &shape[..shape.len().min(BEGINNING_BYTES)];
+        own.entry(beginning).or_default().push(place);
+    }
+    let all = own.keys().map(|&beginning| {
+        let parts = (1..=beginning.len()).map(|length| &beginning[..length]);
+        let mut places: Vec<_> = parts
+            .filter_map(|part| own.get(part))
+            .flatten()
+            .copied()
+            .collect();
+        places.sort_by_key(|&place| std::cmp::Reverse(shapes[place].0.len()));
+        (beginning, places)
+    });
+    all.collect()
 }
 
 /// Names of parameters may be anything; what stands for a value must be fine within a JSON string.
@@ -235,6 +274,32 @@ mod tests {
     }
 
     #[test]
+    fn a_long_value_is_struck_out_as_a_whole_and_its_beginning_alone_is_not() {
+        let long = "0123456789".repeat(10);
+        let (longer, short) = (format!("{long}x"), &long[..20]);
+        let redactor = Redactor::new([("A", &*long), ("B", &longer), ("C", short)]);
+        let text = format!("{long} {longer} {short} {}! {}", &long[..19], &long[..99]);
+        let expected = format!(
+            "[redacted:A] [redacted:B] [redacted:C] {}! {}",
+            &long[..19],
+            // As many of the shorter one as there are in it.
+            "[redacted:C]".repeat(4) + &long[80..99]
+        );
+        for at in 0..text.len() {
+            let (first, second) = text.as_bytes().split_at(at);
+            assert_eq!(redacted(&redactor, &[first, second]), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn a_long_value_takes_no_more_memory_than_its_shapes() {
+        let value = "a long/\"value\" of <much> text & more\n".repeat(1_700);
+        let redactor = Redactor::new([("A", value.as_str())]);
+        let known = redactor.0.unwrap();
+        assert!(known.automaton.memory_usage() < 1024 * 1024);
+    }
+
+    #[test]
     fn what_cannot_become_a_value_is_passed_on_at_once() {
         let redactor = Redactor::new([("A", "hunter2")]);
         let mut stream = redactor.stream();
@@ -268,7 +333,7 @@ mod tests {
     proptest! {
         #[test]
         fn where_the_stream_is_cut_does_not_matter(
-            values in prop::collection::vec("[ab]{4,7}", 1..4),
+            values in prop::collection::vec(prop_oneof!["[ab]{4,7}", "(ab){14,18}[ab]{0,4}"], 1..4),
             text in "[ab+/%=2Z]{0,200}",
             cuts in prop::collection::vec(0_usize..200, 0..8),
         ) {

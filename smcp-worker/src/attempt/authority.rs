@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use smcp_common::approval::{Request, digest};
-use smcp_common::job::{Advice, Claimed, Failure, Outcome};
-use smcp_common::plugin::{Plugin, Tool, normalise};
-use smcp_common::policy::{Grant, Policies, Question, Rejection, Session, Unready, Via};
+use smcp_common::clock::Timestamp;
+use smcp_common::job::{Advice, Claimed, Decision, Failure, Outcome};
+use smcp_common::plugin::{Plugin, Tool};
+use smcp_common::policy::{Grant, Obligations, Question, Rejection, Session, Unready, Via};
 use smcp_common::queue::{Decided, QueueError};
 
 use super::{Runner, unreadable};
@@ -19,84 +20,72 @@ use crate::work::{Ending, persist};
 const HOLDS: Duration = Duration::from_mins(1);
 
 impl Runner {
-    /// The end of a job that must not begin now; `None` where it may. `arguments` are exactly those that would run.
-    pub(super) async fn unauthorised(
+    /// What rules ask for now, beside what they asked for when the job was recorded. `arguments` are exactly those that would run.
+    ///
+    /// # Errors
+    /// The end of a job that must not begin now.
+    pub(super) async fn authorise(
         &self,
         plugin: &Plugin,
         tool: &Tool,
         job: &Claimed,
         arguments: &Map<String, Value>,
-    ) -> Option<Ending> {
-        match self.look_again(plugin, tool, job, arguments).await {
-            Ok(Standing::Holds) => None,
+    ) -> Result<Obligations, Ending> {
+        match self.look_again(plugin, job, arguments).await {
+            Ok(Standing::Holds(obligations)) => Ok(*obligations),
             Ok(Standing::NeedsApproval(request)) => {
                 tracing::info!("the job waits for an approval of what would run now");
-                Some(ended(Outcome::ApprovalVoided(request)))
+                Err(ended(Outcome::ApprovalVoided(request)))
             }
             Ok(Standing::Denied(rejection)) => {
-                Some(self.denied(tool, job, arguments, rejection).await)
+                Err(self.denied(tool, job, arguments, rejection).await)
             }
-            Err(error) => Some(unreadable(&error)),
+            Err(error) => Err(unreadable(&error)),
         }
     }
 
     async fn look_again(
         &self,
         plugin: &Plugin,
-        tool: &Tool,
         job: &Claimed,
         arguments: &Map<String, Value>,
     ) -> Result<Standing, QueueError> {
         let now = self.queue.clock().now();
         let in_force = persist("look at the rules", async || self.queue.policy_hash()).await?;
-        let is_fresh = in_force == job.decision.policy
-            && now.since(job.decision.at) < HOLDS
-            && job.attempt == 1;
         // Nearly always, so that most workers never make the rules ready.
-        if is_fresh && job.approved.is_none() {
-            return Ok(Standing::Holds);
+        if job.approved.is_none() && holds(&job.decision, job.attempt, &in_force, now) {
+            return Ok(Standing::Holds(Box::default()));
         }
         let rules = persist("look at the rules", async || match self.rules.current() {
-            Ok(policies) => Ok(Ok(policies)),
             Err(Unready::Queue(error)) => Err(error),
-            Err(unready @ Unready::Rules(_)) => Ok(Err(unready)),
+            current @ (Ok(_) | Err(Unready::Rules(_))) => Ok(current),
         });
         let policies = match rules.await? {
             Ok(policies) => policies,
-            Err(unready) => return Ok(Standing::Denied(unusable(job, &unready))),
+            Err(unready) => return Ok(Standing::Denied(unready.rejection(&job.tool))),
         };
         let subject = persist("look at an agent", async || self.queue.subject(&job.agent)).await?;
-        let session = Session {
-            via: if job.approved.is_some() {
-                Via::Approval
-            } else {
-                job.decision.via
-            },
-            transport: job.decision.transport,
-            address: job.decision.address,
-            now,
-            dry_run: false,
-        };
         let granted = policies.grant(&Question {
             subject: &subject,
             plugin: &plugin.name,
-            tool: tool.name.as_str(),
-            // A plugin that has changed meanwhile may have more defaults, which rules expect.
-            arguments: &normalise(tool, arguments.clone()),
-            session: &session,
+            tool: &job.tool,
+            arguments,
+            session: &Session::of(via(job), job.decision.entrance.as_ref(), now),
         });
         let grant = match granted {
             Ok(grant) => grant,
             Err(rejection) => return Ok(Standing::Denied(rejection)),
         };
-        if grant.obligations.approval.is_none() || is_approved(&policies, plugin, job) {
-            return Ok(Standing::Holds);
+        if grant.obligations.approval.is_none() || is_approved(&grant, plugin, job) {
+            return Ok(Standing::Holds(Box::new(grant.obligations)));
         }
         let until = persist("look at a setting", async || self.queue.approval_until()).await?;
-        let request = request(&grant, plugin, job, until);
-        Ok(request.map_or(Standing::Holds, |request| {
-            Standing::NeedsApproval(Box::new(request))
-        }))
+        let (agent, tool, arguments) = (&job.agent, &job.tool, &job.arguments);
+        let request = grant.request(agent, tool, arguments, &plugin.digest, until);
+        Ok(match request {
+            Some(request) => Standing::NeedsApproval(Box::new(request)),
+            None => Standing::Holds(Box::new(grant.obligations)),
+        })
     }
 
     async fn denied(
@@ -111,8 +100,8 @@ impl Runner {
             tool: job.tool.clone(),
             rules: rejection.rules,
             policy: Some(rejection.policy),
-            via: job.decision.via,
-            entrance: None,
+            via: via(job),
+            entrance: job.decision.entrance.clone(),
             arguments: arguments.clone(),
             secret: tool.secret_parameters(),
         };
@@ -139,41 +128,39 @@ impl Runner {
 
 /// Where a job stands when it is about to begin.
 enum Standing {
-    Holds,
+    /// It may, as rules ask for now.
+    Holds(Box<Obligations>),
     NeedsApproval(Box<Request>),
     Denied(Rejection),
 }
 
-/// Whether what was approved of is what would run. The arguments of a job never change.
-fn is_approved(policies: &Policies, plugin: &Plugin, job: &Claimed) -> bool {
-    let digest = digest(
-        &job.agent,
-        &job.tool,
-        &job.arguments,
-        &plugin.digest,
-        policies.hash(),
-    );
-    job.approved == Some(digest)
+/// Whether what was decided then need not be decided again. A clock that has been set back tells nothing of how long ago that was.
+fn holds(decision: &Decision, attempt: u32, in_force: &str, now: Timestamp) -> bool {
+    decision.policy == in_force
+        && attempt == 1
+        && decision.at <= now
+        && now.since(decision.at) < HOLDS
 }
 
-fn request(
-    grant: &Grant,
-    plugin: &Plugin,
-    job: &Claimed,
-    until: smcp_common::clock::Timestamp,
-) -> Option<Request> {
-    grant.request(&job.agent, &job.tool, &job.arguments, &plugin.digest, until)
-}
-
-fn unusable(job: &Claimed, unready: &Unready) -> Rejection {
-    let error: &dyn std::error::Error = unready;
-    tracing::error!(error, "the rules in force cannot be used: nothing is run");
-    Rejection {
-        code: "policy_error",
-        message: format!("{} is not allowed: {unready}.", job.tool),
-        rules: Vec::new(),
-        policy: String::new(),
+/// By which way the job comes to run.
+fn via(job: &Claimed) -> Via {
+    match &job.approved {
+        Some(_) => Via::Approval,
+        None => job.decision.via,
     }
+}
+
+/// Whether what was approved of is what would run. The arguments of a job never change.
+fn is_approved(grant: &Grant, plugin: &Plugin, job: &Claimed) -> bool {
+    let (agent, tool, arguments) = (&job.agent, &job.tool, &job.arguments);
+    job.approved
+        == Some(digest(
+            agent,
+            tool,
+            arguments,
+            &plugin.digest,
+            &grant.policy,
+        ))
 }
 
 /// An end without a process.
@@ -183,5 +170,35 @@ fn ended(outcome: Outcome) -> Ending {
         output: Vec::new(),
         printed_bytes: None,
         confinement: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_holds_for_a_minute_of_the_same_rules() {
+        let (at, minute) = (Timestamp::from_millis(1_000_000), Duration::from_mins(1));
+        let decision = Decision {
+            at,
+            policy: "one".to_owned(),
+            via: Via::Call,
+            entrance: None,
+        };
+        let almost = minute.saturating_sub(Duration::from_millis(1));
+        let before = Timestamp::from_millis(at.as_millis() - 1);
+        for (attempt, in_force, now, expected) in [
+            (1, "one", at, true),
+            (1, "one", at.plus(almost), true),
+            (1, "one", at.plus(minute), false),
+            (1, "two", at, false),
+            (2, "one", at, false),
+            // The clock has been set back: it may have been a year ago.
+            (1, "one", before, false),
+        ] {
+            let found = holds(&decision, attempt, in_force, now);
+            assert_eq!(found, expected, "attempt {attempt}, {in_force}, {now}");
+        }
     }
 }

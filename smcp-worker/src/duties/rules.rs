@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
-use smcp_common::clock::Timestamp;
 use smcp_common::job::Failure;
 use smcp_common::plugin::{Binding, Tool};
 use smcp_common::policy::{
@@ -21,11 +20,10 @@ pub(super) struct Rules(Keeper);
 /// The rules as they are at one time.
 #[derive(Debug)]
 pub(super) struct RulesNow {
-    policies: Result<Arc<Policies>, String>,
+    queue: Queue,
+    policies: Result<Arc<Policies>, Unready>,
     /// Of the files of each plugin.
     digests: Arc<Digests>,
-    /// When what needs an approval is given up.
-    until: Timestamp,
 }
 
 impl Rules {
@@ -40,18 +38,13 @@ impl Rules {
     /// Database errors.
     pub(super) fn now(&self, queue: &Queue, digests: Arc<Digests>) -> Result<RulesNow, QueueError> {
         let policies = match self.0.current() {
-            Ok(policies) => Ok(policies),
             Err(Unready::Queue(error)) => return Err(error),
-            Err(Unready::Rules(fault)) => {
-                let error: &dyn std::error::Error = &fault;
-                tracing::error!(error, "the rules in force cannot be used: nothing is run");
-                Err(Unready::Rules(fault).to_string())
-            }
+            current @ (Ok(_) | Err(Unready::Rules(_))) => current,
         };
         Ok(RulesNow {
+            queue: queue.clone(),
             policies,
             digests,
-            until: queue.approval_until()?,
         })
     }
 }
@@ -77,22 +70,15 @@ impl RulesNow {
                 arguments,
                 session,
             }),
-            Err(problem) => Err(Rejection {
-                code: "policy_error",
-                message: format!("{name} is not allowed: {problem}."),
-                rules: Vec::new(),
-                policy: String::new(),
-            }),
+            Err(unready) => Err(unready.rejection(name)),
         };
         granted.map_err(|rejection| denied(subject, tool, arguments, session.via, rejection))
     }
 
-    /// What the approval of a call of that tool is bound to, where it needs one.
-    pub(super) fn binding(&self, tool: &Tool) -> Binding {
-        Binding {
-            plugin: self.digests.get(&tool.plugin).cloned().unwrap_or_default(),
-            until: self.until,
-        }
+    /// What the approval of a call of that tool is bound to, where `grant` needs one.
+    pub(super) fn binding(&self, tool: &Tool, grant: &Grant) -> Binding {
+        let plugin = self.digests.get(&tool.plugin).map_or("", String::as_str);
+        self.queue.binding(grant, plugin)
     }
 }
 

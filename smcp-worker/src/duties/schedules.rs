@@ -166,7 +166,10 @@ impl Making<'_> {
         let grant = |tool: &Tool, arguments: &Map<String, Value>| {
             self.rules
                 .grant(subject, tool, arguments, &session)
-                .map(|grant| (grant, self.rules.binding(tool)))
+                .map(|grant| {
+                    let binding = self.rules.binding(tool, &grant);
+                    (grant, binding)
+                })
         };
         schedule.run(|name| self.tools.get(name), grant, self.default_timeout)
     }

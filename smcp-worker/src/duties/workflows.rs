@@ -77,7 +77,8 @@ async fn advance(
     let session = Session::unattended(Via::Workflow, queue.clock().now());
     let grant = &mut |tool: &Tool, arguments: &Map<String, Value>| {
         let grant = rules.grant(&subject, tool, arguments, &session)?;
-        Ok((grant, rules.binding(tool)))
+        let binding = rules.binding(tool, &grant);
+        Ok((grant, binding))
     };
     let mut make =
         |workflow: &Workflow, call: Call<'_>| job(tools, workflow, call, grant, default_timeout);

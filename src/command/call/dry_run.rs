@@ -5,11 +5,14 @@ use std::process::ExitCode;
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smcp_common::approval::list;
 use smcp_common::config::Environment;
+use smcp_common::policy::Approval;
 
+use crate::arguments::untyped;
 use crate::cli::Call;
-use crate::client::Client;
+use crate::client::{Client, ToolError};
+use crate::command::policy::{decision, listed};
+use crate::failure::BadUsage;
 use crate::terminal::{Style, one_line, print, print_json};
 
 /// What `jobs__submit` answers to a dry run, as far as people want to see it.
@@ -26,12 +29,6 @@ struct Told {
     lane: Option<Lane>,
     effect: String,
     timeout_ms: Option<u64>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Approval {
-    groups: Vec<String>,
-    approvals: u32,
 }
 
 #[derive(Debug, Deserialize)]
@@ -70,13 +67,30 @@ pub(super) async fn run(
     })
 }
 
+/// The same of a tool that is not listed to us: to tell why it cannot be called is what this is for.
+///
+/// # Errors
+/// `unlisted` where there is no such tool at all.
+pub(super) async fn run_unlisted(
+    client: &mut Client,
+    options: &Call,
+    json: Option<&str>,
+    unlisted: BadUsage,
+) -> anyhow::Result<ExitCode> {
+    let told = run(client, options, untyped(json, &options.arguments)?).await;
+    let is_unknown = |error: &anyhow::Error| {
+        let error = error.downcast_ref::<ToolError>();
+        error.is_some_and(|error| error.code == "unknown_tool")
+    };
+    match told {
+        Err(error) if is_unknown(&error) => Err(unlisted.into()),
+        told => told,
+    }
+}
+
 impl Told {
     fn render(&self, style: Style) -> String {
-        let mut text = match self.decision.as_str() {
-            "deny" => style.red(&self.decision),
-            "allow" => style.green(&self.decision),
-            other => style.yellow(other),
-        };
+        let mut text = decision(&self.decision, style);
         text.push('\n');
         let mut line = |name: &str, value: &str| {
             // Writing to a String cannot fail.
@@ -91,16 +105,9 @@ impl Told {
         if let Some(message) = &self.message {
             line("why", message);
         }
-        let rules = match &self.rules[..] {
-            [] => "none".to_owned(),
-            rules => list(rules),
-        };
-        line("rules", &rules);
-        if let Some(Approval { groups, approvals }) = &self.approval {
-            line(
-                "needs",
-                &format!("the approval of {approvals} of {}", list(groups)),
-            );
+        line("rules", &listed(&self.rules, "none"));
+        if let Some(approval) = &self.approval {
+            line("needs", &approval.to_string());
         }
         for Bound {
             rule,

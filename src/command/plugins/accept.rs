@@ -10,12 +10,11 @@ use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::config::Environment;
 
-use super::counted;
 use crate::arguments::signature;
 use crate::cli::{PluginsAccept, PluginsDiff};
 use crate::client::Client;
 use crate::failure::BadUsage;
-use crate::terminal::{Style, one_line, print, print_json, print_raw};
+use crate::terminal::{Style, counted, one_line, print, print_json, print_raw};
 
 /// A value that is longer is cut; `--json` has all of it.
 const VALUE_CHARS: usize = 100;

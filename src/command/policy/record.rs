@@ -64,10 +64,7 @@ impl Checked {
                 files,
                 at,
             } = &self.in_force;
-            let files = match &files[..] {
-                [] => "the built-in rules alone".to_owned(),
-                files => list(files),
-            };
+            let files = listed(files, "the built-in rules alone");
             let short: String = hash.chars().take(12).collect();
             writeln!(
                 text,
@@ -102,18 +99,11 @@ impl Explained {
         if let Some(message) = &self.message {
             line("why", message);
         }
-        let rules = match &self.rules[..] {
-            [] => "none".to_owned(),
-            rules => list(rules),
-        };
-        line("rules", &rules);
+        line("rules", &listed(&self.rules, "none"));
         for need in &self.needs {
             line("needs", need);
         }
-        let groups = match &self.groups[..] {
-            [] => "no group".to_owned(),
-            groups => list(groups),
-        };
+        let groups = listed(&self.groups, "no group");
         line("as", &format!("{}, in {groups}", self.agent));
         let mut considered: Vec<_> = self.considered.iter().collect();
         // What applies, then what is nearest to it, and the built-in rules last.
@@ -168,8 +158,17 @@ fn considered_rule(rule: &ExplainedRule, style: Style) -> String {
     text
 }
 
+/// Names in a sentence, or what stands for none.
+pub(in crate::command) fn listed(names: &[String], none: &str) -> String {
+    if names.is_empty() {
+        none.to_owned()
+    } else {
+        list(names)
+    }
+}
+
 /// The word for a decision, in its colour.
-pub(super) fn decision(word: &str, style: Style) -> String {
+pub(in crate::command) fn decision(word: &str, style: Style) -> String {
     match word {
         "deny" => style.red(word),
         "allow" => style.green(word),

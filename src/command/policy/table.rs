@@ -6,7 +6,7 @@ use serde::Deserialize;
 use smcp_common::approval::list;
 use smcp_common::clock::Timestamp;
 
-use super::record::decision;
+use super::record::{decision, listed};
 use crate::table::Table;
 use crate::terminal::{Style, one_line};
 
@@ -82,10 +82,7 @@ struct ShownRule {
 
 impl Shown {
     pub(super) fn render(&self, style: Style) -> String {
-        let groups = match &self.groups[..] {
-            [] => "no group".to_owned(),
-            groups => list(groups),
-        };
+        let groups = listed(&self.groups, "no group");
         let mut text = format!("{} is in {groups}.\n", self.agent);
         if self.tools.is_empty() {
             text.push_str("No rule permits it any tool.\n");
@@ -111,10 +108,7 @@ impl Shown {
                 if !tool.attached {
                     conditions.push("it is attached".to_owned());
                 }
-                let conditions = match &conditions[..] {
-                    [] => "always".to_owned(),
-                    conditions => list(conditions),
-                };
+                let conditions = listed(&conditions, "always");
                 let name = if n == 0 {
                     tool.tool.clone()
                 } else {

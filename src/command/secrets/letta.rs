@@ -12,11 +12,11 @@ use serde_json::json;
 use smcp_common::config::Environment;
 use smcp_common::secret::{Plain, check_name, check_value};
 
-use super::{counted, store, whose};
+use super::{store, whose};
 use crate::cli::SecretsImportLetta;
 use crate::command::{block_on, with_client};
 use crate::failure::BadUsage;
-use crate::terminal::{print, print_json, warn};
+use crate::terminal::{counted, print, print_json, warn};
 
 const DEFAULT_URL: &str = "http://127.0.0.1:8284";
 /// As many agents as one answer has.

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Governed;
 use crate::naps::Naps;
-use crate::world::{Client, PATIENCE, eventually};
+use crate::workflows::ended;
+use crate::world::eventually;
 
 const RULES: &str = r#"
 @id("dev-looks")
@@ -84,6 +85,32 @@ async fn a_step_of_a_workflow_whose_owner_has_lost_its_right_is_refused() {
     governed.world.assert_sound();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_waited_is_held_to_what_rules_ask_for_when_it_begins() {
+    let rules = r#"
+@id("dev-naps")
+permit (principal in Smcp::Group::"dev", action in [Smcp::Action::"sleepy__held-nap", Smcp::Action::"sleepy__nap"], resource);
+"#;
+    let governed = Governed::new(&[("sam", &["dev"])], &[("rules.cedar", rules)]);
+    let (client, naps) = (governed.client("sam").await, Naps::of(&governed.world));
+    client
+        .submit("sleepy__held-nap", naps.until_open("first"))
+        .await;
+    naps.started("first");
+    let waits = client
+        .submit("sleepy__nap", naps.lasting(120.0, "second"))
+        .await;
+    let brief = rules.replace("permit (", "@timeout(\"1s\")\npermit (");
+    governed.write("rules.cedar", &brief);
+    eventually("the rules are in force", || {
+        (governed.in_force()[0]["text"] == *brief).then_some(())
+    });
+    naps.open();
+    let ended = client.ended(&waits).await;
+    assert_eq!(ended["error"]["code"], "timeout", "{ended}");
+    governed.world.assert_sound();
+}
+
 /// Waits for a tick of that outcome after that one, and answers it.
 fn wait_for_tick(governed: &Governed, outcome: &str, after: i64) -> i64 {
     eventually(&format!("a tick is {outcome}"), || {
@@ -101,16 +128,4 @@ fn denials(governed: &Governed) -> Vec<String> {
         .unwrap();
     let denials = denials.query_map([], |row| row.get(0)).unwrap();
     denials.map(Result::unwrap).collect()
-}
-
-async fn ended(client: &Client, id: &str) -> Value {
-    let mut question = json!({"id": id, "wait_s": 0});
-    for _ in 0..1_000 {
-        let workflow = client.json("workflows__get", question).await;
-        if workflow["state"] != "running" {
-            return workflow;
-        }
-        question = json!({"id": id, "after": workflow["revision"], "wait_s": PATIENCE.as_secs()});
-    }
-    panic!("workflow {id} has changed a thousand times and not ended")
 }

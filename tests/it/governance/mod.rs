@@ -28,7 +28,10 @@ struct Governed {
 impl Governed {
     /// One with these agents, in these groups, and with the rules of these files.
     fn new(agents: &[(&str, &[&str])], rules: &[(&str, &str)]) -> Self {
-        let (world, [api, worker]) = World::new().with("MCP_API_KEY", "secret").started();
+        let (world, [api, worker]) = World::new()
+            .with("MCP_API_KEY", "secret")
+            .with("SMCP_POLICY_ZONE", "Europe/Berlin")
+            .started();
         let operator = fs::read_to_string(world.path("operator.key")).unwrap();
         let mut keys = vec![
             ("legacy".to_owned(), "secret".to_owned()),

@@ -1,17 +1,17 @@
 //! Rules in force: as they are stored, and at each call, tick and step.
 
 use std::fs;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::failed;
 use crate::agents::added;
-use crate::world::{PATIENCE, World, eventually, failure_of, text};
+use crate::workflows::ended;
+use crate::world::{World, eventually, failure_of, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_come_into_force_as_they_are_stored_and_what_is_wrong_changes_nothing() {
-    let (world, _roles) = World::of_devops().started();
+    let (world, _roles) = World::running();
     let key = added(&world, &["ada"]);
     let ada = world.client_with_key(&key).await;
     let status = async || failure_of(&ada.call("devops__status", json!({})).await);
@@ -104,7 +104,7 @@ async fn rules_come_into_force_as_they_are_stored_and_what_is_wrong_changes_noth
 
 #[test]
 fn a_first_start_with_wrong_rules_is_refused_and_a_later_one_goes_on_with_those_before() {
-    let mut world = World::of_devops();
+    let mut world = World::new();
     world.write_rules("a.cedar", "@id(\"a\") permit (principal, action, resource)");
     let output = world.smcp(&["api", "--port", "0"]);
     let told = text(&output.stderr);
@@ -147,9 +147,32 @@ fn a_first_start_with_wrong_rules_is_refused_and_a_later_one_goes_on_with_those_
     );
 }
 
+#[test]
+fn rules_that_name_a_tool_too_early_come_into_force_with_it() {
+    let world = World::new();
+    let plugins = world.path("own-plugins");
+    fs::create_dir(&plugins).unwrap();
+    let (world, _roles) = world.with_plugins(plugins.to_str().unwrap()).started();
+    world.write_rules(
+        "early.cedar",
+        "@id(\"early\") permit (principal, action == Smcp::Action::\"devops__status\", resource);",
+    );
+    world.wait_for_check("it is refused", |told| told["ok"] == false);
+
+    let fixture = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/it/plugins/devops/cli.py"
+    );
+    fs::create_dir(plugins.join("devops")).unwrap();
+    fs::copy(fixture, plugins.join("devops/cli.py")).unwrap();
+    world.wait_for_check("it is in force", |told| {
+        told["ok"] == true && told["in_force"]["files"] == json!(["early.cedar"])
+    });
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn schedules_and_workflows_are_decided_when_their_time_comes() {
-    let (world, _roles) = World::of_devops().started();
+    let (world, _roles) = World::running();
     let key = added(&world, &["ada", "--group", "users"]);
     let ada = world.client_with_key(&key).await;
     let schedule = json!({"name": "often", "cron": "* * * * * *", "tool": "devops__count", "arguments": {"n": 7}});
@@ -190,15 +213,7 @@ async fn schedules_and_workflows_are_decided_when_their_time_comes() {
         {"id": "second", "tool": "devops__deploy", "needs": ["first"], "arguments": {"app": "${steps.first.result}"}},
     ]});
     let submitted = ada.json("workflows__submit", steps).await;
-    let id = json!({"id": submitted["id"]});
-    let mut ended = Value::Null;
-    for _ in 0..PATIENCE.as_secs() {
-        ended = ada.json("workflows__get", json!({"id": id["id"]})).await;
-        if ended["state"] != "running" {
-            break;
-        }
-        tokio::time::sleep(Duration::from_secs(1)).await;
-    }
+    let ended = ended(&ada, submitted["id"].as_str().unwrap()).await;
     assert_eq!(ended["state"], "failed", "{ended}");
     let error = &ended["steps"][1]["error"];
     assert_eq!(error["code"], "not_allowed", "{ended}");
@@ -214,11 +229,11 @@ async fn schedules_and_workflows_are_decided_when_their_time_comes() {
 
 #[test]
 fn what_rules_ask_for_is_what_a_job_gets() {
-    let (world, _roles) = World::of_devops().started();
+    let (world, _roles) = World::running();
     world.govern(
         "@id(\"short\") @timeout(\"7s\") @maxAttempts(\"1\") permit (principal, action == Smcp::Action::\"devops__status\", resource);\n\
          @id(\"once\") @rate(\"1/1h\") permit (principal, action == Smcp::Action::\"devops__count\", resource);\n\
-         @id(\"little\") @maxArguments(\"10B\") permit (principal, action == Smcp::Action::\"devops__drop\", resource);",
+         @id(\"little\") @maxArguments(\"10B\") permit (principal, action == Smcp::Action::\"devops__rollback\", resource);",
     );
     world.smcp_json(&["call", "devops__status"]);
     let job: (i64, i64) = world
@@ -239,7 +254,7 @@ fn what_rules_ask_for_is_what_a_job_gets() {
         "limit_exceeded"
     );
     assert_eq!(
-        code(&["call", "devops__drop", "table=orders", "--json"]),
+        code(&["call", "devops__rollback", "app=orders", "--json"]),
         "arguments_too_large"
     );
 }

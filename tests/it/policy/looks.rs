@@ -4,25 +4,16 @@ use std::fs;
 
 use serde_json::json;
 
-use super::{failed, root};
+use super::failed;
 use crate::agents::said;
 use crate::world::{World, text};
 
-#[test]
-fn every_decision_of_the_table_is_made_by_the_real_server() {
-    let table = root().join("tests/it/decisions");
-    let mut world = World::of_devops().with("SMCP_POLICY_ZONE", "Europe/Berlin");
-    let rules = fs::read_to_string(table.join("decisions.cedar")).unwrap();
-    world.write_rules("decisions.cedar", &rules);
-    let _roles = [world.api(), world.worker()];
-    world.wait_for_tools();
-    let cases = table.join("decisions.toml").display().to_string();
-    assert_eq!(
-        said(&world, &["policy", "test", &cases]),
-        "All 82 cases are decided as expected.\n"
-    );
+/// The example that comes with SMCP.
+const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/policies");
 
-    // A table of which something is not so.
+#[test]
+fn a_table_tells_what_is_decided_otherwise() {
+    let (world, _roles) = World::running();
     let wrong = world.path("wrong.json");
     let case = json!([
         {"name": "one", "agent": "local", "tool": "devops__status", "expect": "deny"},
@@ -46,16 +37,15 @@ fn every_decision_of_the_table_is_made_by_the_real_server() {
 
 #[test]
 fn the_example_does_what_its_cases_say() {
-    let example = root().join("deploy/policies").display().to_string();
-    let (world, _roles) = World::of_devops().started();
-    let checked = said(&world, &["policy", "check", &example]);
+    let (world, _roles) = World::running();
+    let checked = said(&world, &["policy", "check", EXAMPLE]);
     assert!(
-        checked.ends_with(&format!("{example} can be put in force.\n")),
+        checked.ends_with(&format!("{EXAMPLE} can be put in force.\n")),
         "{checked}"
     );
-    let cases = format!("{example}/cases.toml");
+    let cases = format!("{EXAMPLE}/cases.toml");
     assert_eq!(
-        said(&world, &["policy", "test", &cases, "--policies", &example]),
+        said(&world, &["policy", "test", &cases, "--policies", EXAMPLE]),
         "All 7 cases are decided as expected.\n"
     );
     // Nothing of that has put them in force.
@@ -74,8 +64,7 @@ fn the_example_does_what_its_cases_say() {
 
 #[test]
 fn what_would_make_it_allowed_is_told_clause_by_clause() {
-    let example = root().join("deploy/policies").display().to_string();
-    let (world, _roles) = World::of_devops().started();
+    let (world, _roles) = World::running();
     let call = [
         "policy",
         "explain",
@@ -90,7 +79,7 @@ fn what_would_make_it_allowed_is_told_clause_by_clause() {
     let told = |more: &[&str]| {
         said(
             &world,
-            &[&call[..], &["--policies", &example], more].concat(),
+            &[&call[..], &["--policies", EXAMPLE], more].concat(),
         )
     };
     let saturday = told(&["--at", "2026-12-05T10:00:00Z"]);
@@ -126,7 +115,7 @@ fn what_would_make_it_allowed_is_told_clause_by_clause() {
             "--group",
             "ci",
             "--policies",
-            &example,
+            EXAMPLE,
         ],
     );
     assert!(shown.starts_with("x is in ci.\n"), "{shown}");
@@ -139,7 +128,7 @@ fn what_would_make_it_allowed_is_told_clause_by_clause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_rules_are_tried_on_what_has_happened() {
-    let (world, _roles) = World::of_devops().started();
+    let (world, _roles) = World::running();
     let client = world.client().await;
     let deploy = async |environment: &str, token: Option<&str>| {
         let call = json!({"app": "web", "environment": environment, "token": token});

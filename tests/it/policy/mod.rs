@@ -5,24 +5,13 @@ mod force;
 mod looks;
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Output;
 
 use serde_json::Value;
 
 use crate::world::{World, eventually, text};
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).to_owned()
-}
-
 impl World {
-    /// A world with the plugin `devops`.
-    fn of_devops() -> Self {
-        let plugins = root().join("tests/it/rule_plugins");
-        Self::new().with_plugins(plugins.display().to_string())
-    }
-
     /// Writes a file of rules, as an editor does.
     fn write_rules(&self, name: &str, text: &str) {
         let directory = self.path("policies");

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
+use smcp_common::job::Entrance;
 use smcp_common::policy::{BUILTIN_PLUGIN, Question, Session, Subject, Via};
 
 use crate::app::App;
@@ -38,10 +39,9 @@ pub(super) struct Ready {
     session: Session,
 }
 
-const TRANSPORTS: [&str; 5] = ["streamable_http", "http", "sse", "stdio", "none"];
-
 /// What describes a call.
 pub(super) fn properties() -> Value {
+    let transports: Vec<_> = transports().collect();
     json!({
         "tool": {"type": "string", "description": "The tool."},
         "arguments": {"type": "object", "description": "Its arguments, as a caller would give them."},
@@ -49,7 +49,7 @@ pub(super) fn properties() -> Value {
         "groups": {"type": "array", "items": {"type": "string"}, "description": "As if it were in these groups; otherwise those that it is in."},
         "at": {"type": "string", "description": "When: RFC 3339, such as 2026-12-01T09:00:00Z; otherwise now."},
         "via": {"type": "string", "enum": ["call", "schedule", "workflow", "approval"], "description": "By which way; otherwise call."},
-        "transport": {"type": "string", "enum": TRANSPORTS, "description": "How the caller is connected; otherwise streamable_http, and none for what no caller waits for."},
+        "transport": {"type": "string", "enum": transports, "description": "How the caller is connected; otherwise streamable_http, and none for what no caller waits for."},
         "address": {"type": "string", "description": "The caller's IP address."},
         "dry_run": {"type": "boolean", "description": "Whether nothing is to be run."},
     })
@@ -84,10 +84,10 @@ impl Asked {
         let default = if via == Via::Call {
             "streamable_http"
         } else {
-            "none"
+            Session::NOBODY
         };
         let transport = self.transport.as_deref().unwrap_or(default);
-        let known = TRANSPORTS.into_iter().find(|known| *known == transport);
+        let known = transports().find(|known| *known == transport);
         Ok(Ready {
             tool,
             plugin,
@@ -95,7 +95,14 @@ impl Asked {
             subject,
             session: Session {
                 via,
-                transport: known.ok_or_else(|| unknown("transport", transport))?,
+                transport: known.ok_or_else(|| {
+                    let known: Vec<_> = transports().collect();
+                    unfit(
+                        "transport",
+                        transport,
+                        &format!("one of {}", known.join(", ")),
+                    )
+                })?,
                 address: self.address,
                 now: match &self.at {
                     Some(at) => instant("at", at)?,
@@ -120,18 +127,19 @@ impl Ready {
     }
 }
 
-/// A time that somebody has given.
-pub(super) fn instant(argument: &str, text: &str) -> Result<Timestamp, Refusal> {
-    Timestamp::parse(text).ok_or_else(|| unknown(argument, text))
+/// How a caller can be connected.
+fn transports() -> impl Iterator<Item = &'static str> {
+    Entrance::TRANSPORTS.into_iter().chain([Session::NOBODY])
 }
 
-fn unknown(argument: &str, text: &str) -> Refusal {
+/// A time that somebody has given.
+pub(super) fn instant(argument: &str, text: &str) -> Result<Timestamp, Refusal> {
+    let expected = "an RFC 3339 instant such as 2026-12-01T09:00:00Z";
+    Timestamp::parse(text).ok_or_else(|| unfit(argument, text, expected))
+}
+
+fn unfit(argument: &str, text: &str, expected: &str) -> Refusal {
     let text: String = text.chars().take(80).collect();
-    let expected = if argument == "transport" {
-        format!("one of {}", TRANSPORTS.join(", "))
-    } else {
-        "an RFC 3339 instant such as 2026-12-01T09:00:00Z".to_owned()
-    };
     Refusal::invalid_arguments(format!(
         "Invalid arguments: argument '{argument}': '{text}' is not {expected}."
     ))

@@ -53,20 +53,12 @@ fn decided(app: &App, policies: &Policies, case: Case) -> Value {
         }
     };
     let decision = policies.decide(&ready.question());
-    let denied = policies.grant(&ready.question()).err();
-    let found = match &denied {
-        Some(_) => "deny",
-        None => word(decision.verdict),
-    };
+    let judged = policies.judge(&ready.question(), decision.clone());
+    let found = word(&judged);
     let mut differences = Vec::new();
     if found != expect {
-        let message = denied
-            .as_ref()
-            .map(|denied| format!(": {}", denied.message));
-        differences.push(format!(
-            "{found} instead of {expect}{}",
-            message.unwrap_or_default()
-        ));
+        let why = judged.map_or_else(|denied| format!(": {}", denied.message), |_| String::new());
+        differences.push(format!("{found} instead of {expect}{why}"));
     }
     if let Some(mut rules) = rules {
         rules.sort_unstable();

@@ -6,6 +6,7 @@ use smcp_common::policy::{Fault, Level, Problem, RuleFile};
 
 use super::read;
 use crate::app::App;
+use crate::policy::rules;
 use crate::refusal::Refusal;
 use crate::rules::RulesError;
 
@@ -43,7 +44,7 @@ fn candidates(app: &App, files: Vec<RuleFile>, allow_missing: bool) -> Result<Va
     let (problems, hash) = match app.rules.check(files, allow_missing)? {
         Ok(checked) => (checked.problems, Some(checked.policies.hash().to_owned())),
         Err(Fault::Rules(problems)) => (problems, None),
-        Err(fault @ Fault::Internal(_)) => {
+        Err(fault @ (Fault::Internal(_) | Fault::Zone(_))) => {
             return Err(Refusal::new("internal_error", format!("{fault}.")));
         }
     };
@@ -59,7 +60,7 @@ fn in_force(app: &App) -> Result<Value, Refusal> {
             (Vec::new(), Some(format!("{error}.")))
         }
         None => {
-            let policies = crate::policy::rules(app)?;
+            let policies = rules(app)?;
             (policies.problems(&app.rules.names()?), None)
         }
     };

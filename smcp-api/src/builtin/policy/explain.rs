@@ -21,21 +21,19 @@ pub(super) fn run(app: &App, arguments: Value) -> Result<Value, Refusal> {
     let policies = chosen(app, files)?;
     let ready = asked.ready(app)?;
     let explanation = policies.explain(&ready.question());
-    let denied = policies.grant(&ready.question()).err();
     let decision = explanation.decision;
+    let judged = policies.judge(&ready.question(), decision.clone());
+    let denied = judged.as_ref().err();
     Ok(json!({
-        "decision": match &denied {
-            Some(_) => "deny",
-            None => word(decision.verdict),
-        },
+        "decision": word(&judged),
         "tool": ready.tool,
         "agent": ready.subject.agent,
         "groups": ready.subject.groups,
         "rules": decision.rules,
         "obligations": decision.obligations,
         "needs": decision.obligations.needs(),
-        "code": denied.as_ref().map(|denied| denied.code),
-        "message": denied.as_ref().map(|denied| &denied.message),
+        "code": denied.map(|denied| denied.code),
+        "message": denied.map(|denied| &denied.message),
         "policy": decision.policy,
         "considered": explanation.rules,
     }))

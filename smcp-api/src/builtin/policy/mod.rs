@@ -11,7 +11,7 @@ mod show;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
-use smcp_common::policy::{Fault, Level, Policies, Problem, RuleFile, Verdict};
+use smcp_common::policy::{Fault, Grant, Level, Policies, Problem, Rejection, RuleFile};
 
 use super::{Builtin, Changes, read};
 use crate::app::App;
@@ -137,7 +137,9 @@ fn chosen(app: &App, files: Option<Vec<RuleFile>>) -> Result<Arc<Policies>, Refu
         Ok(checked) if checked.is_acceptable() => Ok(Arc::new(checked.policies)),
         Ok(checked) => Err(invalid(&checked.problems)),
         Err(Fault::Rules(problems)) => Err(invalid(&problems)),
-        Err(fault @ Fault::Internal(_)) => Err(Refusal::new("internal_error", format!("{fault}."))),
+        Err(fault @ (Fault::Internal(_) | Fault::Zone(_))) => {
+            Err(Refusal::new("internal_error", format!("{fault}.")))
+        }
     }
 }
 
@@ -154,11 +156,7 @@ fn invalid(problems: &[Problem]) -> Refusal {
     }
 }
 
-/// The word for a decision.
-const fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Allow => "allow",
-        Verdict::Approval => "approval",
-        Verdict::Deny | Verdict::Error => "deny",
-    }
+/// The word for a decision: `allow`, `approval` or `deny`.
+fn word(judged: &Result<Grant, Rejection>) -> &'static str {
+    judged.as_ref().map_or("deny", Grant::as_str)
 }

@@ -2,12 +2,12 @@
 
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use smcp_common::audit::REDACTED;
-use smcp_common::clock::Timestamp;
+use smcp_common::job::Entrance;
 use smcp_common::policy::{
-    BUILTIN_PLUGIN, Known, Policies, Question, RuleFile, Session, Verdict, Via,
+    BUILTIN_PLUGIN, Grant, Known, Policies, Question, Rejection, RuleFile, Session, Via,
 };
 use smcp_common::queue::AuditRecord;
+use smcp_common::secret::MASK;
 
 use super::asked::instant;
 use super::{chosen, read, word};
@@ -130,24 +130,15 @@ impl<'r> Call<'r> {
     }
 
     fn session(&self) -> Session {
-        let known = ["streamable_http", "http", "sse", "stdio"];
         let transport = self.data.transport.as_deref();
-        Session {
-            via: self.data.via,
-            transport: known
-                .into_iter()
-                .find(|known| transport == Some(known))
-                .unwrap_or("none"),
-            address: self.data.address,
-            now: self.record.at,
-            dry_run: false,
-        }
+        let entrance =
+            transport.and_then(|transport| Entrance::recorded(transport, self.data.address));
+        Session::of(self.data.via, entrance.as_ref(), self.record.at)
     }
 
     fn told(&self, more: &[(&str, Value)]) -> Value {
-        let at: Timestamp = self.record.at;
         let mut told = json!({
-            "seq": self.record.seq, "at": at, "agent": self.record.agent, "tool": self.data.tool, "job": self.record.job,
+            "seq": self.record.seq, "at": self.record.at, "agent": self.record.agent, "tool": self.data.tool, "job": self.record.job,
             "was": self.was, "was_by": self.data.rules,
         });
         for (key, value) in more {
@@ -165,66 +156,64 @@ impl Found {
         call: &Call<'_>,
         limit: usize,
     ) -> Result<(), Refusal> {
-        let tools = app.tools.current(&app.queue)?;
-        let builtin = builtin::find(&call.data.tool);
-        let plugin = match (builtin, tools.named(&call.data.tool)) {
-            (Some(_), _) => BUILTIN_PLUGIN,
-            (None, Some(tool)) => tool.tool.plugin.as_str(),
-            (None, None) => {
-                self.gone += 1;
-                return Ok(());
-            }
-        };
-        let mut arguments = call.data.arguments.clone();
-        if let Some(tool) = builtin {
-            arguments = tool.with_defaults(arguments);
-        }
-        let hidden: Vec<_> = arguments
-            .iter()
-            .filter(|(_, value)| *value == REDACTED)
-            .map(|(name, _)| name.clone())
-            .collect();
-        let is_omitted =
-            call.data.arguments.len() == 1 && call.data.arguments.contains_key("omitted_bytes");
-        let known = if is_omitted {
-            Known::Nothing
-        } else {
-            Known::AllBut(&hidden)
-        };
-        let session = call.session();
-        let question = Question {
-            subject: &app.queue.subject(&call.record.agent)?,
-            plugin,
-            tool: &call.data.tool,
-            arguments: &arguments,
-            session: &session,
-        };
-        match policies.replay(&question, known) {
-            Err(missed) => {
+        match decided(app, policies, call)? {
+            None => self.gone += 1,
+            Some(Err(missed)) => {
                 self.undecidable += 1;
                 if self.untold.len() < limit {
                     self.untold.push(call.told(&[("unknown", json!(missed))]));
                 }
             }
-            Ok(decision) => {
-                let is_only_tried = decision.obligations.dry_run_only
-                    && matches!(decision.verdict, Verdict::Allow | Verdict::Approval);
-                let is = if is_only_tried {
-                    "deny"
-                } else {
-                    word(decision.verdict)
-                };
-                if is == call.was {
-                    self.same += 1;
-                } else {
-                    self.changed += 1;
-                    if self.told.len() < limit {
-                        let by = json!(decision.rules);
-                        self.told.push(call.told(&[("is", json!(is)), ("by", by)]));
-                    }
+            Some(Ok(judged)) if word(&judged) == call.was => self.same += 1,
+            Some(Ok(judged)) => {
+                self.changed += 1;
+                if self.told.len() < limit {
+                    let is = word(&judged);
+                    let by = judged.map_or_else(|denied| denied.rules, |grant| grant.rules);
+                    let told = call.told(&[("is", json!(is)), ("by", json!(by))]);
+                    self.told.push(told);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// What is decided about a call now, or what would have to be known for that.
+type Decided = Result<Result<Grant, Rejection>, Vec<String>>;
+
+/// Decides about a call; `None` where its tool is gone.
+fn decided(app: &App, policies: &Policies, call: &Call<'_>) -> Result<Option<Decided>, Refusal> {
+    let Recorded {
+        tool, arguments, ..
+    } = &call.data;
+    let tools = app.tools.current(&app.queue)?;
+    let mut arguments = arguments.clone();
+    let is_omitted = arguments.len() == 1 && arguments.contains_key("omitted_bytes");
+    let plugin = if let Some(tool) = builtin::find(tool) {
+        arguments = tool.with_defaults(arguments);
+        BUILTIN_PLUGIN
+    } else if let Some(tool) = tools.named(tool) {
+        &tool.tool.plugin
+    } else {
+        return Ok(None);
+    };
+    let hidden: Vec<_> = arguments
+        .iter()
+        .filter(|(_, value)| *value == MASK)
+        .map(|(name, _)| name.clone())
+        .collect();
+    let known = if is_omitted {
+        Known::Nothing
+    } else {
+        Known::AllBut(&hidden)
+    };
+    let question = Question {
+        subject: &app.queue.subject(&call.record.agent)?,
+        plugin,
+        tool,
+        arguments: &arguments,
+        session: &call.session(),
+    };
+    Ok(Some(policies.replay(&question, known)))
 }

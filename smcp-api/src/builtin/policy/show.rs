@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use smcp_common::policy::{BUILTIN_PLUGIN, RuleFile, Subject};
+use smcp_common::policy::{BUILTIN_PLUGIN, EffectiveRule, RuleFile, Subject};
 
 use super::{chosen, read};
 use crate::app::App;
@@ -39,7 +39,7 @@ pub(super) fn run(app: &App, caller: &Caller, arguments: Value) -> Result<Value,
         .effective(&subject)
         .into_iter()
         .map(|effective| {
-            let needs = |rules: &[smcp_common::policy::EffectiveRule]| {
+            let needs = |rules: &[EffectiveRule]| {
                 let told = rules.iter().map(|rule| {
                     json!({"rule": rule.id, "conditional": rule.conditional, "needs": rule.obligations.needs()})
                 });

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use smcp_common::clock::Timestamp;
 use smcp_common::job::{Failure, code};
-use smcp_common::plugin::{Binding, Tool};
+use smcp_common::plugin::Tool;
 use smcp_common::policy::{Grant, Session, Via};
 use smcp_common::queue::NoJob;
 use smcp_common::schedule::{Cron, Schedule, Target};
@@ -107,28 +107,26 @@ pub(super) async fn trigger(
     // What was right when the schedule was made may not be so any more.
     let runnable = match &schedule.spec.target {
         Target::Tool { tool, arguments } => {
-            Some(runnable(app, &owner, tool, arguments, now).await?)
+            let (tool, grant) = runnable(app, &owner, tool, arguments, now).await?;
+            let tools = app.tools.current(&app.queue)?;
+            let binding = app.queue.binding(&grant, tools.digest(&tool.plugin));
+            Some((tool, grant, binding))
         }
         Target::Workflow { workflow, .. } => {
             prepare(app, &owner, (**workflow).clone(), now).await?;
             None
         }
     };
-    let (tools, until) = (app.tools.current(&app.queue)?, app.queue.approval_until()?);
-    let binding = |tool: &Tool| Binding {
-        plugin: tools.digest(&tool.plugin).to_owned(),
-        until,
-    };
     let run = schedule
         .run(
-            |_| runnable.as_ref().map(|(tool, _)| tool),
+            |_| runnable.as_ref().map(|(tool, ..)| tool),
             |tool, _| {
                 let gone = || {
                     let message = format!("There is no tool '{}' any more.", tool.name);
                     NoJob::from(Failure::new(code::PLUGIN_NOT_FOUND, message))
                 };
-                let (_, grant) = runnable.as_ref().ok_or_else(gone)?;
-                Ok((grant.clone(), binding(tool)))
+                let (_, grant, binding) = runnable.as_ref().ok_or_else(gone)?;
+                Ok((grant.clone(), binding.clone()))
             },
             app.default_timeout,
         )

@@ -16,7 +16,7 @@ fn said(text: &str) -> Vec<String> {
             problems.iter().map(ToString::to_string).collect()
         }
         Err(Fault::Rules(problems)) => problems.iter().map(ToString::to_string).collect(),
-        Err(fault @ Fault::Internal(_)) => panic!("{fault}"),
+        Err(fault @ (Fault::Internal(_) | Fault::Zone(_))) => panic!("{fault}"),
     }
 }
 
@@ -210,6 +210,19 @@ fn an_id_is_unique_over_files() {
     assert_eq!(
         fault.to_string(),
         "two.cedar:3:1: rule a: there is another rule of this id in one.cedar:3:1"
+    );
+}
+
+#[test]
+fn no_name_of_a_file_makes_rules_built_in() {
+    let file = RuleFile {
+        name: "builtin".to_owned(),
+        text: "@id(\"builtin:x\") permit (principal, action, resource);".to_owned(),
+    };
+    let fault = Policies::compile(&[file], &tools(), chrono_tz::Tz::UTC).unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "builtin:1:1: rule builtin:x: an id that begins with builtin: is for built-in rules"
     );
 }
 

@@ -1,5 +1,6 @@
 mod decisions;
 mod explained;
+mod listed;
 mod load;
 mod values;
 

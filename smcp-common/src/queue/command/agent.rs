@@ -75,13 +75,7 @@ impl Command for ChangeGroups {
 
     fn apply(&self, tx: &mut Tx<'_>) -> Result<BTreeSet<String>, QueueError> {
         let name = &self.agent;
-        let before = match find(tx.connection, name)? {
-            Some(agent) if agent.revoked_at.is_some() => {
-                return Err(QueueError::AgentRevoked(name.clone()));
-            }
-            Some(agent) => agent.groups,
-            None => groups_of_builtin(name).ok_or_else(|| QueueError::NoSuchAgent(name.clone()))?,
-        };
+        let (before, max_running) = standing(tx, name)?;
         let after: BTreeSet<_> = match &self.change {
             GroupChange::Set(groups) => groups.clone(),
             GroupChange::Change { add, remove } => before
@@ -97,21 +91,39 @@ impl Command for ChangeGroups {
         if after == before {
             return Ok(after);
         }
-        tx.execute(
-            include_str!("../sql/agent_groups.sql"),
-            params![
-                name,
-                text("agents", name, &after)?,
-                tx.now.as_millis(),
-                self.by
-            ],
-        )?;
+        store(tx, name, &after, max_running, &self.by)?;
         // What it is listed may be another list now.
         tx.execute(include_str!("../sql/catalogue_choose.sql"), [])?;
         tx.marks.rings = true;
         let data = json!({"agent": name, "groups": after, "old_groups": before});
         tx.audit("agent.changed", &self.by, None, &data)?;
         Ok(after)
+    }
+}
+
+/// Changes how many jobs of an agent run at a time.
+#[derive(Debug)]
+pub(in crate::queue) struct LimitRunning {
+    pub(in crate::queue) agent: String,
+    /// `None` lifts the limit.
+    pub(in crate::queue) max_running: Option<u32>,
+    pub(in crate::queue) by: String,
+}
+
+impl Command for LimitRunning {
+    type Answer = ();
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<(), QueueError> {
+        let (name, after) = (&self.agent, self.max_running);
+        let (groups, before) = standing(tx, name)?;
+        if after == before {
+            return Ok(());
+        }
+        store(tx, name, &groups, after, &self.by)?;
+        // Some of its jobs may begin now.
+        tx.marks.rings = true;
+        let data = json!({"agent": name, "max_running": after, "old_max_running": before});
+        tx.audit("agent.changed", &self.by, None, &data)
     }
 }
 
@@ -137,6 +149,8 @@ impl Command for RevokeAgent {
             key::revoke(tx, name, &id, &self.by)?;
             revoked.keys += 1;
         }
+        // Whom nobody trusts any more has not approved of anything that could still wait for somebody else.
+        tx.execute(include_str!("../sql/agent_votes_forget.sql"), [name])?;
         // Their jobs and answers are for nobody: one who is added under this name later is somebody else.
         tx.execute(include_str!("../sql/agent_sessions_close.sql"), [name])?;
         for id in ids(tx, include_str!("../sql/agent_schedules.sql"), name)? {
@@ -180,6 +194,30 @@ impl RevokeAgent {
         }
         Ok(jobs.len())
     }
+}
+
+/// The groups of an agent that is not revoked, be it added or built in, and the most jobs of it that run at a time.
+fn standing(tx: &Tx<'_>, name: &str) -> Result<(BTreeSet<String>, Option<u32>), QueueError> {
+    match groups_of_builtin(name) {
+        Some(groups) => Ok(find(tx.connection, name)?
+            .map_or((groups, None), |agent| (agent.groups, agent.max_running))),
+        None => live(tx, name).map(|agent| (agent.groups, agent.max_running)),
+    }
+}
+
+fn store(
+    tx: &Tx<'_>,
+    name: &str,
+    groups: &BTreeSet<String>,
+    max_running: Option<u32>,
+    by: &str,
+) -> Result<(), QueueError> {
+    let groups = text("agents", name, groups)?;
+    tx.execute(
+        include_str!("../sql/agent_change.sql"),
+        params![name, groups, max_running, tx.now.as_millis(), by],
+    )?;
+    Ok(())
 }
 
 /// The agent, which somebody has added and nobody revoked.

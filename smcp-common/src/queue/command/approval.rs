@@ -1,16 +1,18 @@
 //! Approvals: asked for with the job, given or refused by those who may, and gone when nobody has answered in time.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+mod open;
+
+use rusqlite::{Connection, params};
 use serde::Serialize;
 use serde_json::json;
 
-use super::workflow::touch;
+pub(in crate::queue) use self::open::Open;
 use super::{Command, Tx, json};
-use crate::approval::{Approver, Obstacle, Request, Voice, admit, suffices};
+use crate::approval::{Approver, Obstacle, Request, Voice, suffices};
 use crate::canonical;
 use crate::clock::Timestamp;
-use crate::job::{Event, EventKind, Failure, JobId, Policy, State, StateName, code, next};
-use crate::policy::Approval;
+use crate::job::{Event, EventKind, Failure, JobId, StateName, code};
+use crate::queue::agents::subject;
 use crate::queue::{OpenRequest, QueueError, Vote, row};
 
 impl Command for Vote {
@@ -22,43 +24,48 @@ impl Command for Vote {
             let obstacle = Obstacle::NotPending(self.job.to_string());
             return self.refused(tx, obstacle);
         };
-        let seen = self.seen.as_ref();
-        let request = &open.request.request;
-        let given = &open.request.given;
-        let admitted = admit(
-            request,
-            &open.request.agent,
-            given,
-            &self.voter,
-            seen,
-            tx.now,
-        );
+        let voter = subject(tx.connection, &self.voter)?;
+        let OpenRequest { request, given, .. } = &open.request;
+        let admitted = open
+            .request
+            .admit(self.voice, &voter, self.seen.as_ref(), tx.now);
         let groups = match admitted {
             Ok(groups) => groups,
             Err(obstacle) => return self.refused(tx, obstacle),
         };
-        if let Some(changed) = &self.changed {
-            open.ask_again(tx, changed, &self.voter.agent)?;
+        // What has been asked for anew since may have the same digest.
+        let requested_at = open.request.requested_at;
+        if self.seen_at.is_some_and(|seen_at| seen_at < requested_at) {
+            return self.refused(tx, Obstacle::Changed);
+        }
+        // Somebody else may have had it asked for anew meanwhile; what has been approved of since then stays so.
+        let is_new = |changed: &&Request| changed.digest != request.digest;
+        if let Some(changed) = self.changed.as_ref().filter(is_new) {
+            open.ask_again(tx, changed, &self.voter)?;
             return self.refused(tx, Obstacle::Changed);
         }
         let approver = Approver {
-            agent: self.voter.agent.clone(),
+            agent: voter.agent,
             groups,
             at: tx.now,
         };
         self.record(tx, &open, &approver)?;
-        let mut given = given.clone();
-        given.push(approver);
         match self.voice {
-            Voice::Approve if suffices(&request.of, &given) => open.grant(tx, &given)?,
-            Voice::Approve => return Ok(Ok(StateName::AwaitingApproval)),
-            Voice::Deny => open.end(
-                tx,
-                Event::Denied,
-                &denied(&self.voter.agent, self.reason.as_deref()),
-            )?,
+            Voice::Approve => {
+                let mut given = given.clone();
+                given.push(approver);
+                if suffices(&request.of, &given) {
+                    open.grant(tx, &given)
+                } else {
+                    Ok(StateName::AwaitingApproval)
+                }
+            }
+            Voice::Deny => {
+                let failure = denied(&self.voter, self.reason.as_deref());
+                open.end(tx, Event::Denied, &failure)
+            }
         }
-        .map_or(Ok(Ok(StateName::AwaitingApproval)), |state| Ok(Ok(state)))
+        .map(Ok)
     }
 }
 
@@ -71,7 +78,7 @@ impl Vote {
         let data = json!({"code": obstacle.code(), "via": self.via, "voice": self.voice});
         tx.audit(
             "approval.refused",
-            &self.voter.agent,
+            &self.voter,
             Some(self.job.as_str()),
             &data,
         )?;
@@ -193,9 +200,10 @@ pub(super) fn ask_as_before(
     tx: &mut Tx<'_>,
     job: &JobId,
     num: i64,
+    failures: u32,
     by: &str,
 ) -> Result<(), QueueError> {
-    let round = take_back(tx, num, 0)?;
+    let round = take_back(tx, num, failures)?;
     tx.execute(
         include_str!("../sql/approval_again.sql"),
         params![num, round, tx.now.as_millis()],
@@ -212,9 +220,13 @@ pub(super) fn ask_as_before(
 
 /// Closes the request of a job that is ended otherwise.
 pub(super) fn close(tx: &Tx<'_>, num: i64) -> Result<(), QueueError> {
+    settle(tx, num, "void")
+}
+
+fn settle(tx: &Tx<'_>, num: i64, outcome: &str) -> Result<(), QueueError> {
     tx.execute(
         include_str!("../sql/approval_close.sql"),
-        params![num, "void", tx.now.as_millis()],
+        params![num, outcome, tx.now.as_millis()],
     )?;
     Ok(())
 }
@@ -260,160 +272,4 @@ fn denied(by: &str, reason: Option<&str>) -> Failure {
         code::APPROVAL_DENIED,
         format!("{by} did not approve of the job{why}"),
     )
-}
-
-/// An open request, with what its end depends on.
-#[derive(Debug)]
-pub(in crate::queue) struct Open {
-    num: i64,
-    round: u32,
-    state: State,
-    policy: Policy,
-    workflow: Option<String>,
-    pub(in crate::queue) request: OpenRequest,
-}
-
-impl Open {
-    /// The open request of a job.
-    pub(in crate::queue) fn find(
-        connection: &Connection,
-        job: &JobId,
-    ) -> Result<Option<Self>, QueueError> {
-        let found = connection
-            .prepare_cached(include_str!("../sql/approval_open.sql"))?
-            .query_row([job.as_str()], |row| Ok(Self::read(row)))
-            .optional()?
-            .transpose()?;
-        found.map(|open| open.with_votes(connection)).transpose()
-    }
-
-    /// All open requests, oldest first.
-    pub(in crate::queue) fn list(connection: &Connection) -> Result<Vec<Self>, QueueError> {
-        let mut statement = connection.prepare_cached(include_str!("../sql/approval_list.sql"))?;
-        let rows = statement.query_map([], |row| Ok(Self::read(row)))?;
-        let found: Vec<Self> = rows
-            .map(|row| row.map_err(QueueError::from).and_then(|read| read))
-            .collect::<Result<_, _>>()?;
-        found
-            .into_iter()
-            .map(|open| open.with_votes(connection))
-            .collect()
-    }
-
-    fn read(row: &Row<'_>) -> Result<Self, QueueError> {
-        let id = row::job_id(&row.get::<_, String>(1)?)?;
-        let (attempt, failures) = (row.get(6)?, row.get(7)?);
-        let effect: String = row.get(8)?;
-        let retry = row::retry(id.as_str(), row.get::<_, Option<String>>(10)?.as_deref())?;
-        let names = |column| row::names("approvals", id.as_str(), &row.get::<_, String>(column)?);
-        Ok(Self {
-            num: row.get(0)?,
-            round: row.get(13)?,
-            state: State::AwaitingApproval { attempt, failures },
-            policy: row::policy(id.as_str(), &effect, row.get(9)?, retry.as_ref())?,
-            workflow: row.get(11)?,
-            request: OpenRequest {
-                agent: row.get(2)?,
-                tool: row.get(3)?,
-                plugin: row.get(4)?,
-                arguments: row::object("jobs", id.as_str(), &row.get::<_, String>(5)?)?,
-                source: row.get(12)?,
-                requested_at: Timestamp::from_millis(row.get(18)?),
-                request: Request {
-                    digest: row.get(14)?,
-                    of: Approval {
-                        groups: names(15)?,
-                        approvals: row.get(17)?,
-                    },
-                    rules: names(16)?,
-                    expires_at: Timestamp::from_millis(row.get(19)?),
-                },
-                given: Vec::new(),
-                job: id,
-            },
-        })
-    }
-
-    fn with_votes(mut self, connection: &Connection) -> Result<Self, QueueError> {
-        let mut statement = connection.prepare_cached(include_str!("../sql/approval_votes.sql"))?;
-        let mut rows = statement.query(params![self.num, self.round])?;
-        while let Some(row) = rows.next()? {
-            let groups: String = row.get(1)?;
-            let groups = row::names("approval_votes", self.request.job.as_str(), &groups)?;
-            self.request.given.push(Approver {
-                agent: row.get(0)?,
-                groups: groups.into_iter().collect(),
-                at: Timestamp::from_millis(row.get(2)?),
-            });
-        }
-        Ok(self)
-    }
-
-    /// Lets the job queue: everybody whose approval it needs has given it.
-    fn grant(&self, tx: &mut Tx<'_>, given: &[Approver]) -> Result<Option<StateName>, QueueError> {
-        let after = next(self.state, Event::Approved, self.policy)?;
-        let (id, digest) = (self.request.job.as_str(), &self.request.request.digest);
-        let now = tx.now.as_millis();
-        tx.execute(
-            include_str!("../sql/approval_grant.sql"),
-            params![self.num, digest, now],
-        )?;
-        self.close(tx, "approved")?;
-        let by: Vec<_> = given.iter().map(|approver| &approver.agent).collect();
-        let data = json!({"by": by, "digest": canonical::hex(digest)});
-        tx.audit("job.approved", "queue", Some(id), &data)?;
-        // Workers learn of it by the news of the vote.
-        Ok(Some(after.name()))
-    }
-
-    /// Ends the job, of which nobody approves.
-    fn end(
-        &self,
-        tx: &mut Tx<'_>,
-        event: Event,
-        failure: &Failure,
-    ) -> Result<Option<StateName>, QueueError> {
-        let after = next(self.state, event, self.policy)?.name();
-        tx.execute(
-            include_str!("../sql/held_settle.sql"),
-            params![
-                self.num,
-                after.as_str(),
-                self.state.failures(),
-                failure.code,
-                failure.message,
-                tx.now.as_millis(),
-                None::<i64>,
-                None::<bool>
-            ],
-        )?;
-        self.close(tx, after.as_str())?;
-        tx.event(self.num, EventKind::Finished, &json!({"state": after}))?;
-        if let Some(workflow) = &self.workflow {
-            touch(tx, workflow)?;
-        }
-        let data = json!({"code": failure.code, "state": after});
-        tx.audit(
-            "job.not_approved",
-            "queue",
-            Some(self.request.job.as_str()),
-            &data,
-        )?;
-        Ok(Some(after))
-    }
-
-    /// Asks anew, as what it is for has changed.
-    fn ask_again(&self, tx: &mut Tx<'_>, changed: &Request, by: &str) -> Result<(), QueueError> {
-        self.close(tx, "void")?;
-        let failures = self.state.failures().unwrap_or_default();
-        ask(tx, &self.request.job, self.num, failures, changed, by)
-    }
-
-    fn close(&self, tx: &Tx<'_>, outcome: &str) -> Result<(), QueueError> {
-        tx.execute(
-            include_str!("../sql/approval_close.sql"),
-            params![self.num, outcome, tx.now.as_millis()],
-        )?;
-        Ok(())
-    }
 }

@@ -8,6 +8,9 @@ use serde::Serialize;
 use super::{Command, Tx};
 use crate::audit::Copied;
 use crate::canonical;
+use crate::clock::Timestamp;
+use crate::job::{NewJob, code};
+use crate::limit::Exceeded;
 use crate::policy::Via;
 use crate::queue::{Decided, Denial, QueueError};
 
@@ -26,6 +29,12 @@ struct Recorded<'d> {
     arguments_digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'d str>,
+    /// When the limit that did not admit it admits the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frees_at: Option<Timestamp>,
+    /// What that limit allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<String>,
     policy: Option<&'d str>,
     rules: &'d [String],
     tool: &'d str,
@@ -54,6 +63,8 @@ fn record(tx: &mut Tx<'_>, call: &Decided, code: Option<&str>) -> Result<(), Que
         arguments: Copied::of(&call.arguments, &call.secret),
         arguments_digest: canonical::hex(&tx.digest_key.digest(&bytes)),
         code,
+        frees_at: None,
+        limit: None,
         policy: call.policy.as_deref(),
         rules: &call.rules,
         tool: &call.tool,
@@ -66,4 +77,30 @@ fn record(tx: &mut Tx<'_>, call: &Decided, code: Option<&str>) -> Result<(), Que
         "call.allowed"
     };
     tx.audit(kind, &call.agent, None, &data)
+}
+
+/// Records that a limit did not admit a job.
+pub(super) fn deny_by_limit(
+    tx: &mut Tx<'_>,
+    job: &NewJob,
+    Exceeded {
+        limit, frees_at, ..
+    }: &Exceeded,
+) -> Result<(), QueueError> {
+    let bytes = canonical::call(&job.tool, &job.arguments);
+    let entrance = job.entrance.as_ref();
+    let data = Recorded {
+        address: entrance.and_then(|entrance| entrance.address),
+        arguments: Copied::of(&job.arguments, &job.secret),
+        arguments_digest: canonical::hex(&tx.digest_key.digest(&bytes)),
+        code: Some(code::LIMIT_EXCEEDED),
+        frees_at: Some(*frees_at),
+        limit: Some(limit.kind.to_string()),
+        policy: Some(&job.policy),
+        rules: std::slice::from_ref(&limit.rule),
+        tool: &job.tool,
+        transport: entrance.map(|entrance| entrance.transport),
+        via: job.source.via(),
+    };
+    tx.audit("call.denied", &job.agent, None, &data)
 }

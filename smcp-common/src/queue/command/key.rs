@@ -8,6 +8,7 @@ use serde_json::json;
 
 use super::{Command, Tx, agent};
 use crate::clock::Timestamp;
+use crate::queue::agents::find;
 use crate::queue::{NewKey, QueueError, Rotated};
 
 /// Gives an agent a new key in the place of those that it has.
@@ -75,7 +76,7 @@ impl Command for RevokeKey {
             key,
             by,
         } = self;
-        if agent::live(tx, name).is_err_and(|error| matches!(error, QueueError::NoSuchAgent(_))) {
+        if find(tx.connection, name)?.is_none() {
             return Err(QueueError::NoSuchAgent(name.clone()));
         }
         let exists: bool = tx

@@ -2,18 +2,12 @@
 //! more than one process would, and a use without a job does not exist.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use rusqlite::{Connection, OptionalExtension, params};
-use serde::Serialize;
 
 use super::{Command, Tx};
-use crate::audit::Copied;
-use crate::canonical;
 use crate::clock::Timestamp;
-use crate::job::{NewJob, code};
 use crate::limit::{Exceeded, Left, Limit, LimitKind};
-use crate::policy::Via;
 use crate::queue::QueueError;
 
 /// Whether all of the limits admit one call more of that agent; of several that do not, the one that frees last. Uses nothing.
@@ -66,46 +60,6 @@ pub(super) fn use_up(tx: &Tx<'_>, agent: &str, limits: &[Limit]) -> Result<(), Q
         )?;
     }
     Ok(())
-}
-
-/// Records that a limit did not admit a job.
-pub(super) fn deny(
-    tx: &mut Tx<'_>,
-    job: &NewJob,
-    Exceeded {
-        limit, frees_at, ..
-    }: &Exceeded,
-) -> Result<(), QueueError> {
-    let call = canonical::call(&job.tool, &job.arguments);
-    let entrance = job.entrance.as_ref();
-    let data = Denied {
-        address: entrance.and_then(|entrance| entrance.address),
-        arguments: Copied::of(&job.arguments, &job.secret),
-        arguments_digest: canonical::hex(&tx.digest_key.digest(&call)),
-        code: code::LIMIT_EXCEEDED,
-        frees_at: *frees_at,
-        limit: limit.kind.to_string(),
-        rules: [&limit.rule],
-        tool: &job.tool,
-        transport: entrance.map(|entrance| entrance.transport),
-        via: job.source.via(),
-    };
-    tx.audit("call.denied", &job.agent, None, &data)
-}
-
-/// The details of a denial.
-#[derive(Debug, Serialize)]
-struct Denied<'d> {
-    address: Option<IpAddr>,
-    arguments: Copied<'d>,
-    arguments_digest: String,
-    code: &'d str,
-    frees_at: Timestamp,
-    limit: String,
-    rules: [&'d str; 1],
-    tool: &'d str,
-    transport: Option<&'d str>,
-    via: Via,
 }
 
 /// How much of each limit is left to that agent.

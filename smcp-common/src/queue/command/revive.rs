@@ -87,14 +87,15 @@ impl Revive {
             return Ok(Err(Obstacle::AgentRevoked));
         }
         let (attempt, failures) = (job.attempt, state.failures().unwrap_or_default());
-        let queued = if job.needs_approval {
-            ask_as_before(tx, id, job.num, &self.by)
+        let asked = state.name() == StateName::AwaitingApproval;
+        let waits = if asked {
+            ask_as_before(tx, id, job.num, failures, &self.by)
         } else {
             let parameters = params![job.num, failures, tx.now.as_millis()];
             tx.execute(include_str!("../sql/revive_job.sql"), parameters)
                 .map(drop)
         };
-        match queued {
+        match waits {
             // SQLite has undone this statement, and only this one.
             Err(QueueError::Database(error))
                 if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) =>

@@ -10,12 +10,13 @@ use super::denial::deny;
 use super::key::is_revoked;
 use super::schedule::{find, look_up};
 use super::submit::record;
-use super::{Cancel, CancelWorkflow, Command, Tx, limit, workflow};
+use super::{Cancel, CancelWorkflow, Command, Tx, denial, limit, workflow};
 use crate::clock::Timestamp;
 use crate::job::JobId;
 use crate::limit::Exceeded;
 use crate::queue::{Denial, Fired, Firing, NoJob, QueueError, row};
 use crate::schedule::{Missed, Overlap, Run, Schedule, Step, TickKind, TickOutcome};
+use crate::sentence::sentence;
 use crate::workflow::WorkflowId;
 
 /// Ticks of a schedule that are kept.
@@ -168,7 +169,7 @@ impl Command for TriggerSchedule {
         if let Run::Job(job) = &self.run
             && let Err(exceeded) = admit(tx, &self.run)?
         {
-            limit::deny(tx, job, &exceeded)?;
+            denial::deny_by_limit(tx, job, &exceeded)?;
             return Ok(Err(exceeded));
         }
         let mut tick = Settling {
@@ -252,7 +253,7 @@ impl<'j> Settled<'j> {
 fn admitted<'j>(tx: &Tx<'_>, run: &'j Run) -> Result<Settled<'j>, QueueError> {
     Ok(match admit(tx, run)? {
         Ok(()) => Settled::submitted(run),
-        Err(exceeded) => Settled::refused(exceeded.sentence()),
+        Err(exceeded) => Settled::refused(sentence(&exceeded)),
     })
 }
 

@@ -192,14 +192,23 @@ fn reseal_secrets(tx: &Tx<'_>, old: &Vault, new: &Vault) -> Result<usize, QueueE
     Ok(all.len())
 }
 
+/// One job after the other, as all of them may be more than memory holds.
 fn reseal_arguments(tx: &Tx<'_>, old: &Vault, new: &Vault) -> Result<usize, QueueError> {
-    let all: Vec<(i64, String, Vec<u8>)> = tx
+    let mut next = tx
         .connection
-        .prepare_cached(include_str!("../sql/sealed_arguments.sql"))?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<_, _>>()?;
-    let mut resealed = 0;
-    for (num, job, sealed) in all {
+        .prepare_cached(include_str!("../sql/sealed_arguments_next.sql"))?;
+    let (mut after, mut resealed) = (i64::MIN, 0);
+    while let Some((num, job, sealed)) = next
+        .query_row([after], |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, String>(1)?,
+                row.get::<_, Vec<u8>>(2)?,
+            ))
+        })
+        .optional()?
+    {
+        after = num;
         let purpose = Purpose::Arguments { job: &job };
         let opened = match old.open(purpose, &sealed) {
             Ok(opened) => opened,

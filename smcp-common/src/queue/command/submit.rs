@@ -12,7 +12,7 @@ use super::approval::request;
 use super::key::refuse_revoked;
 use super::secret::vault;
 use super::session::note;
-use super::{Command, Tx, json, limit};
+use super::{Command, Tx, denial, json, limit};
 use crate::audit::Copied;
 use crate::canonical;
 use crate::clock::Timestamp;
@@ -20,7 +20,7 @@ use crate::job::{EventKind, JobId, NewJob, Origin, Retry};
 use crate::limit::Exceeded;
 use crate::policy::Via;
 use crate::queue::{QueueError, SessionCall, Submitted, row};
-use crate::secret::{Divided, Purpose, divide};
+use crate::secret::{Purpose, hidden, shown};
 
 #[derive(Debug)]
 pub(in crate::queue) struct Submit {
@@ -37,7 +37,7 @@ impl Command for Submit {
         let submitted = match record(tx, &self.job)? {
             Ok(submitted) => submitted,
             Err(exceeded) => {
-                limit::deny(tx, &self.job, &exceeded)?;
+                denial::deny_by_limit(tx, &self.job, &exceeded)?;
                 return Ok(Err(exceeded));
             }
         };
@@ -159,10 +159,10 @@ struct Stored<'j> {
 
 /// `call` is the canonical text of tool and arguments.
 fn conceal<'j>(tx: &Tx<'_>, job: &'j NewJob, call: &str) -> Result<Stored<'j>, QueueError> {
-    let Divided { shown, hidden } = divide(&job.arguments, &job.secret);
-    let Some(hidden) = hidden else {
+    let shown = shown(&job.arguments, &job.secret);
+    let Some(hidden) = hidden(&job.arguments, &job.secret) else {
         return Ok(Stored {
-            shown: Cow::Borrowed(&job.arguments),
+            shown,
             sealed: None,
             digest: Sha256::digest(call).into(),
         });
@@ -172,9 +172,9 @@ fn conceal<'j>(tx: &Tx<'_>, job: &'j NewJob, call: &str) -> Result<Stored<'j>, Q
         job: job.id.as_str(),
     };
     Ok(Stored {
-        shown: Cow::Owned(shown),
+        shown,
         sealed: Some(vault.seal(purpose, hidden.as_bytes())),
-        digest: vault.digest(&job.tool, &job.arguments),
+        digest: vault.digest(call),
     })
 }
 

@@ -7,13 +7,14 @@ use serde_json::{Value, json};
 
 use super::denial::deny;
 use super::submit::record;
-use super::{Cancel, Command, Tx, json as text, key, limit};
+use super::{Cancel, Command, Tx, denial, json as text, key};
 use crate::canonical;
 use crate::clock::Timestamp;
 use crate::job::{Failure, JobId, NewJob, code};
 use crate::limit::Exceeded;
 use crate::queue::workflows::{AllowedBy, NewWorkflow, WorkflowSubmitted};
 use crate::queue::{Denial, QueueError, row};
+use crate::sentence::sentence;
 use crate::workflow::{Action, Decision, StepState, WorkflowId, WorkflowState};
 
 #[derive(Debug)]
@@ -234,8 +235,8 @@ impl AdvanceWorkflow {
         job: &NewJob,
         exceeded: &Exceeded,
     ) -> Result<(), QueueError> {
-        limit::deny(tx, job, exceeded)?;
-        let failure = Failure::new(code::LIMIT_EXCEEDED, exceeded.sentence());
+        denial::deny_by_limit(tx, job, exceeded)?;
+        let failure = Failure::new(code::LIMIT_EXCEEDED, sentence(exceeded));
         self.end(tx, step, StepState::Failed, tx.now, Some(&failure))?;
         touch(tx, self.id.as_str())
     }

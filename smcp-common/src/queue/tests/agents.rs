@@ -1,64 +1,29 @@
+use super::keys::key;
 use super::*;
 use crate::agent::{LEGACY, LOCAL, OPERATOR, OPERATORS, USERS};
 use crate::schedule::Schedule;
 use crate::workflow::{StepState, WorkflowId, WorkflowState};
 
 conformance!(
-    a_key_stands_for_its_agent_as_long_as_it_lives,
-    a_rotated_key_lives_for_the_overlap_and_no_longer_than_it_would_have,
-    a_rotation_without_overlap_ends_the_old_keys_at_once,
-    one_key_is_revoked_and_the_others_stay,
     groups_are_those_that_were_given_last,
+    the_jobs_that_run_at_a_time_are_limited_and_let_go,
     a_revoked_agent_leaves_nothing_that_begins,
     what_runs_of_a_revoked_agent_goes_on_to_the_end_of_its_attempt,
     what_runs_of_a_revoked_agent_is_stopped_where_that_is_asked,
     nothing_is_recorded_for_a_revoked_agent,
     a_revoked_agent_can_come_back_without_its_keys,
     every_change_is_recorded_and_no_key_with_it,
-    the_last_use_is_noted,
-    live_keys_are_found_in_a_file,
 );
 
-const HOUR_MS: u64 = 60 * 60 * 1_000;
-const HOUR: Duration = Duration::from_millis(HOUR_MS);
-const BY: &str = "operator";
+pub(super) const HOUR_MS: u64 = 60 * 60 * 1_000;
+pub(super) const HOUR: Duration = Duration::from_millis(HOUR_MS);
+pub(super) const BY: &str = "operator";
 
-fn groups<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+pub(super) fn groups<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
     names.map(ToOwned::to_owned).into()
 }
 
-/// A key that begins with a letter of its own.
-fn key(id: &str, lifetime: Option<Duration>) -> NewKey {
-    NewKey {
-        id: id.into(),
-        digest: digest(id),
-        prefix: "smcp_abcd".into(),
-        lifetime,
-    }
-}
-
-fn digest(id: &str) -> [u8; 32] {
-    crate::canonical::digest(id, &Map::new())
-}
-
 impl World {
-    async fn add(&self, name: &str, id: &str, lifetime: Option<Duration>) {
-        let agent = NewAgent {
-            name: name.into(),
-            groups: groups(["ci"]),
-            max_running: Some(2),
-        };
-        let added = self.queue.add_agent(agent, key(id, lifetime), BY);
-        added.await.unwrap();
-    }
-
-    fn bearer(&self, id: &str) -> Option<String> {
-        let bearer = self.queue.bearer(&digest(id)).unwrap();
-        let live = self.queue.key_is_live(id).unwrap();
-        assert_eq!(bearer.is_some(), live, "{id}");
-        bearer.map(|bearer| bearer.agent)
-    }
-
     fn groups_of(&self, agent: &str) -> BTreeSet<String> {
         self.queue.subject(agent).unwrap().groups
     }
@@ -81,108 +46,6 @@ fn of_ada(lane: &str) -> NewJob {
         agent: "ada".into(),
         ..in_lane(lane)
     }
-}
-
-async fn a_key_stands_for_its_agent_as_long_as_it_lives(world: World) {
-    world.add("ada", "1", Some(HOUR)).await;
-    world.add("bob", "2", None).await;
-    assert_eq!(world.bearer("1").as_deref(), Some("ada"));
-    assert_eq!(
-        world.second().bearer(&digest("2")).unwrap().unwrap().agent,
-        "bob"
-    );
-    assert_eq!(world.bearer("3"), None);
-    world.clock.advance(Duration::from_millis(HOUR_MS - 1));
-    assert_eq!(world.bearer("1").as_deref(), Some("ada"));
-    world.clock.advance(Duration::from_millis(1));
-    assert_eq!(world.bearer("1"), None, "expired");
-    let agent = world.queue.agent("ada").unwrap();
-    assert_eq!((agent.max_running, agent.built_in), (Some(2), false));
-    let [shown] = &agent.keys[..] else {
-        panic!("{agent:?}")
-    };
-    assert_eq!(
-        (shown.live, shown.expires_at, shown.prefix.as_str()),
-        (false, Some(START.plus(HOUR)), "smcp_abcd")
-    );
-    let again = NewAgent {
-        name: "bob".into(),
-        groups: BTreeSet::new(),
-        max_running: None,
-    };
-    let again = world.queue.add_agent(again, key("4", None), BY).await;
-    assert!(matches!(again, Err(QueueError::AgentExists(name)) if name == "bob"));
-    assert_eq!(world.bearer("4"), None);
-}
-
-async fn a_rotated_key_lives_for_the_overlap_and_no_longer_than_it_would_have(world: World) {
-    world.add("ada", "short", Some(HOUR / 2)).await;
-    let rotated = world.queue.rotate_key("ada", key("long", None), HOUR, BY);
-    let rotated = rotated.await.unwrap();
-    assert_eq!(rotated.replaced, ["short"]);
-    let rotated = world
-        .queue
-        .rotate_key("ada", key("new", Some(2 * HOUR)), HOUR, BY);
-    let rotated = rotated.await.unwrap();
-    assert_eq!(
-        rotated,
-        Rotated {
-            expires_at: Some(START.plus(2 * HOUR)),
-            replaced: vec!["long".into(), "short".into()],
-            replaced_until: START.plus(HOUR),
-        }
-    );
-    let live = || ["short", "long", "new"].map(|id| world.bearer(id).is_some());
-    assert_eq!(live(), [true, true, true]);
-    world.clock.advance(HOUR / 2);
-    assert_eq!(live(), [false, true, true]);
-    world.clock.advance(HOUR / 2);
-    assert_eq!(live(), [false, false, true]);
-    world.clock.advance(HOUR);
-    assert_eq!(live(), [false, false, false]);
-}
-
-async fn a_rotation_without_overlap_ends_the_old_keys_at_once(world: World) {
-    world.add("ada", "old", None).await;
-    let rotated = world
-        .queue
-        .rotate_key("ada", key("new", None), Duration::ZERO, BY);
-    rotated.await.unwrap();
-    assert_eq!(world.bearer("old"), None);
-    assert_eq!(world.bearer("new").as_deref(), Some("ada"));
-    assert_eq!(
-        world.audited("key.revoked"),
-        [r#"operator {"agent":"ada","key":"old"}"#]
-    );
-    for (agent, expected) in [("eve", "no agent"), (LOCAL, "no agent")] {
-        let refused = world
-            .queue
-            .rotate_key(agent, key("x", None), HOUR, BY)
-            .await;
-        assert!(
-            refused.unwrap_err().to_string().contains(expected),
-            "{agent}"
-        );
-    }
-}
-
-async fn one_key_is_revoked_and_the_others_stay(world: World) {
-    world.add("ada", "1", None).await;
-    world.add("bob", "2", None).await;
-    let rotated = world
-        .queue
-        .rotate_key("ada", key("3", None), HOUR, BY)
-        .await;
-    rotated.unwrap();
-    assert!(world.queue.revoke_key("ada", "1", BY).await.unwrap());
-    assert!(!world.queue.revoke_key("ada", "1", BY).await.unwrap());
-    assert_eq!(world.bearer("1"), None);
-    assert_eq!(world.bearer("3").as_deref(), Some("ada"));
-    let foreign = world.queue.revoke_key("ada", "2", BY).await;
-    assert!(matches!(foreign, Err(QueueError::NoSuchKey { .. })));
-    assert_eq!(world.bearer("2").as_deref(), Some("bob"));
-    let nobody = world.queue.revoke_key("eve", "2", BY).await;
-    assert!(matches!(nobody, Err(QueueError::NoSuchAgent(_))));
 }
 
 async fn groups_are_those_that_were_given_last(world: World) {
@@ -227,6 +90,50 @@ async fn groups_are_those_that_were_given_last(world: World) {
             (OPERATOR, true)
         ]
     );
+}
+
+async fn the_jobs_that_run_at_a_time_are_limited_and_let_go(world: World) {
+    world.add("ada", "1", None).await;
+    for (agent, lane) in [("ada", "a"), ("ada", "b"), (LOCAL, "c"), (LOCAL, "d")] {
+        let job = NewJob {
+            agent: agent.into(),
+            ..in_lane(lane)
+        };
+        world.submit(job).await;
+    }
+    let limit = async |agent, most| world.queue.limit_running(agent, most, BY).await;
+    for agent in ["ada", LOCAL] {
+        limit(agent, Some(1)).await.unwrap();
+        let found = world.queue.agent(agent).unwrap();
+        assert_eq!(found.max_running, Some(1));
+        assert!(found.groups.contains("ci") || found.groups.contains(USERS));
+    }
+    assert!(world.claim("w1").await.is_some() && world.claim("w2").await.is_some());
+    assert_eq!(world.claim("w3").await, None);
+    // Groups and limits leave each other alone.
+    let set = GroupChange::Set(groups(["x"]));
+    world.change(LOCAL, set).await.unwrap();
+    assert_eq!(world.claim("w3").await, None);
+    for _ in 0..2 {
+        limit(LOCAL, None).await.unwrap();
+    }
+    assert_eq!(world.claim("w3").await.unwrap().agent, LOCAL);
+    assert_eq!(world.groups_of(LOCAL), groups(["x"]));
+    assert_eq!(
+        world.audited("agent.changed"),
+        [
+            r#"operator {"agent":"ada","max_running":1,"old_max_running":2}"#,
+            r#"operator {"agent":"local","max_running":1,"old_max_running":null}"#,
+            r#"operator {"agent":"local","groups":["x"],"old_groups":["users"]}"#,
+            r#"operator {"agent":"local","max_running":null,"old_max_running":1}"#,
+        ]
+    );
+    let nobody = limit("eve", None).await;
+    assert!(matches!(nobody, Err(QueueError::NoSuchAgent(_))));
+    world.revoke("ada", false).await;
+    let gone = limit("ada", None).await;
+    assert!(matches!(gone, Err(QueueError::AgentRevoked(_))));
+    assert_eq!(world.broken_audit(), None);
 }
 
 async fn a_revoked_agent_leaves_nothing_that_begins(world: World) {
@@ -439,35 +346,4 @@ async fn every_change_is_recorded_and_no_key_with_it(world: World) {
         ]
     );
     assert_eq!(world.broken_audit(), None);
-}
-
-async fn the_last_use_is_noted(world: World) {
-    world.add("ada", "1", None).await;
-    let last = || {
-        world
-            .queue
-            .bearer(&digest("1"))
-            .unwrap()
-            .unwrap()
-            .last_used_at
-    };
-    assert_eq!(last(), None);
-    world.clock.advance(HOUR);
-    world.queue.note_key_use("1").await.unwrap();
-    assert_eq!(last(), Some(START.plus(HOUR)));
-    assert_eq!(
-        world.queue.agent("ada").unwrap().keys[0].last_used_at,
-        last()
-    );
-}
-
-async fn live_keys_are_found_in_a_file(world: World) {
-    let found = || any_key_is_live(&world.path(), world.queue.clock().now()).unwrap();
-    assert!(!found());
-    world.add("ada", "1", Some(HOUR)).await;
-    assert!(found());
-    world.clock.advance(HOUR);
-    assert!(!found(), "expired");
-    let nothing = world.path().with_file_name("nothing.db");
-    assert!(any_key_is_live(&nothing, START).is_err());
 }

@@ -2,13 +2,15 @@
 
 use super::*;
 use crate::approval::{self, Obstacle, Request, Voice, digest};
-use crate::policy::{Approval, Subject};
+use crate::policy::Approval;
 
 conformance!(
     what_needs_an_approval_waits_for_it_and_runs_then,
     nobody_approves_of_their_own_call,
     two_of_a_group_and_one_of_each,
     one_word_against_it_ends_it,
+    whoever_has_approved_may_think_better_of_it,
+    whoever_is_revoked_has_approved_of_nothing,
     nobody_in_time_ends_it,
     a_cancelled_request_cannot_be_approved_of,
     a_changed_request_is_asked_for_anew,
@@ -39,28 +41,26 @@ fn needs(groups: &[&str], approvals: u32) -> NewJob {
     }
 }
 
-fn subject(agent: &str, groups: &[&str]) -> Subject {
-    Subject {
-        agent: agent.into(),
-        groups: groups.iter().map(ToString::to_string).collect(),
-    }
-}
-
-fn vote(job: &JobId, voice: Voice, voter: Subject) -> Vote {
-    Vote {
-        job: job.clone(),
-        voter,
-        voice,
-        reason: None,
-        seen: None,
-        changed: None,
-        via: "tool",
-    }
-}
-
 impl World {
-    async fn say(&self, job: &JobId, voice: Voice, voter: Subject) -> Result<StateName, Obstacle> {
-        self.queue.vote(vote(job, voice, voter)).await.unwrap()
+    /// The word of an agent that is in these groups.
+    fn vote(&self, job: &JobId, voice: Voice, agent: &str, groups: &[&str]) -> Vote {
+        let sql = "INSERT OR REPLACE INTO agents (name, groups, created_at, created_by) VALUES (?1, ?2, 0, 'operator')";
+        let groups = json!(groups).to_string();
+        self.sql().execute(sql, params![agent, groups]).unwrap();
+        Vote {
+            job: job.clone(),
+            voter: agent.into(),
+            voice,
+            reason: None,
+            seen: None,
+            seen_at: None,
+            changed: None,
+            via: "tool",
+        }
+    }
+
+    async fn say(&self, vote: Vote) -> Result<StateName, Obstacle> {
+        self.queue.vote(vote).await.unwrap()
     }
 
     async fn approve(
@@ -69,7 +69,8 @@ impl World {
         agent: &str,
         groups: &[&str],
     ) -> Result<StateName, Obstacle> {
-        self.say(job, Voice::Approve, subject(agent, groups)).await
+        self.say(self.vote(job, Voice::Approve, agent, groups))
+            .await
     }
 }
 
@@ -146,12 +147,9 @@ async fn one_word_against_it_ends_it(world: World) {
     world.approve(&id, "ann", &["ops"]).await.unwrap();
     let against = Vote {
         reason: Some("not on a Friday".into()),
-        ..vote(&id, Voice::Deny, subject("bob", &["ops"]))
+        ..world.vote(&id, Voice::Deny, "bob", &["ops"])
     };
-    assert_eq!(
-        world.queue.vote(against).await.unwrap(),
-        Ok(StateName::Denied)
-    );
+    assert_eq!(world.say(against).await, Ok(StateName::Denied));
     let error = world.job(&id).error.unwrap();
     assert_eq!(error.code, "approval_denied");
     assert_eq!(
@@ -163,6 +161,46 @@ async fn one_word_against_it_ends_it(world: World) {
     assert_eq!(
         world.approve(&id, "eve", &["ops"]).await,
         Err(Obstacle::NotPending(id.to_string()))
+    );
+}
+
+async fn whoever_has_approved_may_think_better_of_it(world: World) {
+    let id = world.submit(needs(&["ops"], 2)).await;
+    world.approve(&id, "ann", &["ops"]).await.unwrap();
+    let against = world.vote(&id, Voice::Deny, "ann", &["ops"]);
+    assert_eq!(world.say(against).await, Ok(StateName::Denied));
+    assert_eq!(world.audited("approval.voted").len(), 2);
+}
+
+async fn whoever_is_revoked_has_approved_of_nothing(world: World) {
+    let (id, done) = (
+        world.submit(needs(&["ops"], 2)).await,
+        world.submit(needs(&["ops"], 1)).await,
+    );
+    for id in [&id, &done] {
+        world.approve(id, "ann", &["ops"]).await.unwrap();
+    }
+    let late = world.vote(&id, Voice::Approve, "ann", &["ops"]);
+    world
+        .queue
+        .revoke_agent("ann", false, "operator")
+        .await
+        .unwrap();
+    let open = world.queue.open_request(&id).unwrap().unwrap();
+    assert_eq!(open.given, Vec::new());
+    assert_eq!(
+        world.say(late).await,
+        Err(Obstacle::NotMember(vec!["ops".into()])),
+        "although it was let in before"
+    );
+    let waits = Ok(StateName::AwaitingApproval);
+    assert_eq!(world.approve(&id, "bob", &["ops"]).await, waits);
+    let again = world.approve(&id, "ann", &["ops"]).await;
+    assert_eq!(again, Ok(StateName::Queued), "somebody else of that name");
+    assert_eq!(
+        world.job(&done).state,
+        StateName::Queued,
+        "what was decided stays so"
     );
 }
 
@@ -199,24 +237,29 @@ async fn a_cancelled_request_cannot_be_approved_of(world: World) {
 async fn a_changed_request_is_asked_for_anew(world: World) {
     let id = world.submit(needs(&["ops"], 1)).await;
     let vote = |seen, changed| {
-        world.queue.vote(Vote {
+        world.say(Vote {
             seen,
             changed,
-            ..vote(&id, Voice::Approve, subject("ann", &["ops"]))
+            ..world.vote(&id, Voice::Approve, "ann", &["ops"])
         })
     };
     let old = request(&["ops"], 1, "v1");
-    let other = vote(Some([9; 32]), None).await.unwrap();
+    let other = vote(Some([9; 32]), None).await;
     assert_eq!(other, Err(Obstacle::Changed), "not what is asked for");
 
     let new = request(&["dev"], 1, "v2");
-    let changed = vote(Some(old.digest), Some(new.clone())).await.unwrap();
+    let changed = vote(Some(old.digest), Some(new.clone())).await;
     assert_eq!(changed, Err(Obstacle::Changed));
     let open = world.queue.open_request(&id).unwrap().unwrap();
-    assert_eq!((open.request, open.given), (new, Vec::new()));
+    assert_eq!((open.request, open.given), (new.clone(), Vec::new()));
+    let found_the_same = Vote {
+        changed: Some(new),
+        ..world.vote(&id, Voice::Approve, "eve", &["dev"])
+    };
     assert_eq!(
-        world.approve(&id, "eve", &["dev"]).await,
-        Ok(StateName::Queued)
+        world.say(found_the_same).await,
+        Ok(StateName::Queued),
+        "it is asked for already"
     );
 }
 
@@ -261,10 +304,17 @@ async fn an_approval_is_for_one_time(world: World) {
         START.plus(3 * HOUR),
         "as long as the one before"
     );
-    assert_eq!(
-        world.approve(&id, "ann", &["ops"]).await,
-        Ok(StateName::Queued)
-    );
+    let of_before = Vote {
+        seen: Some(open.request.digest),
+        seen_at: Some(START),
+        ..world.vote(&id, Voice::Approve, "ann", &["ops"])
+    };
+    assert_eq!(world.say(of_before.clone()).await, Err(Obstacle::Changed));
+    let of_now = Vote {
+        seen_at: Some(open.requested_at),
+        ..of_before
+    };
+    assert_eq!(world.say(of_now).await, Ok(StateName::Queued));
     assert!(world.claim("w").await.is_some());
 }
 
@@ -274,7 +324,7 @@ async fn a_request_survives_a_restart(world: World) {
     let again = world.second();
     let open = again.open_request(&id).unwrap().unwrap();
     assert_eq!(open.given.len(), 1);
-    let vote = vote(&id, Voice::Approve, subject("bob", &["ops"]));
+    let vote = world.vote(&id, Voice::Approve, "bob", &["ops"]);
     assert_eq!(again.vote(vote).await.unwrap(), Ok(StateName::Queued));
 }
 

@@ -1,8 +1,7 @@
 use super::*;
 use crate::job::Origin;
 use crate::limit::{Exceeded, Limit, LimitKind, Rate};
-use crate::plugin::{Manifest, Tool};
-use crate::schedule::{CatchUp, Overlap, Run, Schedule, Spec, Target};
+use crate::schedule::{Overlap, Run, Schedule, Spec};
 use crate::workflow::{Call, StepState, WorkflowId, WorkflowState, read};
 
 conformance!(
@@ -208,7 +207,7 @@ async fn a_refusal_is_recorded_and_harms_no_other(world: World) {
     let call = crate::canonical::call("math__add", &limited(&one).arguments);
     let digest = DigestKey::new(&Key::new([7; 32])).digest(&call);
     let data = json!({"address": null, "arguments": {"a": 1}, "arguments_digest": crate::canonical::hex(&digest),
-                      "transport": null, "via": "call", "code": "limit_exceeded", "frees_at": START.plus(10 * SECOND), "limit": "1 call within 10 s",
+                      "transport": null, "via": "call", "code": "limit_exceeded", "frees_at": START.plus(10 * SECOND), "limit": "1 call within 10 s", "policy": "",
                       "rules": ["builtin:some"], "tool": "math__add"});
     let record = format!("local {}", crate::canonical::to_string(&data));
     assert_eq!(world.audited("call.denied"), vec![record; 9]);
@@ -284,37 +283,17 @@ async fn uses_that_do_not_matter_are_forgotten(world: World) {
     assert_eq!(world.counted("limits"), 1);
 }
 
-fn tool() -> Tool {
-    let document =
-        json!({"commands": [{"name": "add", "parameters": [{"name": "a", "type": "integer"}]}]});
-    let (tools, _) = Manifest::parse(&document).unwrap().into_tools("math");
-    tools.into_iter().next().unwrap()
-}
-
 async fn a_tick_that_is_not_admitted_is_refused(world: World) {
     let spec = Spec {
-        cron: "* * * * *".into(),
-        zone: "UTC".into(),
-        target: Target::Tool {
-            tool: "math__add".into(),
-            arguments: arguments(json!({"a": 1})),
-        },
-        start_at: None,
-        end_at: None,
-        max_runs: None,
-        jitter: Duration::ZERO,
         overlap: Overlap::Replace,
-        catch_up: CatchUp::None,
-        catch_up_window: SECOND,
-        retry: None,
-        priority: 0,
+        ..schedules::spec()
     };
     let id = Schedule::random_id();
     let created = world.queue.create_schedule(&id, "ada", "often", spec);
     created.await.unwrap();
     let schedule = || world.queue.schedule(&id).unwrap().unwrap();
     let run = || {
-        let tool = tool();
+        let tool = schedules::tool();
         let mut run = schedule()
             .run(|_| Some(&tool), |_, _| Ok(granted()), None)
             .unwrap();

@@ -8,6 +8,7 @@ mod catalogue;
 mod claims;
 mod clock;
 mod faults;
+mod keys;
 mod limits;
 mod operate;
 mod pauses;

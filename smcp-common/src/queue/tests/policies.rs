@@ -98,9 +98,16 @@ async fn rules_are_made_ready_once_for_each_change(world: World) {
 async fn rules_that_mean_nothing_any_more_let_nothing_run(world: World) {
     let keeper = Keeper::new(world.queue.clone(), Vec::new());
     let broken = rules("permit (", "one");
-    world.queue.accept_policies(broken, "api").await.unwrap();
-    for _ in 0..2 {
-        assert!(matches!(keeper.current(), Err(Unready::Rules(_))));
+    // Of another version of this program, which knew a zone more.
+    let elsewhere = NewPolicies {
+        zone: "Mars/Olympus".into(),
+        ..rules(RULE, "one")
+    };
+    for unusable in [broken, elsewhere] {
+        world.queue.accept_policies(unusable, "api").await.unwrap();
+        for _ in 0..2 {
+            assert!(matches!(keeper.current(), Err(Unready::Rules(_))));
+        }
     }
     world
         .queue

@@ -55,7 +55,8 @@ pub(super) fn spec() -> Spec {
     }
 }
 
-fn tool() -> Tool {
+/// What is scheduled.
+pub(super) fn tool() -> Tool {
     let document =
         json!({"commands": [{"name": "add", "parameters": [{"name": "a", "type": "integer"}]}]});
     let (tools, _) = Manifest::parse(&document).unwrap().into_tools("math");

@@ -1,10 +1,12 @@
 use super::*;
+use crate::policy::Approval;
 use crate::setting::Setting;
 
 conformance!(
     a_setting_is_what_was_set_last,
     every_change_is_recorded_with_what_was_before,
     what_a_later_version_knew_is_passed_over,
+    how_long_an_approval_is_waited_for_is_set,
 );
 
 const AGE: Setting = Setting::RetentionAge;
@@ -56,4 +58,24 @@ async fn what_a_later_version_knew_is_passed_over(world: World) {
     let unknown = "INSERT INTO settings VALUES ('moon.phase', 1, 1, 'ada')";
     world.sql().execute(unknown, []).unwrap();
     assert_eq!(world.queue.settings().unwrap(), []);
+}
+
+async fn how_long_an_approval_is_waited_for_is_set(world: World) {
+    let until = |approval: Option<Approval>| {
+        let (mut grant, _) = granted();
+        grant.obligations.approval = approval;
+        world.queue.binding(&grant, "digest").until
+    };
+    let approval = Approval {
+        groups: vec!["ops".into()],
+        approvals: 1,
+    };
+    let day = Duration::from_secs(24 * 60 * 60);
+    assert_eq!(until(Some(approval.clone())), START.plus(day));
+    let minute = world
+        .queue
+        .set_setting(Setting::ApprovalExpiry, Some(60), "ada");
+    minute.await.unwrap();
+    assert_eq!(until(Some(approval)), START.plus(Duration::from_mins(1)));
+    assert_eq!(until(None), START);
 }

@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Deployments of which nothing comes: what rules decide about."""
 
-import argparse
 import json
 import sys
 
@@ -13,10 +12,14 @@ CONTRACT = {
         {
             "name": "deploy",
             "description": "Deploys an application.",
+            "parallel": True,
             "parameters": [
                 APP,
                 {"name": "environment", "type": "string", "enum": ["staging", "production"], "default": "staging"},
                 {"name": "count", "type": "integer"},
+                {"name": "ratio", "type": "number"},
+                {"name": "regions", "type": "array", "items": {"type": "string"}},
+                {"name": "token", "secret": True},
             ],
         },
         {
@@ -26,25 +29,16 @@ CONTRACT = {
             "parameters": [APP],
         },
         {"name": "status", "description": "Tells how things are.", "effect": "read_only"},
+        {
+            "name": "count",
+            "description": "Counts.",
+            "parameters": [{"name": "n", "type": "integer", "required": True}],
+        },
     ],
 }
 
-
-def main():
+if __name__ == "__main__":
     if sys.argv[1:] == ["--describe"]:
         print(json.dumps(CONTRACT))
-        return
-    parser = argparse.ArgumentParser(prog="devops")
-    commands = parser.add_subparsers(dest="command", required=True)
-    deploy = commands.add_parser("deploy")
-    deploy.add_argument("--app", required=True)
-    deploy.add_argument("--environment", default="staging")
-    deploy.add_argument("--count", type=int)
-    commands.add_parser("rollback").add_argument("--app", required=True)
-    commands.add_parser("status")
-    call = parser.parse_args()
-    print(json.dumps(vars(call)))
-
-
-if __name__ == "__main__":
-    main()
+    else:
+        print("done: " + sys.argv[1])

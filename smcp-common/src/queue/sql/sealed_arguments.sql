@@ -1,1 +1,0 @@
-SELECT num, id, sealed FROM jobs WHERE sealed IS NOT NULL

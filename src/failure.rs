@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use smcp_common::config::ConfigError;
-use smcp_common::telemetry::InvalidFilter;
+use smcp_common::telemetry::TelemetryError;
 
 /// The exit code of what was refused by a guard, or asked for in the wrong way.
 const REFUSED: u8 = 2;
@@ -55,7 +55,7 @@ fn render(error: &anyhow::Error) -> String {
 
 fn exit_code(error: &anyhow::Error) -> ExitCode {
     let refused = |cause: &(dyn Error + 'static)| {
-        cause.is::<BadUsage>() || cause.is::<ConfigError>() || cause.is::<InvalidFilter>()
+        cause.is::<BadUsage>() || cause.is::<ConfigError>() || cause.is::<TelemetryError>()
     };
     if let Some(api) = error
         .chain()

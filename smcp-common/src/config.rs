@@ -5,6 +5,7 @@
 mod aliases;
 mod environment;
 mod file;
+mod log;
 mod sandbox;
 mod values;
 
@@ -24,6 +25,7 @@ use crate::sandbox::{Require, Terms};
 use crate::secret::KeyFile;
 
 pub use self::environment::{Environment, Secret};
+pub use self::log::Rotation;
 
 /// The settings of all roles.
 #[derive(Debug, Clone, PartialEq)]
@@ -182,6 +184,19 @@ pub struct Log {
     pub filter: String,
     /// One JSON object a line instead of text.
     pub json: bool,
+    /// Where it is written beside standard error.
+    pub file: Option<LogFile>,
+}
+
+/// A log file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its name.
+    pub path: PathBuf,
+    /// When a new one is begun.
+    pub rotation: Rotation,
+    /// So many old ones are kept, as `path.1`, the newest, and so on.
+    pub backups: u32,
 }
 
 /// What the command line says; each value wins over the environment and the file.
@@ -347,7 +362,7 @@ impl Config {
                     [
                         env.text("SMCP_LOG"),
                         env.text("MCP_LOG_LEVEL").map(|level| level.to_lowercase()),
-                        file.log.filter,
+                        file.log.filter.clone(),
                     ],
                     "info",
                 ),
@@ -355,6 +370,7 @@ impl Config {
                     .switch("MCP_LOG_JSON")?
                     .or(file.log.json)
                     .unwrap_or(false),
+                file: log::file(env, &file.log)?,
             },
         })
     }

@@ -32,6 +32,7 @@ mod code;
 mod confinement;
 mod content;
 mod crash;
+mod deployment;
 mod dry_run;
 mod faults;
 mod governance;

@@ -1,5 +1,6 @@
 //! `smcp up`: starts everything, keeps it running, and takes it down again.
 
+use std::fs;
 use std::process::Command;
 
 use serde_json::json;
@@ -119,6 +120,25 @@ async fn up_lets_running_calls_end_and_be_answered() {
     assert!(processes::of(world.data()).is_empty());
     assert!(world.worker_directories().is_empty());
     world.assert_sound();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_processes_of_up_write_one_log_file() {
+    let world = World::new().with("SMCP_LOG", "info");
+    let log = world.path("logs/server.log");
+    let mut world = world.with("MCP_LOG_FILE", log.to_str().unwrap());
+    let (up, _) = world.up(1);
+    let client = world.client().await;
+    let answer = client.call("demo_text__echo", json!({"message": "mum"}));
+    assert_eq!(answer.await.is_error, Some(false));
+    up.terminate();
+    assert_eq!(up.wait(), Some(0));
+    let text = fs::read_to_string(&log).unwrap();
+    for of_each in ["API started", "attempt ended"] {
+        assert!(text.contains(of_each), "{of_each} is not in {text}");
+    }
+    assert!(!text.contains("mum"), "arguments are not logged: {text}");
+    assert!(!text.contains('\u{1b}'), "nor colours");
 }
 
 #[test]

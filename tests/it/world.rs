@@ -362,8 +362,16 @@ impl World {
     }
 }
 
-/// A script in `tests/clients` under the interpreter that `variable` names, else that of an environment below `target`.
+/// A script in `tests/clients` under an [`interpreter`].
 fn python(variable: &str, environment: &str, script: &str) -> Command {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut client = Command::new(interpreter(variable, environment));
+    client.arg(root.join("tests/clients").join(script));
+    client
+}
+
+/// The interpreter that `variable` names, else that of an environment below `target`.
+pub(crate) fn interpreter(variable: &str, environment: &str) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let interpreter = root.join("target").join(environment).join("bin/python");
     let interpreter = std::env::var_os(variable).map_or(interpreter, PathBuf::from);
@@ -372,9 +380,7 @@ fn python(variable: &str, environment: &str, script: &str) -> Command {
         "{} is missing: ./tests/run makes it",
         interpreter.display()
     );
-    let mut client = Command::new(interpreter);
-    client.arg(root.join("tests/clients").join(script));
-    client
+    interpreter
 }
 
 /// Starts a client with steps on its standard input.

@@ -103,6 +103,12 @@ pub(super) struct Workers {
 pub(super) struct Log {
     pub(super) filter: Option<String>,
     pub(super) json: Option<bool>,
+    pub(super) file: Option<PathBuf>,
+    pub(super) rotation: Option<String>,
+    pub(super) max_bytes: Option<u64>,
+    pub(super) backups: Option<u32>,
+    pub(super) rotate_when: Option<String>,
+    pub(super) rotate_interval: Option<u32>,
 }
 
 #[derive(Debug, Default, Deserialize)]

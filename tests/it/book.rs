@@ -160,14 +160,14 @@ fn every_command_and_option_of_smcp_that_is_named_is_there() {
         let words: Vec<_> = line.split(' ').filter(|word| !word.is_empty()).collect();
         let mut path: Vec<&str> = Vec::new();
         let mut page = help(&[]).unwrap();
-        for word in &words {
+        for word in words.iter().copied() {
             let lists = |page: &str| {
                 let commands = page
                     .split_once("Commands:")
                     .map(|(_, rest)| rest.to_owned());
                 commands.is_some_and(|rest| {
                     rest.lines()
-                        .any(|line| line.trim_start().split(' ').next() == Some(*word))
+                        .any(|line| line.trim_start().split(' ').next() == Some(word))
                 })
             };
             if !page.contains("Commands:") {

@@ -1,6 +1,7 @@
 //! The pages of reference, which are made of the code: a page that says something else fails, and
 //! `SMCP_UPDATE_DOCS=1 cargo test --test it reference` writes them.
 
+mod endpoints;
 mod errors;
 mod settings;
 mod source;

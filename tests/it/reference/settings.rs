@@ -8,6 +8,14 @@ use smcp_common::setting::Setting;
 
 use super::{head, keep, root, row, source};
 
+/// A table of the file.
+#[derive(Debug, Default)]
+struct Section {
+    name: String,
+    about: String,
+    entries: Vec<Entry>,
+}
+
 /// A key of the file.
 #[derive(Debug, Default)]
 struct Entry {
@@ -20,30 +28,40 @@ struct Entry {
 
 #[test]
 fn the_page_has_every_setting() {
+    keep("settings.md", &page());
+}
+
+fn page() -> String {
     let mut page = "# Settings\n\n\
 <!-- Made of the code by tests/it/reference.rs; change it there, or in deploy/smcp.example.toml. -->\n\n\
 Command line wins over environment, environment over file. The file is `SMCP_CONFIG`, else `smcp.toml` in the working directory, else in the data directory;\n\
-a key that does not exist is an error. [The example](https://github.com/sanctumos/smcp/blob/main/deploy/smcp.example.toml) states every default. Variables that are empty count as unset; switches\n\
+a key that does not exist is an error. `deploy/smcp.example.toml` states every default. Variables that are empty count as unset; switches\n\
 are `1`, `true`, `yes`, `on`, or `0`, `false`, `no`, `off`.\n\n## In the file\n\n"
         .to_owned();
-    page = page.replace(
-        "[The example](https://github.com/sanctumos/smcp/blob/main/deploy/smcp.example.toml)",
-        "The example, `deploy/smcp.example.toml`,",
-    );
-    page += &head(&["key", "variable", "default", "meaning"]);
-    for entry in entries() {
-        let (variables, meaning) = told(&entry.comment);
-        let default = if entry.has_default {
-            format!("`{}`", entry.value)
-        } else {
-            String::new()
+    for section in sections() {
+        page += &match section.name.as_str() {
+            "" => String::new(),
+            name => format!("\n### `[{name}]`\n\n"),
         };
-        let meaning = match (entry.has_default, meaning.is_empty()) {
-            (true, _) => meaning,
-            (false, true) => format!("E.g. `{}`", entry.value),
-            (false, false) => format!("{}. E.g. `{}`", meaning.trim_end_matches('.'), entry.value),
-        };
-        page += &row(&[&format!("`{}`", entry.key), &variables, &default, &meaning]);
+        if !section.about.is_empty() {
+            page += &format!("{}.\n\n", section.about.trim_end_matches('.'));
+        }
+        page += &head(&["key", "variable", "default", "meaning"]);
+        for entry in &section.entries {
+            let (variables, meaning) = told(&entry.comment);
+            let default = if entry.has_default {
+                format!("`{}`", entry.value)
+            } else {
+                String::new()
+            };
+            let example = format!("E.g. `{}`", entry.value);
+            let meaning = match (entry.has_default, meaning.trim_end_matches('.')) {
+                (true, meaning) => meaning.to_owned(),
+                (false, "") => example,
+                (false, meaning) => format!("{meaning}. {example}"),
+            };
+            page += &row(&[&format!("`{}`", entry.key), &variables, &default, &meaning]);
+        }
     }
     page += "\n## In the environment alone\n\n";
     page += &head(&["variable", "meaning"]);
@@ -62,12 +80,13 @@ are `1`, `true`, `yes`, `on`, or `0`, `false`, `no`, `off`.\n\n## In the file\n\
             setting.description(),
         ]);
     }
-    keep("settings.md", &page);
+    page
 }
 
 #[test]
 fn every_key_and_variable_that_is_read_is_in_the_page() {
-    let keys: BTreeSet<_> = entries().into_iter().map(|entry| entry.key).collect();
+    let entries = sections().into_iter().flat_map(|section| section.entries);
+    let keys: BTreeSet<_> = entries.map(|entry| entry.key).collect();
     let mut read = Vec::new();
     leaves("", &mut read);
     assert!(read.len() > 40, "{read:?}");
@@ -79,7 +98,7 @@ fn every_key_and_variable_that_is_read_is_in_the_page() {
             "deploy/smcp.example.toml does not have {key}"
         );
     }
-    let page = fs::read_to_string(root().join("docs/reference/settings.md")).unwrap();
+    let page = page();
     let files = source::files("src").into_iter();
     let files = files.chain(source::files("smcp-common/src/config"));
     let files = files.chain([root().join("smcp-common/src/config.rs")]);
@@ -91,11 +110,11 @@ fn every_key_and_variable_that_is_read_is_in_the_page() {
     }
     variables.retain(|name| name.contains("MCP_"));
     assert!(variables.len() > 25, "{variables:?}");
+    let words: BTreeSet<_> = page
+        .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+        .collect();
     for name in variables {
-        assert!(
-            page.contains(&format!("`{name}`")),
-            "settings.md does not have {name}"
-        );
+        assert!(words.contains(&*name), "settings.md does not have {name}");
     }
 }
 
@@ -120,36 +139,39 @@ fn leaves(table: &str, found: &mut Vec<String>) {
     }
 }
 
-/// The settings of the example file, first to last.
-fn entries() -> Vec<Entry> {
+/// The sections of the example file, first to last: their names, what is said of each, and their settings.
+fn sections() -> Vec<Section> {
     let text = fs::read_to_string(root().join("deploy/smcp.example.toml")).unwrap();
-    let (mut entries, mut section, mut before) =
-        (Vec::<Entry>::new(), String::new(), String::new());
+    let (mut sections, mut before) = (vec![Section::default()], String::new());
     for line in text.lines() {
         let bare = line.strip_prefix("# ").unwrap_or(line);
+        let more = line.trim_start().strip_prefix("# ");
+        let last = sections.last_mut().unwrap();
         if line.trim().is_empty() {
             before.clear();
         } else if let Some((name, rest)) =
             bare.strip_prefix('[').and_then(|rest| rest.split_once(']'))
         {
-            section = format!("{name}.");
-            before = rest.trim().trim_start_matches("# ").to_owned();
-            if name != "aliases" {
-                before.clear();
-            }
-        } else if let Some(more) = line
-            .trim_start()
-            .strip_prefix("# ")
-            .filter(|_| line.starts_with(' '))
-        {
-            if let Some(entry) = entries.last_mut() {
-                entry.comment += &format!(" {more}");
+            let beside = rest.trim().trim_start_matches("# ");
+            sections.push(Section {
+                name: name.to_owned(),
+                about: sentence(&format!("{before} {beside}")),
+                entries: Vec::new(),
+            });
+            before.clear();
+        } else if let Some(more) = more.filter(|_| line.starts_with(' ')) {
+            let entry = last.entries.last_mut();
+            match entry {
+                Some(entry) => entry.comment += &format!(" {more}"),
+                None => last.about += &format!(" {more}"),
             }
         } else if let Some((key, rest)) = bare.split_once(" = ").filter(|(key, _)| is_key(key)) {
             let (value, comment) = rest.split_once(" # ").unwrap_or((rest, ""));
             let comment = format!("{} {}", std::mem::take(&mut before), comment.trim());
-            entries.push(Entry {
-                key: format!("{section}{key}"),
+            last.entries.push(Entry {
+                key: format!("{}.{key}", last.name)
+                    .trim_start_matches('.')
+                    .to_owned(),
                 value: value.trim().to_owned(),
                 has_default: bare == line,
                 comment: comment.trim().to_owned(),
@@ -158,7 +180,8 @@ fn entries() -> Vec<Entry> {
             before = format!("{before} {bare}").trim().to_owned();
         }
     }
-    entries
+    sections.retain(|section| !section.entries.is_empty());
+    sections
 }
 
 fn is_key(text: &str) -> bool {
@@ -166,29 +189,38 @@ fn is_key(text: &str) -> bool {
         .all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '.'))
 }
 
-/// The variables that a comment names, and what else it says.
+/// The variables that stand for a setting, and what else its comment says.
 fn told(comment: &str) -> (String, String) {
-    let is_part = |c: char| c.is_ascii_uppercase() || c == '_' || c.is_ascii_digit();
-    let mut words: Vec<_> = comment
-        .split(|c: char| !is_part(c))
-        .filter(|word| word.starts_with("MCP_") || word.starts_with("SMCP_"))
-        .map(|word| format!("`{word}`"))
-        .collect();
-    words.dedup();
-    let meaning = match comment.split_once(". ") {
-        Some((first, rest)) if first.starts_with("MCP_") || first.starts_with("SMCP_") => {
-            // A sentence of variables alone says no more than their column.
-            match first.split_once(", or ") {
-                Some((_, other)) => format!("{rest} (or {other})"),
-                None => rest.to_owned(),
+    let (named, meaning) = match comment.split_once(". ") {
+        Some((first, rest)) if is_variable(first.split([',', ' ']).next().unwrap_or_default()) => {
+            // Beside the variables it may say how they are read.
+            match first.split_once(", ") {
+                Some((_, how)) => (first, format!("{rest} ({how})")),
+                None => (first, rest.to_owned()),
             }
         }
-        _ => comment.to_owned(),
+        _ => match comment.split_once(" Variable: ") {
+            Some((meaning, variable)) => (variable, meaning.to_owned()),
+            None => (comment, comment.to_owned()),
+        },
     };
-    let meaning = meaning.trim();
-    let mut letters = meaning.chars();
-    let meaning = letters
-        .next()
-        .map(|first| first.to_uppercase().collect::<String>() + letters.as_str());
-    (words.join(", "), meaning.unwrap_or_default())
+    let is_part = |c: char| c.is_ascii_uppercase() || c == '_';
+    let variables: BTreeSet<_> = named
+        .split(|c: char| !is_part(c))
+        .filter(|word| is_variable(word))
+        .map(|word| format!("`{word}`"))
+        .collect();
+    let variables: Vec<_> = variables.into_iter().collect();
+    (variables.join(", "), sentence(&meaning))
+}
+
+fn is_variable(word: &str) -> bool {
+    word.starts_with("MCP_") || word.starts_with("SMCP_")
+}
+
+/// With a capital letter in front, unless it begins with a value.
+fn sentence(text: &str) -> String {
+    let mut letters = text.trim().chars();
+    let first = letters.next().map(|first| first.to_uppercase().to_string());
+    first.unwrap_or_default() + letters.as_str()
 }

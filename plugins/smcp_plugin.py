@@ -6,27 +6,32 @@
     plugin = Plugin("greeter", version="1.0.0", description="Greets people.")
 
     @plugin.command(effect="read_only")
-    def greet(full_name: Annotated[str, "Whom"], times: int = 1):
+    def greet(full_name: Annotated[str, "Whom"], times: int = 1) -> str:
         "Say hello to somebody."
-        return {"greeting": f"Hello, {full_name}! " * times}
+        return f"Hello, {full_name}! " * times
 
     if __name__ == "__main__":
         plugin.main()
 
 Names, types, defaults and descriptions of the parameters become those of the tool. Types are str, int, float, bool, dict, list, list[...]
-of these, Literal[...] for a choice, and Optional[...] for what may be left out. What else the contract knows of a plugin or a command
-(`sandbox`, `secrets`, `lane`, `timeout_seconds`, `retry` ...) is given as a keyword and passed on as it is.
+of these, Literal[...] for a choice, and Optional[...] for what may be left out. A function that says `-> dict` answers with structured
+content. What else the contract knows of a plugin or a command (`sandbox`, `secrets`, `lane`, `timeout_seconds`, `retry` ...) is given as
+a keyword. A mistake in any of this is a TypeError that names the function and the parameter.
 """
 
 import json
 import os
 import sys
-import traceback
-from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Callable, Dict, List, Literal, Optional, Sequence, Union, get_args, get_origin, get_type_hints
 
 TYPES = {str: "string", int: "integer", float: "number", bool: "boolean", dict: "object", list: "array"}
 # What a shell calls EX_TEMPFAIL: not now.
 NOT_NOW = 75
+# What the contract knows besides the keywords that are written out below.
+PLUGIN_KEYS = {"files", "problems", "runtime", "sandbox", "secrets"}
+COMMAND_KEYS = {"annotations", "input_schema", "on_disconnect", "output_schema", "parallel", "parameters", "sandbox", "stores"}
+OPTION_KEYS = {"format", "items"}
+VARIADIC = 0x04 | 0x08  # of a function's code: it takes *args or **kwargs
 
 
 class Failure(Exception):
@@ -36,15 +41,16 @@ class Failure(Exception):
     keywords are answered beside them.
     """
 
-    def __init__(self, code, message, **details):
+    def __init__(self, code: str, message: str, **details: Any):
         super().__init__(message)
+        self.code = code
         self.answer = {"ok": False, "error": message, "code": code, **details}
 
 
 class Snooze(Exception):
     """Not now: the call is made again after so many seconds, and no attempt is counted."""
 
-    def __init__(self, seconds, message="not now"):
+    def __init__(self, seconds: float, message: str = "not now"):
         super().__init__(message)
         self.answer = {"ok": False, "error": message, "code": "snoozed", "snooze": seconds}
 
@@ -52,35 +58,66 @@ class Snooze(Exception):
 class Option:
     """What a parameter's type does not say, for `Annotated[str, Option("Which branch", pattern="^[a-z]+$")]`.
 
-    Keywords are those of the contract: `enum`, `minimum`, `maximum`, `pattern`, `format`, `secret`.
+    Of a list, `minimum`, `maximum`, `pattern` and `enum` belong to its elements: `list[Annotated[int, Option(minimum=1)]]`.
     """
 
-    def __init__(self, description="", **contract):
-        self.contract = {"description": description, **contract} if description else contract
+    def __init__(
+        self,
+        description: str = "",
+        *,
+        minimum: Optional[float] = None,
+        maximum: Optional[float] = None,
+        pattern: Optional[str] = None,
+        enum: Optional[Sequence[Any]] = None,
+        secret: Optional[bool] = None,
+        **contract: Any,
+    ):
+        check_keywords("Option", contract, OPTION_KEYS, "description minimum maximum pattern enum secret")
+        said = {"description": description or None, "minimum": minimum, "maximum": maximum, "pattern": pattern, "enum": enum, "secret": secret}
+        self.contract = {**given(said), **contract}
 
 
 class Plugin:
-    """A plugin and its commands. Keywords are those of `plugin` in the contract."""
+    """A plugin and its commands. Further keywords are those of `plugin` in the contract: `sandbox`, `secrets`, `runtime`."""
 
-    def __init__(self, name, *, version="1.0.0", description="", **contract):
-        self.contract = {"name": name, "version": version, "description": description, **contract}
-        self.commands = {}
+    def __init__(self, name: str, *, version: str = "1.0.0", description: str = "", **contract: Any):
+        check_keywords(f"Plugin({name!r})", contract, PLUGIN_KEYS, "name version description")
+        self.contract: Dict[str, Any] = {"name": name, "version": version, "description": description, **contract}
+        self.commands: Dict[str, "Command"] = {}
 
-    def command(self, function=None, *, name=None, **contract):
-        """Makes a function a command; its docstring's first paragraph is the description.
+    def command(
+        self,
+        function: Optional[Callable] = None,
+        *,
+        name: Optional[str] = None,
+        description: Optional[str] = None,
+        effect: Optional[Literal["read_only", "idempotent", "once"]] = None,
+        output: Optional[Literal["text", "json", "mcp"]] = None,
+        timeout_seconds: Optional[float] = None,
+        lane: Optional[str] = None,
+        retry: Optional[Dict[str, Any]] = None,
+        secrets: Optional[List[str]] = None,
+        **contract: Any,
+    ) -> Callable:
+        """Makes a function a command. Its docstring's first paragraph is the description.
 
-        Keywords are those of a command in the contract. What the function returns is the answer: a text as it is, anything else as
-        JSON. It fails by raising `Failure`.
+        What it returns is the answer: a text as it is, nothing as nothing, anything else as JSON. It fails by raising `Failure`.
+        Further keywords are those of a command in the contract.
         """
+        written = {"description": description, "effect": effect, "output": output, "timeout_seconds": timeout_seconds}
+        written.update(lane=lane, retry=retry, secrets=secrets)
 
-        def register(function):
-            command = Command(function, name or function.__name__, contract)
+        def register(function: Callable) -> Callable:
+            check_keywords(f"command {function.__name__}", contract, COMMAND_KEYS, "name " + " ".join(written))
+            command = Command(function, name or function.__name__, {**given(written), **contract})
+            if command.name in self.commands:
+                raise TypeError(f"command {function.__name__}: the name '{command.name}' is taken by another command")
             self.commands[command.name] = command
             return function
 
         return register(function) if function else register
 
-    def describe(self):
+    def describe(self) -> Dict[str, Any]:
         """The answer to `--describe`."""
         return {
             "contract_version": "1.0",
@@ -88,21 +125,23 @@ class Plugin:
             "commands": [command.describe() for command in self.commands.values()],
         }
 
-    def secret(self, name):
+    def secret(self, name: str) -> str:
         """The value of a secret that the plugin declares, however it is handed over; `Failure` where it is not set."""
-        for wish in self.contract.get("secrets", ()):
-            wish = {"name": wish} if isinstance(wish, str) else wish
-            value = os.environ.get(wish.get("variable", wish["name"])) if wish["name"] == name else None
-            if value is not None and wish.get("as") == "file":
-                with open(value, encoding="utf-8") as file:
-                    return file.read()
-            if value is not None:
-                return value
-        raise Failure("secret_missing", f"the secret {name} is not set; an operator sets it with: smcp secrets set {name}")
+        wishes = [{"name": wish} if isinstance(wish, str) else wish for wish in self.contract.get("secrets", ())]
+        wish = next((wish for wish in wishes if wish["name"] == name), None)
+        if wish is None:
+            raise LookupError(f"the plugin declares no secret {name}: Plugin(..., secrets=[{name!r}])")
+        value = os.environ.get(wish.get("variable", name))
+        if value is None:
+            raise Failure("secret_missing", f"the secret {name} is not set; an operator sets it with: smcp secrets set {name}")
+        if wish.get("as") == "file":
+            with open(value, encoding="utf-8") as file:
+                return file.read()
+        return value
 
-    def main(self, words=None):
+    def main(self, words: Optional[Sequence[str]] = None) -> None:
         """Does what the command line asks for, and ends the process where that has failed."""
-        words = sys.argv[1:] if words is None else words
+        words = sys.argv[1:] if words is None else list(words)
         if words == ["--describe"]:
             return answer(self.describe())
         if words[:1] in (["--help"], ["-h"]) or words[1:2] in (["--help"], ["-h"]):
@@ -117,6 +156,9 @@ class Plugin:
             answer(snooze.answer)
             sys.exit(NOT_NOW)
         except Exception as error:
+            # Seldom needed, and it would cost every call milliseconds.
+            import traceback
+
             traceback.print_exc()
             answer({"ok": False, "error": f"{type(error).__name__}: {error}", "code": "internal_error"})
             sys.exit(1)
@@ -124,17 +166,17 @@ class Plugin:
     def named(self, words):
         if words and words[0] in self.commands:
             return self.commands[words[0]]
-        given = f"'{words[0]}' is not a command" if words else "no command is given"
-        raise Failure("invalid_arguments", f"{given}; the commands are {', '.join(self.commands)}")
+        said = f"'{words[0]}' is not a command" if words else "no command is given"
+        raise Failure("invalid_arguments", f"{said}; the commands are {', '.join(self.commands)}")
 
-    def help(self):
+    def help(self) -> str:
         name, description = self.contract["name"], self.contract["description"]
         lines = [f"usage: {name} COMMAND [--OPTION VALUE ...]", "", description, "", "Available commands:"]
-        lines += [f"  {command.name:<18}{command.description}" for command in self.commands.values()]
+        lines += [f"  {command.name:<18} {command.description}".rstrip() for command in self.commands.values()]
         for command in self.commands.values():
             if command.parameters:
                 lines += ["", f"Options of {command.name}:"]
-            lines += [f"  {option:<18}{given.get('description', '')}" for option, given in command.options().items()]
+            lines += [f"  {option:<18} {said.get('description', '')}".rstrip() for option, said in command.options().items()]
         return "\n".join(lines)
 
 
@@ -145,13 +187,14 @@ class Command:
         self.function, self.name, self.contract = function, name, contract
         paragraph = (function.__doc__ or "").strip().split("\n\n")[0]
         self.description = " ".join(paragraph.split())
-        hints = get_type_hints(function, include_extras=True)
-        code = function.__code__
-        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-        defaults = dict(function.__kwdefaults__ or {})
-        positional = code.co_varnames[: code.co_argcount]
-        defaults.update(zip(reversed(positional), reversed(function.__defaults__ or ())))
-        self.parameters = [parameter(name, hints.get(name, str), defaults) for name in names]
+        # Of a decorated function, what it is in the end.
+        inner = function
+        while hasattr(inner, "__wrapped__"):
+            inner = inner.__wrapped__
+        self.parameters = [parameter(f"command {inner.__name__}", *each) for each in signature(inner)]
+        returned = get_type_hints(inner).get("return")
+        if "output" not in contract and dict in (returned, get_origin(returned)):
+            self.contract["output"] = "json"
 
     def describe(self):
         described = {"name": self.name, "description": self.description, **self.contract}
@@ -178,43 +221,95 @@ class Command:
                 values.setdefault(parameter["name"], []).extend(value)
             else:
                 values[parameter["name"]] = value
-        missing = [option for option, given in options.items() if given.get("required") and given["name"] not in values]
+        needed = [parameter for parameter in self.parameters if parameter.get("required") and parameter["name"] not in values]
+        # An empty list has no words.
+        values.update({parameter["name"]: [] for parameter in needed if parameter["type"] == "array"})
+        missing = [option for option, parameter in options.items() if parameter in needed and parameter["type"] != "array"]
         if missing:
             raise Failure("invalid_arguments", f"{self.name} needs {' and '.join(missing)}")
         return values
 
 
-def parameter(name, hint, defaults):
+def given(values):
+    """Those that are not None."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def check_keywords(where, contract, known, written):
+    """Refuses keywords that the contract does not know: a misspelt one would say nothing."""
+    for keyword in contract:
+        if keyword not in known:
+            import difflib
+
+            close = difflib.get_close_matches(keyword, [*known, *written.split()], 1)
+            hint = f"; is '{close[0]}' meant?" if close else ""
+            raise TypeError(f"{where}: the contract has no '{keyword}'{hint}")
+
+
+def signature(function):
+    """Name, type and defaults of each parameter: `(name, type)` or `(name, type, default)`."""
+    code, where = function.__code__, f"command {function.__name__}"
+    if code.co_flags & VARIADIC or code.co_posonlyargcount:
+        raise TypeError(f"{where}: each parameter needs a name of its own, without *, ** and /")
+    try:
+        hints = get_type_hints(function, include_extras=True)
+    except Exception as error:
+        raise TypeError(f"{where}: its types cannot be read: {error}") from error
+    positional = code.co_varnames[: code.co_argcount]
+    defaults = dict(zip(reversed(positional), reversed(function.__defaults__ or ())), **(function.__kwdefaults__ or {}))
+    for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+        hint = hints.get(name, str)
+        yield (name, hint, defaults[name]) if name in defaults else (name, hint)
+
+
+def parameter(where, name, hint, *default):
     """A parameter as the contract describes it."""
-    described = {"name": name}
-    if get_origin(hint) is Annotated:
-        hint, *notes = get_args(hint)
-        for note in notes:
-            described.update({"description": note} if isinstance(note, str) else note.contract)
-    described.update(shape(name, hint))
-    if name not in defaults:
-        described["required"] = True
-    elif defaults[name] is not None:
-        described["default"] = defaults[name]
+    try:
+        described = {"name": name, **shape(hint)}
+        if not default:
+            described["required"] = True
+        elif default[0] is not None:
+            described["default"] = checked(default[0], described)
+    except TypeError as error:
+        raise TypeError(f"{where}: parameter '{name}' {error}") from None
     return described
 
 
-def shape(name, hint):
+def shape(hint):
     """A type, as JSON Schema says it."""
     origin, inner = get_origin(hint), get_args(hint)
-    if hint in TYPES:
-        return {"type": TYPES[hint]}
-    if origin is Literal:
-        return {"type": TYPES[type(inner[0])], "enum": list(inner)}
-    if origin is list:
-        return {"type": "array", "items": shape(name, inner[0])}
-    if origin is dict:
-        return {"type": "object"}
+    if origin is Annotated:
+        described = {}
+        for note in inner[1:]:
+            described.update({"description": note} if isinstance(note, str) else getattr(note, "contract", {}))
+        return {**shape(inner[0]), **described}
     some = [kind for kind in inner if kind is not type(None)]
     # `str | None` is a union of another kind, which Python before 3.10 does not have.
     if len(some) == 1 and (origin is Union or type(hint).__name__ == "UnionType"):
-        return shape(name, some[0])
-    raise TypeError(f"parameter '{name}' has the type {hint}, which no tool can have")
+        return shape(some[0])
+    if origin is Literal:
+        kinds = {TYPES.get(type(choice)) for choice in inner}
+        if len(kinds) == 1 and None not in kinds:
+            return {"type": kinds.pop(), "enum": list(inner)}
+    elif origin is list:
+        return {"type": "array", "items": shape(inner[0])}
+    elif origin is dict:
+        return {"type": "object"}
+    elif isinstance(hint, type) and hint in TYPES:
+        return {"type": TYPES[hint]}
+    said = hint.__name__ if isinstance(hint, type) else hint
+    raise TypeError(f"has the type {said}, which no tool can have: str, int, float, bool, dict, list[...], Literal[...] or Optional[...]")
+
+
+def checked(default, described):
+    """The default, where it is what the parameter takes."""
+    expected = described["type"]
+    kinds = {"number": (int, float)}.get(expected, tuple(kind for kind, name in TYPES.items() if name == expected))
+    if not isinstance(default, kinds) or (isinstance(default, bool) and expected != "boolean"):
+        raise TypeError(f"has the default {default!r}, which is no {expected}")
+    if "enum" in described and default not in described["enum"]:
+        raise TypeError(f"has the default {default!r}, which is none of {', '.join(map(str, described['enum']))}")
+    return default
 
 
 def read(option, parameter, text):
@@ -267,21 +362,35 @@ def parsed(option, text, kind):
     return value
 
 
-def answer(value):
-    """Prints an answer: a text as it is, anything else as JSON."""
-    print(value if isinstance(value, str) else json.dumps(value, indent=2))
+def answer(value: Any) -> None:
+    """Prints an answer: a text as it is, nothing as nothing, anything else as JSON."""
+    if value is not None:
+        # JSON has no NaN, and whoever reads it would stumble over one.
+        print(value if isinstance(value, str) else json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False))
 
 
-def progress(done, total=None, message=None):
+def progress(done: float, total: Optional[float] = None, message: Optional[str] = None) -> None:
     """Tells whoever follows the call how far it is: `done`, which grows, of `total`."""
     descriptor = os.environ.get("SMCP_EVENTS_FD")
     if descriptor is None:
         return
-    said = {"progress": done, "total": total, "message": message}
-    line = json.dumps({key: value for key, value in said.items() if value is not None}) + "\n"
+    line = json.dumps(given({"progress": done, "total": total, "message": message})) + "\n"
     os.write(int(descriptor), line.encode())
 
 
-def log(message):
+def store_secret(name: str, value: str) -> None:
+    """Hands a secret over to SMCP's store, for the calls of the same agent; what the call prints from then on does not show it.
+
+    The command declares it: `stores=["NAME", "PREFIX_*"]`. Where SMCP cannot store it, the whole call fails.
+    """
+    descriptor = os.environ.get("SMCP_EVENTS_FD")
+    if descriptor is None:
+        raise Failure("secret_not_stored", f"{name} cannot be stored: the plugin is not run by SMCP")
+    rest = (json.dumps({"secret": {"name": name, "value": value}}) + "\n").encode()
+    while rest:
+        rest = rest[os.write(int(descriptor), rest) :]
+
+
+def log(message: object) -> None:
     """Writes a line to the log of the call, which is streamed to whoever watches its job."""
     print(message, file=sys.stderr, flush=True)

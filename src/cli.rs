@@ -19,6 +19,7 @@ mod roles;
 mod schedules;
 mod secrets;
 mod settings;
+mod telegram;
 mod workers;
 mod workflows;
 
@@ -41,7 +42,9 @@ pub(crate) use self::operate::{
     Consent, JobsCancel, JobsFlush, JobsPriority, JobsRequeueDead, JobsRetry, Queues, QueuesList,
     QueuesPause, QueuesResume, Scope, Which,
 };
-pub(crate) use self::plugins::{Plugins, PluginsAccept, PluginsCheck, PluginsDiff, PluginsList};
+pub(crate) use self::plugins::{
+    Language, Plugins, PluginsAccept, PluginsCheck, PluginsDiff, PluginsList, PluginsNew,
+};
 pub(crate) use self::policy::{
     Policy, PolicyCheck, PolicyExplain, PolicyReplay, PolicyShow, PolicyTest, Way,
 };
@@ -51,6 +54,7 @@ pub(crate) use self::secrets::{
     Secrets, SecretsImportLetta, SecretsList, SecretsRemove, SecretsRotateKey, SecretsSet,
 };
 pub(crate) use self::settings::{Settings, SettingsGet, SettingsList, SettingsSet};
+pub(crate) use self::telegram::{Telegram, TelegramLogin};
 pub(crate) use self::workers::{Workers, WorkersDrain, WorkersList, WorkersScale};
 pub(crate) use self::workflows::{
     WorkflowRef, Workflows, WorkflowsCancel, WorkflowsList, WorkflowsSubmit,
@@ -117,7 +121,10 @@ pub(crate) enum Command {
     /// Store secrets, encrypted, for the plugins that declare them
     #[command(subcommand)]
     Secrets(Secrets),
-    /// List, check and reload plugins
+    /// Log in to Telegram, for the plugin that makes and keeps its bots
+    #[command(subcommand)]
+    Telegram(Telegram),
+    /// Begin, check, list and accept plugins
     #[command(subcommand)]
     Plugins(Plugins),
     /// Back up and check the database

@@ -14,6 +14,7 @@ pub(crate) mod queues;
 pub(crate) mod schedules;
 pub(crate) mod secrets;
 pub(crate) mod settings;
+pub(crate) mod telegram;
 pub(crate) mod tools;
 pub(crate) mod workers;
 pub(crate) mod workflows;

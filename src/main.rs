@@ -50,6 +50,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Plugins(what) => command::plugins::run(what),
         Command::Queues(what) => command::queues::run(what),
         Command::Secrets(what) => command::secrets::run(what),
+        Command::Telegram(what) => command::telegram::run(what),
         Command::Settings(what) => command::settings::run(what),
         Command::Workers(what) => command::workers::run(what),
         Command::Schedules(what) => command::schedules::run(what),

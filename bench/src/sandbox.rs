@@ -160,7 +160,7 @@ impl Subject {
             self.base.clone()
         };
         let variables = Environment::of_process();
-        let mut env = environment(variables.variables(), &[]);
+        let mut env = environment(variables.variables(), &[], "demo_math");
         env.push(("HOME".into(), scratch.clone().into()));
         let entry = OsString::from(self.plugin.join("cli.py"));
         let words = ["calculate", "--expression", "2+2"].map(OsString::from);

@@ -159,9 +159,10 @@ async fn describe(
         .plugins
         .iter()
         .find(|plugin| plugin.name == tool.tool.plugin);
-    let asks = plugin.and_then(|plugin| plugin.sandbox.clone());
-    let grants = app.sandbox.grants(&tool.tool.plugin);
-    let (profile, _) = asks.unwrap_or_default().within(&grants);
-    told["sandbox"] = json!(profile);
+    // It may have gone this moment.
+    told["sandbox"] = json!(plugin.map(|plugin| {
+        let (profile, _) = app.sandbox.permit(plugin, &plugin.asks(&tool.tool));
+        profile
+    }));
     Ok(())
 }

@@ -25,7 +25,7 @@ use crate::plugin::{Pinning, ToolName};
 use crate::sandbox::{Require, Terms};
 use crate::secret::KeyFile;
 
-pub use self::environment::{Environment, Secret};
+pub use self::environment::{Environment, Secret, is_setting_of, settings_prefix};
 pub use self::log::Rotation;
 pub use self::variables::VARIABLES;
 

@@ -116,7 +116,8 @@ impl Runner {
             Ok(argv) => argv,
             Err(error) => return refused(code::INVALID_ARGUMENTS, error.to_string()),
         };
-        let place = match self.place(plugin, job.strict_sandbox || asked.strict_sandbox) {
+        let strictly = job.strict_sandbox || asked.strict_sandbox;
+        let place = match self.place(plugin, tool, strictly) {
             Ok(place) => place,
             Err(PlacingError::Unavailable(message)) => {
                 return refused(code::SANDBOX_UNAVAILABLE, message);
@@ -133,14 +134,19 @@ impl Runner {
         invocation.redactor = redactor;
         let longest = asked.timeout_ms.map(Duration::from_millis);
         let limits = limits(&place.profile, [job.timeout, longest]);
-        self.run_process(job, plugin, invocation, &place, &limits)
+        let warm = self.waits(plugin, tool, &place.profile);
+        self.run_process(job, (plugin, tool), invocation, &place, &limits, warm)
             .await
     }
 
-    /// The place of an interpreter that waits for calls of `plugin`, else a new one.
-    fn place(&self, plugin: &Plugin, strictly: bool) -> Result<Arc<Place>, PlacingError> {
-        let asks = plugin.sandbox.clone().unwrap_or_default();
-        let profile = self.sandbox.profile(plugin, &asks)?;
+    /// The place of an interpreter that waits for calls of `tool`, else a new one.
+    fn place(
+        &self,
+        plugin: &Plugin,
+        tool: &Tool,
+        strictly: bool,
+    ) -> Result<Arc<Place>, PlacingError> {
+        let profile = self.sandbox.profile(plugin, &plugin.asks(tool))?;
         if strictly {
             self.sandbox.check_strictly(&profile)?;
         }
@@ -157,10 +163,11 @@ impl Runner {
     async fn run_process(
         &self,
         job: &Claimed,
-        plugin: &Plugin,
+        (plugin, tool): (&Plugin, &Tool),
         mut invocation: Invocation,
         place: &Arc<Place>,
         limits: &Limits,
+        warm: Result<&Warm, Option<String>>,
     ) -> Ending {
         let hold = Hold {
             job: job.id.clone(),
@@ -182,16 +189,16 @@ impl Runner {
         let of_call = of_call.map(|(name, value)| (name.into(), value));
         invocation.env.extend(of_call);
         let (sender, mut output) = mpsc::channel(64);
-        let mut stream = Stream::new(&self.queue, &hold, &stopper);
+        let mut stream = Stream::new(&self.queue, &hold, tool, &stopper);
         let process = async {
             // Several ways to run, each with all it needs: too much for a stack.
             let run = Box::pin(async {
-                match self.warm.as_ref().filter(|_| may_wait(plugin)) {
-                    Some(warm) => {
+                match &warm {
+                    Ok(warm) => {
                         let waiting = waiting(plugin, place);
                         warm.run(&waiting, &invocation, limits, stop, sender).await
                     }
-                    None => process::run(&invocation, limits, stop, sender).await,
+                    Err(_) => process::run(&invocation, limits, stop, sender).await,
                 }
             });
             match &place.group {
@@ -203,13 +210,13 @@ impl Runner {
         match ended {
             Ok(ended) => {
                 let outcome = verdict::outcome(&ended, stream.head(), limits);
-                let outcome = secrets::redacted(outcome, &invocation.redactor);
+                let outcome = secrets::redacted(stream.settled(outcome), &invocation.redactor);
                 Ending {
                     outcome,
                     printed_bytes: ended.stdout_truncated.then_some(ended.stdout_bytes),
                     confinement: ended.started.then(|| Confinement {
                         start: ended.start,
-                        cold_because: self.why_cold(plugin, ended.start),
+                        cold_because: why_cold(plugin, warm, ended.start),
                         ..place.confinement.clone()
                     }),
                     output: stream.rest(),
@@ -224,11 +231,27 @@ impl Runner {
         }
     }
 
-    /// Why no interpreter waits for calls of `plugin`, where one might.
-    fn why_cold(&self, plugin: &Plugin, start: Start) -> Option<String> {
-        match start {
-            Start::Cold => self.warm.as_ref()?.reason(&plugin.name),
-            Start::Warm => None,
+    /// What keeps interpreters, where one may wait for calls of `tool` under `profile`; else why not, unless somebody wants
+    /// it so.
+    fn waits(
+        &self,
+        plugin: &Plugin,
+        tool: &Tool,
+        profile: &Profile,
+    ) -> Result<&Warm, Option<String>> {
+        let warm = self
+            .warm
+            .as_ref()
+            .filter(|_| may_wait(plugin))
+            .ok_or(None)?;
+        if tool.sandbox.is_none() {
+            return Ok(warm);
+        }
+        let asks = plugin.sandbox.clone().unwrap_or_default();
+        // It has one interpreter, which stands in the sandbox of the plugin.
+        match self.sandbox.profile(plugin, &asks) {
+            Ok(of_plugin) if of_plugin == *profile => Ok(warm),
+            Ok(_) | Err(_) => Err(Some("the command has a sandbox of its own".to_owned())),
         }
     }
 
@@ -256,8 +279,17 @@ impl Runner {
     }
 }
 
+/// Why the call of `plugin` was not run by a waiting interpreter, where it might have been.
+fn why_cold(plugin: &Plugin, warm: Result<&Warm, Option<String>>, start: Start) -> Option<String> {
+    match (start, warm) {
+        (Start::Warm, _) => None,
+        (Start::Cold, Ok(warm)) => warm.reason(&plugin.name),
+        (Start::Cold, Err(why)) => why,
+    }
+}
+
 /// Whether an interpreter may wait for calls of `plugin`: it is written in Python, and does not say otherwise.
-fn may_wait(plugin: &Plugin) -> bool {
+pub(crate) fn may_wait(plugin: &Plugin) -> bool {
     let asked = plugin.runtime.as_ref().map(|runtime| runtime.warm);
     plugin.interpreter.is_some() && asked != Some(Wish::Off)
 }
@@ -269,7 +301,7 @@ fn fingerprint(profile: &Profile) -> String {
 }
 
 /// How an interpreter waits in that place.
-fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
+pub(crate) fn waiting(plugin: &Plugin, place: &Arc<Place>) -> warm::Place {
     warm::Place {
         plugin: plugin.name.clone(),
         digest: plugin.digest.clone(),

@@ -1,4 +1,5 @@
-//! Noticing that plugins have been added, changed or removed, and asking for a scan then.
+//! Noticing that plugins have been added, changed or removed, or files elsewhere that belong to them, and asking for a
+//! scan then.
 //!
 //! A change is many events: a scan is asked for once they have ceased for a moment. Every worker watches, and of those
 //! that see the same change one asks, see [`Queue::want_scan_unless`].
@@ -13,6 +14,7 @@ use inotify::{EventStream, Inotify, Watches};
 use smcp_common::lifecycle::Shutdown;
 use smcp_common::queue::{Queue, QueueError};
 use smcp_common::remote::is_remote;
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::plugin::territory::{Territory, Unwatched};
@@ -35,6 +37,8 @@ const ADVICE: &str = "run `smcp plugins reload` after a change";
 #[derive(Debug)]
 pub(crate) struct Changes {
     directories: Vec<PathBuf>,
+    /// What belongs to plugins beside them, as they were last described.
+    files: Vec<PathBuf>,
     events: ReadyChunks<EventStream<Vec<u8>>>,
     watches: Watches,
     territory: Territory,
@@ -71,6 +75,7 @@ impl Changes {
         }
         let mut changes = Self {
             directories,
+            files: Vec::new(),
             events,
             watches,
             territory: Territory::default(),
@@ -85,8 +90,9 @@ impl Changes {
         let by = format!("worker:{worker}");
         let watching = async {
             let mut pace = Pace::default();
+            let mut declared = Declared::new(&queue);
             loop {
-                let newest = self.change(&queue).await?;
+                let newest = self.change(&queue, &mut declared).await?;
                 // Before the scan: what happens in directories that are new is then either found or heard.
                 self.survey().await;
                 pace.keep().await;
@@ -107,9 +113,15 @@ impl Changes {
     }
 
     /// Waits for a change and for its end. Answers the newest scan that had been asked for when its last event came:
-    /// any later one finds all of it.
-    async fn change(&mut self, queue: &Queue) -> io::Result<Option<i64>> {
-        self.concerning().await?;
+    /// any later one finds all of it. That other files belong to plugins is a change, too: nobody has watched them before.
+    async fn change(&mut self, queue: &Queue, declared: &mut Declared) -> io::Result<Option<i64>> {
+        tokio::select! {
+            concerning = self.concerning() => concerning?,
+            () = declared.change(queue) => {
+                self.files.clone_from(&declared.files);
+                self.survey().await;
+            }
+        }
         let latest = Instant::now() + LATEST;
         loop {
             let newest = queue.newest_scan().ok();
@@ -143,7 +155,8 @@ impl Changes {
 
     async fn survey(&mut self) {
         let (watches, directories) = (self.watches.clone(), self.directories.clone());
-        let survey = move || Territory::survey(watches, &directories);
+        let files = self.files.clone();
+        let survey = move || Territory::survey(watches, &directories, &files);
         // It does not panic; otherwise what has been watched stays watched.
         let Ok((territory, unwatched)) = tokio::task::spawn_blocking(survey).await else {
             return;
@@ -155,6 +168,52 @@ impl Changes {
             );
         }
         self.told = unwatched.or(self.told.take());
+    }
+}
+
+/// The files elsewhere that plugins have said belong to them.
+#[derive(Debug)]
+struct Declared {
+    news: watch::Receiver<u64>,
+    /// The catalogue that has been looked at.
+    version: Option<i64>,
+    /// As it has them.
+    files: Vec<PathBuf>,
+}
+
+impl Declared {
+    fn new(queue: &Queue) -> Self {
+        let mut news = queue.news();
+        news.mark_changed();
+        Self {
+            news,
+            version: None,
+            files: Vec::new(),
+        }
+    }
+
+    /// Waits until they are others.
+    async fn change(&mut self, queue: &Queue) {
+        loop {
+            if self.news.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            // What cannot be read now is looked at with the next news.
+            let Ok(version) = queue.catalogue_version() else {
+                continue;
+            };
+            if self.version == Some(version) {
+                continue;
+            }
+            let Ok(files) = queue.plugin_files() else {
+                continue;
+            };
+            self.version = Some(version);
+            if files != self.files {
+                self.files = files;
+                return;
+            }
+        }
     }
 }
 

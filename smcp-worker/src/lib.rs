@@ -156,7 +156,7 @@ pub async fn run(
         &config.data_dir,
     ))?;
     let sandbox = Arc::new(sandbox);
-    let digests = Arc::new(Digests::default());
+    let digests = Arc::new(Digests::new(environment.clone()));
     let scanner = Scanner::new(
         SUPERVISOR.into(),
         environment,

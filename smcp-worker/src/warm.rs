@@ -217,6 +217,30 @@ impl Warm {
         }
     }
 
+    /// Starts an interpreter for calls like `invocation`, and ends it: what it has imported for them.
+    ///
+    /// # Errors
+    /// Why none can wait.
+    pub async fn rehearse(
+        &self,
+        place: &Place,
+        invocation: &Invocation,
+    ) -> Result<Vec<String>, String> {
+        let never = pin!(std::future::pending());
+        let deadline = Instant::now() + REST;
+        match self.interpreter(place, invocation, never, deadline).await {
+            Found::Ready(mut interpreter) => {
+                let imported = std::mem::take(&mut interpreter.imported);
+                interpreter.end().await;
+                Ok(imported)
+            }
+            Found::Ended(_) | Found::Nothing => {
+                let unknown = || "its interpreter did not begin to wait in time".to_owned();
+                Err(self.reason(&place.plugin).unwrap_or_else(unknown))
+            }
+        }
+    }
+
     /// Ends all interpreters, and answers when nothing is left of them.
     pub async fn close(&self) {
         let plugins = std::mem::take(&mut *self.plugins());

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::Connection;
 
@@ -10,10 +10,24 @@ use super::Connection;
 pub(crate) enum Plugins {
     /// List the plugins that the workers found, and what is wrong with them
     List(PluginsList),
-    /// Describe the plugin in a directory as a worker would, and say what is wrong with it
-    #[command(
-        after_help = "SMCP need not be running. The exit code is 1 where something is wrong.\n\nExample:\n  smcp plugins check ./plugins/demo_math"
-    )]
+    /// Write a small plugin to begin with
+    #[command(after_help = "\
+Its name becomes the first half of the names of its tools. What is there already is
+left alone, and the exit code is 2.
+
+Examples:
+  smcp plugins new weather
+  smcp plugins new weather --lang bash --dir ~/plugins")]
+    New(PluginsNew),
+    /// Try out the plugin in a directory, and say what is wrong with it
+    #[command(after_help = "\
+It does what a worker does before a call: it asks the plugin in its sandbox what it offers,
+finds out what smcp.toml grants it, and has an interpreter do its imports. Commands are not
+run, and SMCP need not be running. Where something is wrong the exit code is 1; a warning,
+such as of something that is not granted, leaves it 0.
+
+Example:
+  smcp plugins check ./plugins/demo_math")]
     Check(PluginsCheck),
     /// Show how the tools of a plugin differ from those that were accepted
     #[command(after_help = "\
@@ -41,6 +55,31 @@ Examples:
 pub(crate) struct PluginsList {
     #[command(flatten)]
     pub(crate) connection: Connection,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginsNew {
+    /// Its name: letters, digits, _ and -
+    pub(crate) name: String,
+    /// What it is written in
+    #[arg(long, value_enum, default_value_t = Language::Python)]
+    pub(crate) lang: Language,
+    /// Directory of plugins that it is put into
+    #[arg(long = "dir", value_name = "DIR", default_value = ".")]
+    pub(crate) directory: PathBuf,
+}
+
+/// What a plugin is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Python 3.9 or later, with the library smcp_plugin.py
+    Python,
+    /// One script
+    Bash,
+    /// One script for Node 18 or later, without packages
+    Node,
+    /// A project for cargo, without dependencies
+    Rust,
 }
 
 #[derive(Debug, Args)]

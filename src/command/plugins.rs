@@ -1,27 +1,20 @@
 //! `smcp plugins`: what the workers found, what a plugin's author should mend, and what an operator accepts.
 
 mod accept;
+mod check;
+mod new;
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
 use serde::Deserialize;
 use serde_json::json;
-use smcp_common::config::{Environment, Flags};
-use smcp_common::plugin::Plugin;
-use smcp_worker::plugin::catalogue;
+use smcp_common::config::Environment;
 
-use super::{block_on, with_client};
-use crate::arguments::signature;
-use crate::cli::{Plugins, PluginsCheck, PluginsList};
-use crate::settings::{self, Settings};
+use super::with_client;
+use crate::cli::{Plugins, PluginsList};
 use crate::table::Table;
-use crate::terminal::{Style, counted, one_line, print, print_json};
-
-/// The running program, which stands between us and every plugin.
-const SUPERVISOR: &str = "/proc/self/exe";
+use crate::terminal::{Style, one_line, print, print_json};
 
 /// The answer of `plugins__list` and `plugins__reload`.
 #[derive(Debug, Deserialize)]
@@ -71,7 +64,8 @@ pub(crate) fn run(what: Plugins) -> anyhow::Result<ExitCode> {
     match what {
         Plugins::List(options) => list(&options, "plugins__list"),
         Plugins::Reload(options) => list(&options, "plugins__reload"),
-        Plugins::Check(options) => check(&options),
+        Plugins::New(options) => new::run(&options),
+        Plugins::Check(options) => check::run(&options),
         Plugins::Diff(options) => with_client(&options.connection, async |client| {
             accept::diff(client, &options).await
         }),
@@ -134,73 +128,6 @@ fn table(listing: &Listing, style: Style) -> String {
     text
 }
 
-fn check(options: &PluginsCheck) -> anyhow::Result<ExitCode> {
-    let settings = settings::load(&Flags::default())?;
-    if !options.directory.is_dir() {
-        bail!("{} is no directory", options.directory.display());
-    }
-    let style = Style::of_stdout(&settings.environment);
-    let plugin = block_on(async {
-        let Settings {
-            config,
-            environment,
-        } = &settings;
-        catalogue::check(
-            &options.directory,
-            config,
-            environment,
-            Path::new(SUPERVISOR),
-        )
-        .await
-        .context("cannot prepare a sandbox for the plugin")
-    })?;
-    if options.json {
-        print_json(&plugin)?;
-    } else {
-        print(&render(&plugin, style))?;
-    }
-    Ok(if plugin.problems.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
-}
-
-/// A plugin with its tools and its problems.
-fn render(plugin: &Plugin, style: Style) -> String {
-    let run_by = plugin.interpreter.as_deref().unwrap_or("itself");
-    let mut text = format!("{} in {}\n", style.bold(&plugin.name), plugin.directory);
-    // Writing to a String cannot fail.
-    if !plugin.entry.is_empty() {
-        writeln!(text, "{}, run by {run_by}", plugin.entry).unwrap_or_default();
-    }
-    for tool in &plugin.tools {
-        let schema = tool.input_schema();
-        let signature = schema.as_object().map(signature).unwrap_or_default();
-        writeln!(
-            text,
-            "{}",
-            format!("  {} {signature}", style.bold(&tool.name.to_string())).trim_end()
-        )
-        .unwrap_or_default();
-    }
-    for problem in plugin.problems.iter().chain(&plugin.withheld) {
-        writeln!(
-            text,
-            "{} {}",
-            style.yellow("problem:"),
-            one_line(&problem.to_string())
-        )
-        .unwrap_or_default();
-    }
-    let tools = counted(plugin.tools.len(), "tool");
-    let verdict = match plugin.problems.len() {
-        0 => style.green(&format!("{tools}, no problems")),
-        problems => style.red(&format!("{tools}, {}", counted(problems, "problem"))),
-    };
-    text + &verdict + "\n"
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
@@ -230,21 +157,5 @@ warning: /q cannot be read
 warning: plugin odd: commands is required
 ";
         assert_eq!(table(&listing, Style::default()), expected);
-    }
-
-    #[test]
-    fn a_checked_plugin_is_shown_with_its_tools_and_problems() {
-        let document = json!({"commands": [{"name": "add", "parameters": [{"name": "a", "type": "integer", "required": true}]}]});
-        let (tools, problems) = smcp_common::plugin::Manifest::parse(&document)
-            .unwrap()
-            .into_tools("math");
-        let mut plugin: Plugin = serde_json::from_value(json!({
-            "name": "math", "directory": "/p/math", "entry": "cli.py", "digest": "", "interpreter": "/usr/bin/python3",
-            "description": null, "tools": [], "problems": problems,
-        }))
-        .unwrap();
-        plugin.tools = tools;
-        let expected = "math in /p/math\ncli.py, run by /usr/bin/python3\n  math__add a=INTEGER\n1 tool, no problems\n";
-        assert_eq!(render(&plugin, Style::default()), expected);
     }
 }

@@ -100,7 +100,7 @@ fn set(options: &SecretsSet) -> anyhow::Result<ExitCode> {
 }
 
 /// Sends a value to the API, as safely as it is connected.
-async fn store(
+pub(super) async fn store(
     client: &mut Client,
     name: &str,
     agent: Option<&str>,
@@ -192,7 +192,7 @@ async fn rotate(client: &mut Client, options: &SecretsRotateKey) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-fn whose(agent: Option<&str>) -> String {
+pub(super) fn whose(agent: Option<&str>) -> String {
     agent.map_or_else(
         || "everybody".to_owned(),
         |agent| format!("the agent {agent}"),

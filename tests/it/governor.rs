@@ -1,5 +1,8 @@
 //! `sanctum__tools`: which tools an agent keeps attached, the rows G1 to G9.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use crate::agents::added;
@@ -252,9 +255,16 @@ async fn nobody_attaches_what_no_rule_permits() {
     );
 }
 
-/// A world with the bundled plugins only.
+/// A world with the bundled demonstration plugins only.
 pub(crate) fn bundled() -> World {
-    World::new().with_plugins(format!("{}/plugins", env!("CARGO_MANIFEST_DIR")))
+    let world = World::new();
+    let plugins = world.path("demonstration");
+    fs::create_dir(&plugins).unwrap();
+    for name in ["demo_math", "demo_text"] {
+        let bundled = Path::new(env!("CARGO_MANIFEST_DIR")).join("plugins");
+        std::os::unix::fs::symlink(bundled.join(name), plugins.join(name)).unwrap();
+    }
+    world.with_plugins(plugins.display().to_string())
 }
 
 async fn listed(client: &Client) -> Vec<String> {

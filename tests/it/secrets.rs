@@ -39,7 +39,7 @@ impl World {
     }
 
     /// The files of the data directory in which one of these texts stands, each with the first.
-    fn holding(&self, texts: &[String]) -> Vec<(PathBuf, String)> {
+    pub(crate) fn holding(&self, texts: &[String]) -> Vec<(PathBuf, String)> {
         let mut found = Vec::new();
         let mut directories = vec![self.data().to_owned()];
         while let Some(directory) = directories.pop() {

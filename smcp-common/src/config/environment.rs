@@ -5,6 +5,46 @@ use std::fmt;
 
 use super::ConfigError;
 
+/// What begins every variable of SMCP's own.
+const OWN: &str = "SMCP_";
+
+/// The variables of which SMCP reads, or for a run sets, the value itself. No plugin is handed the server's, whatever the
+/// plugin is called.
+const TAKEN: [&str; 21] = [
+    "SMCP_ADMIN_PREFIX",
+    "SMCP_ALLOWED_HOSTS",
+    "SMCP_ALLOWED_ORIGINS",
+    "SMCP_API_KEY",
+    "SMCP_ATTACH_PROFILE",
+    "SMCP_ATTEMPT",
+    "SMCP_CONFIG",
+    "SMCP_CONTROL_FD",
+    "SMCP_DATABASE_URL",
+    "SMCP_DATA_DIR",
+    "SMCP_EVENTS_FD",
+    "SMCP_JOB_ID",
+    "SMCP_LOG",
+    "SMCP_PLUGINS_PIN",
+    "SMCP_POLICIES",
+    "SMCP_POLICY_ZONE",
+    "SMCP_PROFILES",
+    "SMCP_PYTHON",
+    "SMCP_SECRETS_KEY_FILE",
+    "SMCP_WARM_UNCONFINED",
+    "SMCP_WORKERS",
+];
+
+/// How the variables begin that are settings of the plugin of that name: `SMCP_MY_PLUGIN_` for `my-plugin`.
+pub fn settings_prefix(plugin: &str) -> String {
+    let plugin = plugin.replace('-', "_").to_ascii_uppercase();
+    format!("{OWN}{plugin}_")
+}
+
+/// Whether the variable `name` is a setting of the plugin of that name, and none of SMCP's.
+pub fn is_setting_of(plugin: &str, name: &str) -> bool {
+    name.starts_with(&settings_prefix(plugin)) && !TAKEN.contains(&name)
+}
+
 /// The environment of a process, as read once. Empty variables count as unset.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Environment(BTreeMap<String, String>);
@@ -29,7 +69,21 @@ impl Environment {
 
     /// A variable, unless it is unset or empty.
     pub fn text(&self, name: &str) -> Option<String> {
+        // Keeps the list complete, so that a plugin that is called like a setting never gets it.
+        debug_assert!(
+            !name.starts_with(OWN) || TAKEN.contains(&name),
+            "{name} is not listed as a variable of SMCP's own"
+        );
         self.0.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// The settings of the plugin of that name, by their names.
+    pub fn settings_of(&self, plugin: &str) -> impl Iterator<Item = (&str, &str)> {
+        let settings = self
+            .0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()));
+        settings.filter(move |(name, _)| is_setting_of(plugin, name))
     }
 
     pub(super) fn list(&self, name: &str, separator: char) -> Option<Vec<String>> {
@@ -115,4 +169,39 @@ pub(super) fn split(text: &str, separator: char) -> Vec<String> {
         .filter(|part| !part.is_empty())
         .map(ToOwned::to_owned)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_belongs_to_the_plugin_whose_name_it_has_unless_it_is_the_servers() {
+        let rows = [
+            ("shell", "SMCP_SHELL_COMMANDS", true),
+            ("my-Plugin", "SMCP_MY_PLUGIN_TOKEN", true),
+            ("my_plugin", "SMCP_MY_PLUGIN_TOKEN", true),
+            ("shell", "SMCP_CI_URL", false),
+            ("shell", "SMCP_SHELL", false),
+            ("shell", "SMCP_SHELLFISH_X", false),
+            ("shell", "SHELL_COMMANDS", false),
+            // Plugins that are called like settings.
+            ("api", "SMCP_API_KEY", false),
+            ("data", "SMCP_DATA_DIR", false),
+            ("database", "SMCP_DATABASE_URL", false),
+            ("log", "SMCP_LOG", false),
+            ("plugins", "SMCP_PLUGINS_PIN", false),
+            ("worker", "SMCP_WORKERS", false),
+            ("secrets-key", "SMCP_SECRETS_KEY_FILE", false),
+        ];
+        for (plugin, name, expected) in rows {
+            assert_eq!(is_setting_of(plugin, name), expected, "{plugin} {name}");
+        }
+        for name in TAKEN {
+            for end in 1..name.len() {
+                let plugin = name.get(OWN.len()..end).unwrap_or_default();
+                assert!(!is_setting_of(plugin, name), "{plugin} {name}");
+            }
+        }
+    }
 }

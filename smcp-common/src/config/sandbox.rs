@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::file::{self, Automatic};
-use super::{ConfigError, Sandbox};
-use crate::sandbox::Terms;
+use super::{ConfigError, Sandbox, settings_prefix};
+use crate::plugin::Plugin;
+use crate::sandbox::{Excess, Profile, Terms};
 
 impl Sandbox {
     /// What the plugin of that name is granted, most specific first, for [`Terms::within`]. `plugins.pass_env` is in
@@ -12,6 +13,27 @@ impl Sandbox {
     pub fn grants(&self, plugin: &str) -> Vec<&Terms> {
         let own = self.plugins.get(plugin);
         own.into_iter().chain([&self.profile]).collect()
+    }
+
+    /// What a run of `plugin` may do that asks for `asks`, and what it asks for beyond. The plugin's own settings are granted
+    /// by being set. The files outside of its directory that are a part of it it asks for without saying so.
+    pub fn permit(&self, plugin: &Plugin, asks: &Terms) -> (Profile, Vec<Excess>) {
+        let grants = self.grants(&plugin.name);
+        let mut asks = asks.clone();
+        if !plugin.files.is_empty() {
+            let read = asks.filesystem.read.take();
+            let mut read = read.unwrap_or_else(|| asks.within(&grants).0.read);
+            read.extend(plugin.files.iter().cloned());
+            asks.filesystem.read = Some(read);
+        }
+        let prefix = settings_prefix(&plugin.name);
+        let names = asks.env.allow.iter_mut();
+        let settings: Vec<_> = names
+            .flat_map(|names| names.extract_if(.., |name| name.starts_with(&prefix)))
+            .collect();
+        let (mut profile, excess) = asks.within(&grants);
+        profile.env.extend(settings);
+        (profile, excess)
     }
 }
 
@@ -56,7 +78,10 @@ fn problems(place: &str, terms: &Terms) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use crate::config::{Config, Environment, Flags};
+    use crate::plugin::Plugin;
     use crate::sandbox::{Network, Profile, Require, Terms};
 
     fn load(file: &str) -> Result<Config, String> {
@@ -115,6 +140,53 @@ mod tests {
         assert_eq!((profile, excess.len()), (Profile::default(), 0));
         assert!(config.plugins.warm);
         assert!(!load("[plugins]\nwarm = 'off'").unwrap().plugins.warm);
+    }
+
+    #[test]
+    fn the_settings_and_files_of_a_plugin_are_asked_for() {
+        let sandbox = load(
+            "[sandbox.plugins.shell]\nfilesystem = {read = ['/srv'], write = ['/out']}\nenv.allow = ['X']",
+        );
+        let sandbox = sandbox.unwrap().sandbox;
+        let mut shell = Plugin::found("shell", "/p/shell");
+        let permitted = |plugin: &Plugin, asks: Value| {
+            let (profile, excess) = sandbox.permit(plugin, &serde_json::from_value(asks).unwrap());
+            let lines: Vec<_> = excess.into_iter().map(|excess| excess.line).collect();
+            let read: Vec<_> = profile
+                .read
+                .iter()
+                .map(|path| path.to_str().unwrap())
+                .collect();
+            (read.join(" "), profile.env.join(" "), lines.join("; "))
+        };
+        let mut assert_permitted =
+            |files: &[&str], asks: Value, read: &str, env: &str, lines: &str| {
+                shell.files = files.iter().map(Into::into).collect();
+                let expected = (read.to_owned(), env.to_owned(), lines.to_owned());
+                assert_eq!(
+                    permitted(&shell, asks.clone()),
+                    expected,
+                    "{files:?} {asks}"
+                );
+            };
+        assert_permitted(&[], json!({}), "/srv", "X", "");
+        assert_permitted(&["/srv/c.toml"], json!({}), "/srv /srv/c.toml", "X", "");
+        let nothing = json!({"filesystem": {"read": []}, "env": {"allow": []}});
+        assert_permitted(&["/srv/c.toml"], nothing, "/srv/c.toml", "", "");
+        let line = "filesystem.read = [\"/srv\", \"/etc/c.toml\"]";
+        assert_permitted(&["/etc/c.toml"], json!({}), "/srv", "X", line);
+        let write = json!({"filesystem": {"write": ["/out"]}});
+        assert_permitted(&["/srv/c.toml"], write, "/srv /out /srv/c.toml", "X", "");
+        let names = json!({"env": {"allow": ["SMCP_SHELL_COMMANDS", "SMCP_SHELL_X*"]}});
+        assert_permitted(&[], names, "/srv", "SMCP_SHELL_COMMANDS SMCP_SHELL_X*", "");
+        let others = json!({"env": {"allow": ["SMCP_CI_URL"]}});
+        assert_permitted(
+            &[],
+            others,
+            "/srv",
+            "",
+            "env.allow = [\"X\", \"SMCP_CI_URL\"]",
+        );
     }
 
     #[test]

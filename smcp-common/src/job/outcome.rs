@@ -59,6 +59,8 @@ pub mod code {
     pub const SECRET_MISSING: &str = "secret_missing";
     /// A secret that it would get cannot be opened.
     pub const SECRET_UNREADABLE: &str = "secret_unreadable";
+    /// A secret that it has handed over could not be stored.
+    pub const SECRET_NOT_STORED: &str = "secret_not_stored";
     /// It needed more memory than it may use.
     pub const MEMORY_LIMIT: &str = "memory_limit";
     /// It needed more processes or threads than it may have.

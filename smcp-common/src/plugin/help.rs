@@ -53,6 +53,8 @@ pub fn tools(plugin: &str, help_text: &str) -> (Vec<Tool>, Vec<Problem>) {
                 output: Output::Text,
                 output_schema: None,
                 secrets: None,
+                sandbox: None,
+                stores: Vec::new(),
             }),
         }
     }

@@ -17,6 +17,8 @@ mod schema;
 mod secret;
 mod tool;
 
+use std::path::PathBuf;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -44,10 +46,11 @@ pub struct Plugin {
     pub directory: String,
     /// The file that is run: `cli.py` or `cli`.
     pub entry: String,
-    /// A digest of the plugin's files and of what they are run by; another digest means another plugin. Empty where they
+    /// A digest of the plugin's files, of what they are run by, and of its settings; another digest means another plugin. Empty where they
     /// cannot be read.
     pub digest: String,
-    /// The version of this program that has read its description: another one may read the same differently.
+    /// The version of this program that has read its description, and a digest of what it might do then: another version may
+    /// read the same differently, and who may read more may have more to tell.
     #[serde(default)]
     pub described_by: String,
     /// How it stands to what has been accepted of it; `None` where that does not matter.
@@ -71,6 +74,9 @@ pub struct Plugin {
         skip_serializing_if = "Option::is_none"
     )]
     pub runtime: Option<Runtime>,
+    /// Files outside of its directory that are a part of it, such as its configuration: absolute paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// The stored secrets that its calls get.
     #[serde(
         default,
@@ -101,11 +107,26 @@ impl Plugin {
             description: None,
             sandbox: None,
             runtime: None,
+            files: Vec::new(),
             secrets: Vec::new(),
             tools: Vec::new(),
             problems: Vec::new(),
             withheld: Vec::new(),
         }
+    }
+
+    /// What calls of `tool`, which is one of its own, ask to be allowed.
+    pub fn asks(&self, tool: &Tool) -> Terms {
+        let asks = tool.sandbox.as_ref().or(self.sandbox.as_ref());
+        asks.cloned().unwrap_or_default()
+    }
+
+    /// What it asks to be allowed for any call.
+    pub fn asks_at_most(&self) -> Terms {
+        let own = self.sandbox.clone().unwrap_or_default();
+        let tools = self.tools.iter();
+        let of_tools = tools.filter_map(|tool| tool.sandbox.as_ref());
+        of_tools.fold(own, Terms::joined)
     }
 
     /// Whether it must not be run until somebody accepts it.

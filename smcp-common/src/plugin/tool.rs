@@ -7,6 +7,7 @@ use super::arguments::implied;
 use super::parameter::canonical;
 use super::{Lane, Parameter, ToolName};
 use crate::job::{Effect, Retry};
+use crate::sandbox::Terms;
 
 /// One command of a plugin, as the catalogue stores it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,6 +50,12 @@ pub struct Tool {
     /// The names of the secrets that its calls get; `None` means all that its plugin declares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secrets: Option<Vec<String>>,
+    /// What its calls ask to be allowed; `None` means what its plugin asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<Terms>,
+    /// The names of the secrets that its calls may hand over to be stored; a `*` at the end stands for any ending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<String>,
 }
 
 impl Tool {
@@ -63,6 +70,15 @@ impl Tool {
                     .iter()
                     .find(|parameter| canonical(&parameter.name) == wanted)
             })
+    }
+
+    /// Whether its calls may hand over a secret of that name.
+    pub fn may_store(&self, name: &str) -> bool {
+        let admits = |wanted: &String| match wanted.strip_suffix('*') {
+            Some(beginning) => name.starts_with(beginning),
+            None => wanted == name,
+        };
+        self.stores.iter().any(admits)
     }
 
     /// The names of the parameters that every call has, since they have a default.

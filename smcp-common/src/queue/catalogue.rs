@@ -1,6 +1,7 @@
 //! The catalogue of tools, scanned by workers and read by the API; and which of them each agent keeps attached.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use rusqlite::OptionalExtension;
 
@@ -136,6 +137,20 @@ impl Queue {
                     .push(serde_json::from_str(&text).map_err(|error| unreadable(&name, &error))?);
             }
             Ok(catalogue)
+        })
+    }
+
+    /// The files outside of the plugins' directories that belong to plugins, each once.
+    ///
+    /// # Errors
+    /// Database errors.
+    pub fn plugin_files(&self) -> Result<Vec<PathBuf>, QueueError> {
+        self.store.read(|connection| {
+            let mut statement = connection.prepare_cached(include_str!("sql/plugin_files.sql"))?;
+            let files = statement.query_map([], |row| row.get::<_, String>(0))?;
+            Ok(files
+                .map(|file| file.map(PathBuf::from))
+                .collect::<Result<_, _>>()?)
         })
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::command as c;
-use super::{Queue, QueueError, row};
+use super::{Hold, Queue, QueueError, row};
 use crate::clock::Timestamp;
 use crate::job::Claimed;
 use crate::secret::{KeyId, Plain, Purpose};
@@ -61,6 +61,25 @@ impl Queue {
             scope: agent.unwrap_or_default().to_owned(),
             value,
             by: by.to_owned(),
+        };
+        self.store.write(command).await
+    }
+
+    /// Sets a secret that a running attempt has handed over, for the calls of its agent. Name and value have been checked.
+    /// True where it is a new one.
+    ///
+    /// # Errors
+    /// [`QueueError::LeaseLost`]; [`QueueError::Secret`] where the key cannot be used; database errors.
+    pub async fn keep_secret(
+        &self,
+        hold: &Hold,
+        name: &str,
+        value: Plain,
+    ) -> Result<bool, QueueError> {
+        let command = c::KeepSecret {
+            hold: hold.clone(),
+            name: name.to_owned(),
+            value,
         };
         self.store.write(command).await
     }

@@ -7,4 +7,6 @@ mod terms;
 
 pub use profile::{Destination, DestinationError, Limits, Network, Profile};
 pub use report::{Confinement, Finding, Key, Report, Require, SelfTest, Start, State, Tier};
-pub use terms::{EnvTerms, Excess, FilesystemTerms, LimitTerms, Mode, NetworkTerms, Reach, Terms};
+pub use terms::{
+    EnvTerms, Excess, FilesystemTerms, LimitTerms, Mode, NetworkTerms, Reach, Terms, is_plain,
+};

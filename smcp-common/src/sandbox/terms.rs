@@ -2,6 +2,7 @@
 //! left of both.
 
 mod excess;
+mod joining;
 mod narrowing;
 mod problems;
 mod reach;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::excess::Excess;
+pub use self::narrowing::is_plain;
 use super::{Destination, Limits, Network, Profile};
 
 /// What somebody says of a profile; keys that are not there are left to others.

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, Input, MatchKind};
 use serde_json::Value;
@@ -14,9 +14,9 @@ use super::shapes::shapes;
 /// take a thousand times the memory of a long value.
 const BEGINNING_BYTES: usize = 32;
 
-/// Strikes out some values, in every shape that `shapes.rs` knows; clones share what it knows of them.
+/// Strikes out some values, in every shape that `shapes.rs` knows; clones share what it knows of them, and learns.
 #[derive(Clone, Default)]
-pub struct Redactor(Option<Arc<Known>>);
+pub struct Redactor(Arc<RwLock<Option<Arc<Known>>>>);
 
 struct Known {
     /// Finds beginnings of shapes.
@@ -36,46 +36,33 @@ impl Redactor {
     /// One that strikes out `values`, each with its name: `[redacted:NAME]` takes its place. A value of fewer than
     /// [`MIN_VALUE_BYTES`](super::MIN_VALUE_BYTES) is left as it is.
     pub fn new<'v>(values: impl IntoIterator<Item = (&'v str, &'v str)>) -> Self {
-        let mut marks = Vec::new();
-        let mut all = BTreeMap::new();
-        for (name, value) in values {
-            for shape in shapes(value) {
-                // Of two values that look alike the first gives its name.
-                all.entry(shape).or_insert(marks.len());
-            }
-            marks.push(format!("[redacted:{}]", printable(name)));
-        }
-        let shapes: Vec<_> = all.into_iter().collect();
-        if shapes.is_empty() {
-            return Self(None);
-        }
-        let (beginnings, candidates): (Vec<_>, Vec<_>) = by_beginning(&shapes).into_iter().unzip();
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::LeftmostLongest)
-            .kind(Some(AhoCorasickKind::ContiguousNFA))
-            .build(beginnings);
-        let Ok(automaton) = automaton else {
-            // More than a hundred million secrets.
-            return Self(None);
+        let known = Known::of(BTreeMap::new(), Vec::new(), values);
+        Self(Arc::new(RwLock::new(known.map(Arc::new))))
+    }
+
+    /// Strikes out `value`, too, from now on and in every clone; what a stream holds back then included.
+    pub fn learn(&self, name: &str, value: &str) {
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let (all, marks) = match known.as_deref() {
+            Some(before) => (
+                before.shapes.iter().cloned().collect(),
+                before.marks.clone(),
+            ),
+            None => (BTreeMap::new(), Vec::new()),
         };
-        let mut begins = [false; 256];
-        for (shape, _) in &shapes {
-            begins[usize::from(shape[0])] = true;
+        if let Some(more) = Known::of(all, marks, [(name, value)]) {
+            *known = Some(Arc::new(more));
         }
-        let longest = shapes.iter().map(|(shape, _)| shape.len()).max();
-        Self(Some(Arc::new(Known {
-            automaton,
-            candidates,
-            marks,
-            begins,
-            longest: longest.unwrap_or(0),
-            shapes,
-        })))
     }
 
     /// Whether it knows nothing to strike out.
     pub fn is_idle(&self) -> bool {
-        self.0.is_none()
+        self.known().is_none()
+    }
+
+    fn known(&self) -> Option<Arc<Known>> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.clone()
     }
 
     /// A text without the values.
@@ -123,7 +110,8 @@ impl Redactor {
 
 impl fmt::Debug for Redactor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let marks = self.0.as_deref().map(|known| &known.marks);
+        let known = self.known();
+        let marks = known.as_deref().map(|known| &known.marks);
         f.debug_tuple("Redactor").field(&marks).finish()
     }
 }
@@ -138,7 +126,7 @@ pub struct RedactedStream {
 impl RedactedStream {
     /// What is known of the stream when `chunk` has come.
     pub fn push<'c>(&mut self, chunk: &'c [u8]) -> Cow<'c, [u8]> {
-        let Some(known) = &self.redactor.0 else {
+        let Some(known) = self.redactor.known() else {
             return Cow::Borrowed(chunk);
         };
         self.held.extend_from_slice(chunk);
@@ -150,7 +138,7 @@ impl RedactedStream {
     /// The rest, when nothing follows.
     pub fn finish(&mut self) -> Vec<u8> {
         let held = std::mem::take(&mut self.held);
-        match &self.redactor.0 {
+        match self.redactor.known() {
             Some(known) => known.strike(&held, held.len()).0,
             None => held,
         }
@@ -167,6 +155,45 @@ impl fmt::Debug for RedactedStream {
 }
 
 impl Known {
+    /// All of `shapes`, and those of `values`; `None` where there are none.
+    fn of<'v>(
+        mut all: BTreeMap<Vec<u8>, usize>,
+        mut marks: Vec<String>,
+        values: impl IntoIterator<Item = (&'v str, &'v str)>,
+    ) -> Option<Self> {
+        for (name, value) in values {
+            for shape in shapes(value) {
+                // Of two values that look alike the first gives its name.
+                all.entry(shape).or_insert(marks.len());
+            }
+            marks.push(format!("[redacted:{}]", printable(name)));
+        }
+        let shapes: Vec<_> = all.into_iter().collect();
+        if shapes.is_empty() {
+            return None;
+        }
+        let (beginnings, candidates): (Vec<_>, Vec<_>) = by_beginning(&shapes).into_iter().unzip();
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
+            .build(beginnings);
+        // It fails with more than a hundred million secrets.
+        let automaton = automaton.ok()?;
+        let mut begins = [false; 256];
+        for (shape, _) in &shapes {
+            begins[usize::from(shape[0])] = true;
+        }
+        let longest = shapes.iter().map(|(shape, _)| shape.len()).max();
+        Some(Self {
+            automaton,
+            candidates,
+            marks,
+            begins,
+            longest: longest.unwrap_or(0),
+            shapes,
+        })
+    }
+
     /// `text` without the values that begin before `until`, and from where on it has been left: a value that has begun
     /// before may end after.
     fn strike(&self, text: &[u8], until: usize) -> (Vec<u8>, usize) {
@@ -252,7 +279,7 @@ mod tests {
         let mut text = Vec::new();
         for chunk in chunks {
             text.extend_from_slice(&stream.push(chunk));
-            let longest = redactor.0.as_ref().map_or(1, |known| known.longest);
+            let longest = redactor.known().map_or(1, |known| known.longest);
             assert!(stream.held.len() < longest);
         }
         text.extend(stream.finish());
@@ -295,7 +322,7 @@ mod tests {
     fn a_long_value_takes_no_more_memory_than_its_shapes() {
         let value = "a long/\"value\" of <much> text & more\n".repeat(1_700);
         let redactor = Redactor::new([("A", value.as_str())]);
-        let known = redactor.0.unwrap();
+        let known = redactor.known().unwrap();
         assert!(known.automaton.memory_usage() < 1024 * 1024);
     }
 
@@ -318,6 +345,30 @@ mod tests {
             json!({"message": "pin [redacted:PIN]",
                    "[redacted:odd__name_]": ["[redacted:PIN]", 1234, true, null]})
         );
+    }
+
+    #[test]
+    fn a_value_that_is_learnt_is_struck_out_of_what_comes_next() {
+        for first in [Redactor::default(), Redactor::new([("A", "hunter2")])] {
+            let mut stream = first.stream();
+            let mut text = stream.push(b"swordfish, sword").into_owned();
+            first.clone().learn("B", "swordfish");
+            text.extend_from_slice(&stream.push(b"swordfi"));
+            text.extend_from_slice(&stream.push(b"sh, "));
+            text.extend_from_slice(&stream.push(b"hunter2, c3dvcmRmaXNo"));
+            text.extend(stream.finish());
+            let text = String::from_utf8(text).unwrap();
+            let known = if first.known().unwrap().marks.len() == 1 {
+                "hunter2"
+            } else {
+                "[redacted:A]"
+            };
+            assert_eq!(
+                text,
+                format!("swordfish, sword[redacted:B], {known}, [redacted:B]")
+            );
+            assert_eq!(first.text("swordfish"), "[redacted:B]");
+        }
     }
 
     #[test]

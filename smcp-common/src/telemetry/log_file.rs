@@ -139,7 +139,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{Clock as _, ManualClock, SystemClock};
     use crate::config::Rotation;
 
     fn settings(path: PathBuf, rotation: Rotation) -> LogFile {
@@ -180,7 +180,7 @@ mod tests {
             every: Duration::from_hours(24),
             offset: Duration::ZERO,
         };
-        let now = timestamp(SystemTime::now());
+        let now = SystemClock.now();
         let clock = ManualClock::at(now);
         let log = Rotating::open(settings(path.clone(), daily), clock.clone()).unwrap();
         (&log).write_all(b"today\n").unwrap();

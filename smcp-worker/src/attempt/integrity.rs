@@ -41,7 +41,7 @@ impl Runner {
         let Some(accepted) = accepted.await? else {
             return Ok(Accepted::Never);
         };
-        let digest = digests.of(directory, plugin.interpreter.as_deref()).await;
+        let digest = digests.of(plugin).await;
         if digest.is_ok_and(|digest| digest == accepted) {
             return Ok(Accepted::AsItIs);
         }

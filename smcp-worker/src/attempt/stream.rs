@@ -5,13 +5,14 @@ use std::pin::pin;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use smcp_common::job::News;
+use smcp_common::job::{Advice, Failure, News, Outcome, code};
 use smcp_common::lifecycle::Shutdown;
+use smcp_common::plugin::Tool;
 use smcp_common::queue::{Hold, Queue, QueueError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use crate::plugin::process::{Output, StopReason};
+use crate::plugin::process::{Handed, Output, StopReason, Unfit};
 use crate::work::persist;
 
 /// Standard output is stored when so much has come, …
@@ -25,27 +26,33 @@ const HEAD_BYTES: usize = 64 * 1024;
 pub(super) struct Stream<'a> {
     queue: &'a Queue,
     hold: &'a Hold,
+    tool: &'a Tool,
     stopper: &'a mpsc::Sender<StopReason>,
     head: Vec<u8>,
     pending: Vec<u8>,
     flush_at: Option<Instant>,
     lost: bool,
+    /// Why a secret that it has handed over is not stored.
+    unstored: Option<String>,
 }
 
 impl<'a> Stream<'a> {
     pub(super) fn new(
         queue: &'a Queue,
         hold: &'a Hold,
+        tool: &'a Tool,
         stopper: &'a mpsc::Sender<StopReason>,
     ) -> Self {
         Self {
             queue,
             hold,
+            tool,
             stopper,
             head: Vec::new(),
             pending: Vec::new(),
             flush_at: None,
             lost: false,
+            unstored: None,
         }
     }
 
@@ -86,6 +93,25 @@ impl<'a> Stream<'a> {
         &self.head
     }
 
+    /// What the attempt comes to: without a secret that was to be stored, no answer is accepted, and none is tried for again.
+    pub(super) fn settled(&self, outcome: Outcome) -> Outcome {
+        match (&self.unstored, outcome) {
+            (Some(why), Outcome::Succeeded | Outcome::Failed { .. } | Outcome::Snoozed { .. }) => {
+                let message = format!(
+                    "The call has run, but a secret that it has handed over is not stored: {why}."
+                );
+                Outcome::Failed {
+                    failure: Failure::new(code::SECRET_NOT_STORED, message),
+                    advice: Advice {
+                        retryable: Some(false),
+                        after_ms: None,
+                    },
+                }
+            }
+            (_, outcome) => outcome,
+        }
+    }
+
     /// Standard output that has not been stored yet.
     pub(super) fn rest(self) -> Vec<u8> {
         self.pending
@@ -100,6 +126,7 @@ impl<'a> Stream<'a> {
                 Output::Stdout(bytes) => self.keep(&bytes),
                 Output::Log(line) => news.push(News::Log(line)),
                 Output::Event(event) => news.extend(progress(&event).map(News::Progress)),
+                Output::Secret(handed) => self.keep_secret(handed).await,
             }
             next = if self.pending.len() < CHUNK_BYTES {
                 output.try_recv().ok()
@@ -118,6 +145,44 @@ impl<'a> Stream<'a> {
         self.pending.extend_from_slice(bytes);
         self.flush_at
             .get_or_insert_with(|| Instant::now() + CHUNK_DELAY);
+    }
+
+    /// Stores a secret at once: what is done with it next may need it.
+    async fn keep_secret(&mut self, handed: Result<Handed, Unfit>) {
+        if let Err(why) = self.stored(handed).await {
+            tracing::warn!(reason = why, "a secret of a plugin is not stored");
+            self.unstored.get_or_insert(why);
+        }
+    }
+
+    async fn stored(&self, handed: Result<Handed, Unfit>) -> Result<(), String> {
+        let Handed { name, value } = handed.map_err(|why| why.to_string())?;
+        let tool = self.tool;
+        if !tool.may_store(&name) {
+            return Err(format!(
+                "the command {} of plugin {} does not declare {name} in its 'stores'",
+                tool.command, tool.plugin
+            ));
+        }
+        let kept = persist("store of a secret", || {
+            self.queue.keep_secret(self.hold, &name, value.clone())
+        });
+        match kept.await {
+            Ok(_is_new) => Ok(()),
+            Err(QueueError::LeaseLost { .. }) => {
+                self.ask(StopReason::LeaseLost);
+                Err(format!("{name} came when the job was another worker's"))
+            }
+            Err(error) => {
+                tracing::error!(
+                    error = &error as &dyn std::error::Error,
+                    "a secret cannot be stored"
+                );
+                Err(format!(
+                    "{name} cannot be stored; the worker's log says why"
+                ))
+            }
+        }
     }
 
     async fn flush(&mut self, mut news: Vec<News>) {

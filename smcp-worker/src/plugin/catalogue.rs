@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use smcp_common::config::{Config, Environment};
+use serde_json::{Value, json};
+use smcp_common::canonical::{self, hex};
+use smcp_common::config::{Environment, settings_prefix};
 use smcp_common::plugin::{self, Integrity, Pinning, Plugin, Problem, Sight};
 use smcp_common::queue::{NewPin, Pinned, Pins};
 use smcp_common::sandbox::{Network, Profile, Terms};
@@ -17,7 +19,7 @@ use super::bundled;
 use super::describe::describe;
 use super::digest::Digests;
 use super::interpreter::Interpreters;
-use crate::sandbox::placing::Sandbox;
+use crate::sandbox::placing::{PlacingError, Sandbox};
 
 /// Names that the built-in tools have taken.
 const RESERVED: [&str; 14] = [
@@ -36,6 +38,9 @@ const RESERVED: [&str; 14] = [
     "workers",
     "workflows",
 ];
+
+/// A plugin that names other files each time is asked no more often; the next scan finds it changed.
+const MAX_ROUNDS: usize = 2;
 
 /// Finds and describes plugins.
 #[derive(Debug)]
@@ -116,7 +121,7 @@ impl Scanner {
         }
     }
 
-    async fn plugin(
+    pub(super) async fn plugin(
         &self,
         name: String,
         path: &Path,
@@ -124,19 +129,38 @@ impl Scanner {
         pinned: &mut Pinned,
     ) -> Plugin {
         let mut plugin = Plugin::found(name, path.to_string_lossy());
-        if let Err(problem) = self.identify(&mut plugin, path).await {
+        if let Err(problem) = self.identify(&mut plugin, path, before).await {
             plugin.problems.push(Problem::from(problem));
             return plugin;
         }
         let (integrity, sight) = self.judge(&plugin, before.pins);
-        if let Some(Integrity::Quarantined { .. }) = &integrity {
-            if before.pins.reviews.get(&plugin.name) == Some(&plugin.digest) {
-                pinned.reviewed.push(self.described(plugin.clone()).await);
-            }
+        if is_quarantined(integrity.as_ref())
+            && before.pins.reviews.get(&plugin.name) != Some(&plugin.digest)
+        {
             plugin.integrity = integrity;
             return plugin;
         }
+        let now = self.known_or_described(plugin.clone(), before).await;
+        // A plugin that names other files than it did before is another one.
+        let (integrity, sight) = if now.digest == plugin.digest {
+            (integrity, sight)
+        } else {
+            self.judge(&now, before.pins)
+        };
+        if is_quarantined(integrity.as_ref()) {
+            let bare = Plugin {
+                digest: now.digest.clone(),
+                files: now.files.clone(),
+                integrity,
+                ..plugin.clone()
+            };
+            if now.digest == plugin.digest {
+                pinned.reviewed.push(now);
+            }
+            return bare;
+        }
         if let Some(sight) = sight {
+            let plugin = &now;
             let replaced = before.pins.accepted.get(&plugin.name);
             pinned.accepted.push(NewPin {
                 plugin: plugin.name.clone(),
@@ -144,6 +168,11 @@ impl Scanner {
                 replaced: replaced.map(|pin| pin.digest.clone()),
             });
         }
+        Plugin { integrity, ..now }
+    }
+
+    /// The plugin as it has described itself before where it has not changed since, else as it does now.
+    async fn known_or_described(&self, plugin: Plugin, before: Before<'_>) -> Plugin {
         let of = |plugin: &Plugin| {
             let Plugin {
                 name,
@@ -158,16 +187,14 @@ impl Scanner {
         let accepted = accepted.and_then(|pin| pin.described.as_ref());
         let mut known = before.plugins.iter().chain(accepted);
         let known = known.find(|known| of(known) == of(&plugin) && !known.is_quarantined());
-        let mut plugin = match known {
+        match known {
             // What it is granted may have changed though it has not.
             Some(known) => Plugin {
                 withheld: self.sandbox.withheld(known),
                 ..known.clone()
             },
             None => self.described(plugin).await,
-        };
-        plugin.integrity = integrity;
-        plugin
+        }
     }
 
     fn judge(&self, plugin: &Plugin, pins: &Pins) -> (Option<Integrity>, Option<Sight>) {
@@ -181,11 +208,30 @@ impl Scanner {
         })
     }
 
-    /// Runs a plugin to ask it what it offers.
+    /// Runs a plugin to ask it what it offers. Where it names other files as a part of it than are known, its digest is made
+    /// anew, and it is asked once more: what it says must not be older than its digest.
     async fn described(&self, mut plugin: Plugin) -> Plugin {
-        // What it asks for is not known before it has said so: nothing but to be run at all.
-        let profile = self.sandbox.profile(&plugin, &Terms::default());
-        match profile.and_then(|profile| self.sandbox.place(&plugin, closed(profile))) {
+        let mut told = self.told(plugin.clone()).await;
+        for _ in 0..MAX_ROUNDS {
+            if told.files == plugin.files {
+                break;
+            }
+            plugin.files = told.files;
+            match self.digests.of(&plugin).await {
+                Ok(digest) => plugin.digest = digest,
+                Err(error) => {
+                    plugin.problems.push(unreadable(&error).into());
+                    return plugin;
+                }
+            }
+            told = self.told(plugin.clone()).await;
+        }
+        told
+    }
+
+    async fn told(&self, mut plugin: Plugin) -> Plugin {
+        let profile = self.describing(&plugin);
+        match profile.and_then(|profile| self.sandbox.place(&plugin, profile)) {
             Ok(place) => {
                 let start = place.start(&plugin, &self.supervisor);
                 describe(&mut plugin, &start).await;
@@ -196,8 +242,23 @@ impl Scanner {
         plugin
     }
 
-    /// Fills in how the plugin is started, and its digest.
-    async fn identify(&self, plugin: &mut Plugin, path: &Path) -> Result<(), String> {
+    /// What a plugin may do that says what it offers. What it asks for is not known before it has said so: nothing but to
+    /// be run at all, with its settings. It has nobody to reach.
+    fn describing(&self, plugin: &Plugin) -> Result<Profile, PlacingError> {
+        let plugin = Plugin::found(&plugin.name, &plugin.directory);
+        let mut profile = self.sandbox.profile(&plugin, &Terms::default())?;
+        profile.env.push(settings_prefix(&plugin.name) + "*");
+        profile.network = Network::None;
+        Ok(profile)
+    }
+
+    /// Fills in how the plugin is started, its files elsewhere as it has named them before, and its digest.
+    async fn identify(
+        &self,
+        plugin: &mut Plugin,
+        path: &Path,
+        before: Before<'_>,
+    ) -> Result<(), String> {
         check_name(&plugin.name)?;
         let entry = entry(path).ok_or("it has neither a cli.py nor an executable cli")?;
         plugin.entry = String::from(entry);
@@ -209,61 +270,44 @@ impl Scanner {
             let interpreter = interpreter.map_err(|error| error.to_string())?;
             plugin.interpreter = Some(interpreter.path.to_string_lossy().into_owned());
         }
-        env!("CARGO_PKG_VERSION").clone_into(&mut plugin.described_by);
-        let digest = self.digests.of(path, plugin.interpreter.as_deref()).await;
-        plugin.digest = digest.map_err(|error| format!("its files cannot be read: {error}"))?;
+        let accepted = before.pins.accepted.get(&plugin.name);
+        if let Some((pin, described)) =
+            accepted.and_then(|pin| Some((pin, pin.described.as_ref()?)))
+        {
+            plugin.files.clone_from(&described.files);
+            let digest = self.digests.of(plugin).await;
+            if digest.is_ok_and(|digest| digest == pin.digest) {
+                plugin.digest.clone_from(&pin.digest);
+            }
+        }
+        if plugin.digest.is_empty() {
+            let mut known = before.plugins.iter();
+            let known = known.find(|known| known.name == plugin.name);
+            plugin.files = known.map(|known| known.files.clone()).unwrap_or_default();
+            let digest = self.digests.of(plugin).await;
+            plugin.digest = digest.map_err(|error| unreadable(&error))?;
+        }
+        plugin.described_by = self.describer(plugin);
         Ok(())
     }
-}
 
-/// Describes the plugin in `directory` without a worker, confined as one would confine it.
-///
-/// # Errors
-/// When a sandbox cannot be prepared.
-pub async fn check(
-    directory: &Path,
-    config: &Config,
-    environment: &Environment,
-    supervisor: &Path,
-) -> io::Result<Plugin> {
-    let passable = fs::Permissions::from_mode(0o711);
-    let mut builder = tempfile::Builder::new();
-    let scratch = builder
-        .prefix("smcp-check-")
-        .permissions(passable)
-        .tempdir()?;
-    let sandbox = Sandbox::open(
-        supervisor,
-        config,
-        environment,
-        scratch.path(),
-        &format!("p-{}", std::process::id()),
-    )
-    .await?;
-    let scanner = Scanner::new(
-        supervisor.to_owned(),
-        environment.clone(),
-        Arc::new(sandbox),
-        Pinning::Off,
-        Arc::default(),
-    );
-    let path = std::path::absolute(directory)?;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (pins, mut pinned) = (Pins::default(), Pinned::default());
-    let before = Before {
-        plugins: &[],
-        pins: &pins,
-    };
-    let plugin = scanner.plugin(name.into_owned(), &path, before, &mut pinned);
-    Ok(plugin.await)
-}
-
-/// A plugin that only says what it offers has nobody to reach.
-fn closed(profile: Profile) -> Profile {
-    Profile {
-        network: Network::None,
-        ..profile
+    /// This version, and what the plugin may do while it is described.
+    fn describer(&self, plugin: &Plugin) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        // Where it may do nothing, it is not run.
+        let profile = self.describing(plugin).map(|profile| json!(profile));
+        let profile = profile.as_ref().ok().and_then(Value::as_object);
+        let digest = profile.map(|profile| hex(&canonical::digest("describe", profile)));
+        format!("{version} {}", digest.unwrap_or_default())
     }
+}
+
+fn is_quarantined(integrity: Option<&Integrity>) -> bool {
+    matches!(integrity, Some(Integrity::Quarantined { .. }))
+}
+
+fn unreadable(error: &std::io::Error) -> String {
+    format!("its files cannot be read: {error}")
 }
 
 /// The sub-directories that may be plugins, by name.
@@ -302,7 +346,11 @@ pub(super) fn entry(path: &Path) -> Option<&'static str> {
     }
 }
 
-fn check_name(name: &str) -> Result<(), String> {
+/// Whether a directory of plugins may have a plugin of that name.
+///
+/// # Errors
+/// The rule that it breaks.
+pub fn check_name(name: &str) -> Result<(), String> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if name.is_empty() || !name.chars().all(allowed) {
         return Err(format!(

@@ -37,6 +37,7 @@ fn read(plugin: &mut Plugin, document: &Value) {
             plugin.description.clone_from(&manifest.description);
             plugin.sandbox.clone_from(&manifest.sandbox);
             plugin.runtime.clone_from(&manifest.runtime);
+            plugin.files.clone_from(&manifest.files);
             plugin.secrets.clone_from(&manifest.secrets);
             (plugin.tools, plugin.problems) = manifest.into_tools(&plugin.name);
         }

@@ -1,8 +1,8 @@
 //! A digest of what is run when a plugin is: another digest means that it has to be described, and where plugins are
 //! pinned accepted, again.
 //!
-//! It covers the files of the plugin's directory, with their modes, and the interpreter that was found for it. It does
-//! not cover what is installed (`.venv`, `venv`, `node_modules`), what is hidden, what a build leaves behind (`target`),
+//! It covers the files of the plugin's directory, with their modes, the interpreter that was found for it, its settings,
+//! and the files outside of its directory that it has declared to be a part of it. It does not cover what is installed (`.venv`, `venv`, `node_modules`), what is hidden, what a build leaves behind (`target`),
 //! what is behind a link to a directory, and the content of an interpreter outside of the plugin's directory.
 
 use std::collections::HashMap;
@@ -18,6 +18,8 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 use smcp_common::canonical::hex;
 use smcp_common::clock::{Clock as _, SystemClock, Timestamp};
+use smcp_common::config::Environment;
+use smcp_common::plugin::Plugin;
 
 /// Changes where the same files come to another digest, whereupon every plugin has to be accepted anew.
 const FORM: &[u8] = b"smcp plugin 1";
@@ -29,12 +31,15 @@ const COMPILED: &str = "__pycache__";
 const READ_BYTES: u64 = 1024 * 1024;
 /// A file that was changed so short a time before may be changed again without another time of change.
 const RACY: Duration = Duration::from_secs(2);
+/// Files outside of the plugin's directory are read at every look, and so may be only so large.
+const MAX_ELSEWHERE_BYTES: u64 = 1024 * 1024;
 /// A plugin of more files than this is a mistake, such as a link to the root directory.
 const MAX_FILES: usize = 10_000;
 
 /// Makes digests, and remembers those of large files.
 #[derive(Debug, Default)]
 pub(crate) struct Digests {
+    environment: Environment,
     large: Mutex<HashMap<PathBuf, (Stat, Hash)>>,
 }
 
@@ -44,30 +49,49 @@ type Hash = [u8; 32];
 type Stat = (u64, u64, u64, (i64, i64), (i64, i64));
 
 impl Digests {
-    /// The digest of the plugin in `directory` that is run by `interpreter`; without one, it runs itself.
+    /// For a worker of that environment, which has the settings of its plugins.
+    pub(crate) fn new(environment: Environment) -> Self {
+        Self {
+            environment,
+            large: Mutex::default(),
+        }
+    }
+
+    /// The digest of `plugin`, of which it is known where it is, what it is run by and which files elsewhere belong to it.
     ///
     /// # Errors
     /// What the system says when a directory or file cannot be read, or that there are too many.
-    pub(crate) async fn of(
-        self: &Arc<Self>,
-        directory: &Path,
-        interpreter: Option<&str>,
-    ) -> io::Result<String> {
-        let (digests, directory) = (Arc::clone(self), directory.to_owned());
-        let interpreter = interpreter.map(ToOwned::to_owned);
-        let made = move || digests.make(&directory, interpreter.as_deref());
+    pub(crate) async fn of(self: &Arc<Self>, plugin: &Plugin) -> io::Result<String> {
+        let digests = Arc::clone(self);
+        let plugin = Plugin {
+            interpreter: plugin.interpreter.clone(),
+            files: plugin.files.clone(),
+            ..Plugin::found(&plugin.name, &plugin.directory)
+        };
+        let made = move || digests.make(&plugin);
         tokio::task::spawn_blocking(made)
             .await
             .map_err(io::Error::other)?
     }
 
-    fn make(&self, directory: &Path, interpreter: Option<&str>) -> io::Result<String> {
+    pub(super) fn make(&self, plugin: &Plugin) -> io::Result<String> {
+        let (directory, interpreter) =
+            (Path::new(&plugin.directory), plugin.interpreter.as_deref());
         let own = interpreter
             .map(|path| self.own_interpreter(directory, Path::new(path)))
             .transpose()?
             .flatten();
         let mut parts = Parts::new(interpreter, own);
         self.walk(directory, Path::new(""), &mut parts)?;
+        // Only what is there, so that other plugins come to what they came to before.
+        for (name, value) in self.environment.settings_of(&plugin.name) {
+            parts.setting(name, value);
+        }
+        for path in &plugin.files {
+            let part = elsewhere(path)?;
+            parts.field(b"elsewhere");
+            parts.add(path, None, &part)?;
+        }
         Ok(parts.digest())
     }
 
@@ -223,6 +247,12 @@ impl Parts {
         Ok(())
     }
 
+    fn setting(&mut self, name: &str, value: &str) {
+        self.field(b"setting");
+        self.field(name.as_bytes());
+        self.field(value.as_bytes());
+    }
+
     fn part(&mut self, part: &Part) {
         match part {
             Part::File { mode, hash } => {
@@ -252,6 +282,36 @@ impl Parts {
     fn digest(self) -> String {
         hex(&self.hasher.finalize())
     }
+}
+
+/// A file that a plugin has declared to be a part of it. Where the worker cannot read it, the plugin cannot either, so that
+/// it makes no difference whether it is there.
+fn elsewhere(path: &Path) -> io::Result<Part> {
+    let Ok(metadata) = fs::metadata(path) else {
+        return Ok(Part::Missing);
+    };
+    let mode = metadata.mode();
+    if metadata.is_dir() {
+        return Ok(Part::Directory);
+    }
+    if !metadata.is_file() {
+        return Ok(Part::Special { mode });
+    }
+    let Ok(file) = File::open(path) else {
+        return Ok(Part::Missing);
+    };
+    let mut content = Vec::new();
+    // Of some files the system does not say how long they are.
+    file.take(MAX_ELSEWHERE_BYTES + 1)
+        .read_to_end(&mut content)?;
+    if content.len() as u64 > MAX_ELSEWHERE_BYTES {
+        return Err(io::Error::other(format!(
+            "{} has more than {MAX_ELSEWHERE_BYTES} bytes, too many for an entry of plugin.files",
+            path.display()
+        )));
+    }
+    let hash = Sha256::digest(content).into();
+    Ok(Part::File { mode, hash })
 }
 
 fn read(path: &Path) -> io::Result<Hash> {

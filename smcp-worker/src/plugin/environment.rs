@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
+use smcp_common::config::{is_setting_of, settings_prefix};
+
 /// What every plugin sees of the worker's environment; `LC_*` are all that begin so.
 const ALLOWED: [&str; 6] = [
     "LANG",
@@ -31,16 +33,26 @@ const PYTHON: [(&str, &str); 3] = [
     ("PYTHONUNBUFFERED", "1"),
 ];
 
-/// The environment of a plugin on a worker whose own is `host`.
+/// The environment of `plugin` on a worker whose own is `host`.
 ///
-/// `pass` names further variables to pass on ([`Profile::env`]); a `*` at the end of a name stands for any rest. `HOME`,
-/// `TMPDIR` and secrets of a single run are the caller's to add.
+/// `pass` names further variables to pass on ([`Profile::env`]); a `*` at the end of a name stands for any rest. The
+/// plugin's own settings ([`is_setting_of`]) are passed on where `pass` speaks of nothing else: `SMCP_*` does not name
+/// them. `HOME`, `TMPDIR` and secrets of a single run are the caller's to add.
 ///
 /// [`Profile::env`]: smcp_common::sandbox::Profile::env
-pub fn environment(host: &BTreeMap<String, String>, pass: &[String]) -> Vec<(OsString, OsString)> {
+pub fn environment(
+    host: &BTreeMap<String, String>,
+    pass: &[String],
+    plugin: &str,
+) -> Vec<(OsString, OsString)> {
+    let prefix = settings_prefix(plugin);
     let passes = |name: &str| {
-        let allowed = ALLOWED.iter().any(|pattern| matches(pattern, name))
-            || pass.iter().any(|pattern| matches(pattern, name));
+        let mut named = pass.iter().filter(|pattern| matches(pattern, name));
+        if is_setting_of(plugin, name) {
+            return named.any(|pattern| pattern.starts_with(&prefix));
+        }
+        let allowed =
+            ALLOWED.iter().any(|pattern| matches(pattern, name)) || named.next().is_some();
         allowed && !FORBIDDEN.iter().any(|pattern| matches(pattern, name))
     };
     let mut variables: BTreeMap<&str, &str> = host
@@ -96,7 +108,7 @@ mod tests {
             .map(|&name| (name.to_owned(), "value".to_owned()))
             .collect();
         let pass: Vec<_> = pass.iter().map(|&name| name.to_owned()).collect();
-        environment(&host, &pass)
+        environment(&host, &pass, "toy")
             .into_iter()
             .filter(|(_, value)| value == "value")
             .map(|(name, _)| name.into_string().unwrap())
@@ -155,12 +167,37 @@ mod tests {
     }
 
     #[test]
+    fn a_plugin_gets_its_own_settings_where_they_are_named() {
+        let host = ["SMCP_DATA_DIR", "SMCP_DATA_MORE", "SMCP_SHELL_COMMANDS"];
+        let host = host
+            .map(|name| (name.to_owned(), "value".to_owned()))
+            .into();
+        let passed = |plugin: &str, pass: &str| {
+            let mut passed = environment(&host, &[pass.to_owned()], plugin);
+            passed.retain(|(_, value)| value == "value");
+            let names = passed.into_iter().map(|(name, _)| name);
+            names
+                .map(|name| name.into_string().unwrap())
+                .collect::<Vec<_>>()
+        };
+        for pass in ["SMCP_SHELL_COMMANDS", "SMCP_SHELL_*"] {
+            assert_eq!(passed("shell", pass), ["SMCP_SHELL_COMMANDS"], "{pass}");
+            assert_eq!(passed("ci", pass), [""; 0], "{pass}");
+        }
+        for pass in ["*", "SMCP_*", "SMCP_SHELL", "SHELL_COMMANDS"] {
+            assert_eq!(passed("shell", pass), [""; 0], "{pass}");
+        }
+        assert_eq!(passed("data", "SMCP_DATA_*"), ["SMCP_DATA_MORE"]);
+        assert_eq!(passed("data", "SMCP_DATA_DIR"), [""; 0]);
+    }
+
+    #[test]
     fn python_settings_win_over_the_host() {
         let host = [("PYTHONUNBUFFERED", ""), ("PYTHONPATH", "/lib")];
         let host = host
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .into();
-        let environment = environment(&host, &["PYTHON*".to_owned()]);
+        let environment = environment(&host, &["PYTHON*".to_owned()], "toy");
         let environment: Vec<_> = environment
             .iter()
             .map(|(name, value)| format!("{}={}", name.display(), value.display()))

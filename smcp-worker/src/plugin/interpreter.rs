@@ -186,7 +186,7 @@ fn real(path: PathBuf) -> PathBuf {
 
 /// The environment of an interpreter that is asked. Version managers look for their settings in the home directory.
 fn asking(env: &BTreeMap<String, String>) -> Vec<(OsString, OsString)> {
-    let mut asking = environment(env, &[]);
+    let mut asking = environment(env, &[], "");
     if let Some(home) = env.get("HOME") {
         asking.push(("HOME".into(), home.into()));
     }

@@ -2,9 +2,11 @@
 
 pub mod bundled;
 pub mod catalogue;
+pub mod check;
 mod describe;
 pub(crate) mod digest;
 pub mod environment;
+mod handover;
 pub mod interpreter;
 mod lines;
 mod output;

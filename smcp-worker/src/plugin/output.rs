@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::AsyncReadExt as _;
 use tokio::net::unix::pipe::Receiver;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use smcp_common::secret::{RedactedStream, Redactor};
 
+use super::handover::{Handover, Sifted};
 use super::lines::Lines;
 use super::process::{Limits, Output};
 
@@ -61,29 +63,76 @@ impl Pipe {
     }
 }
 
+/// Has what a plugin has written to its events known before what it has printed since: a secret that it hands over is
+/// struck out of all that it prints afterwards.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    events: OwnedFd,
+    /// How many bytes of events have been read; all of them where they have ended.
+    read: AtomicU64,
+    advanced: Notify,
+}
+
+impl Ahead {
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub(super) fn of(events: &OwnedFd) -> io::Result<Self> {
+        Ok(Self {
+            events: events.as_fd().try_clone_to_owned()?,
+            read: AtomicU64::new(0),
+            advanced: Notify::new(),
+        })
+    }
+
+    /// Waits until the events that are in their pipe now have been read.
+    async fn caught_up(&self) {
+        let held = rustix::io::ioctl_fionread(&self.events).unwrap_or(0);
+        let read = self.read.load(Ordering::Relaxed);
+        let wanted = read.saturating_add(held);
+        while self.read.load(Ordering::Relaxed) < wanted {
+            // All readers are parts of one task: nothing advances between the look and the wait.
+            self.advanced.notified().await;
+        }
+    }
+
+    fn advance(&self, bytes: usize, at_end: bool) {
+        let read = self.read.load(Ordering::Relaxed);
+        let read = if at_end {
+            u64::MAX
+        } else {
+            read + bytes as u64
+        };
+        self.read.store(read, Ordering::Relaxed);
+        self.advanced.notify_waiters();
+    }
+}
+
 /// A pipe whose content passes the redactor before anybody else.
 #[derive(Debug)]
-struct Redacted {
+struct Redacted<'a> {
     pipe: Pipe,
     stream: RedactedStream,
+    ahead: &'a Ahead,
     at_end: bool,
 }
 
-impl Redacted {
-    fn new(pipe: Pipe, redactor: &Redactor) -> Self {
+impl<'a> Redacted<'a> {
+    fn new(pipe: Pipe, redactor: &Redactor, ahead: &'a Ahead) -> Self {
         Self {
             pipe,
             stream: redactor.stream(),
+            ahead,
             at_end: false,
         }
     }
 
     /// The next bytes; `None` after the end. There may be none, where what came may be the beginning of a secret.
-    async fn read<'a>(&mut self, buffer: &'a mut [u8]) -> Option<Cow<'a, [u8]>> {
+    async fn read<'b>(&mut self, buffer: &'b mut [u8]) -> Option<Cow<'b, [u8]>> {
         if self.at_end {
             return None;
         }
         let chunk = self.pipe.read(buffer).await;
+        self.ahead.caught_up().await;
         if chunk.is_empty() {
             self.at_end = true;
             return Some(Cow::Owned(self.stream.finish()));
@@ -97,9 +146,10 @@ pub(super) async fn read_stdout(
     pipe: Pipe,
     limits: &Limits,
     redactor: &Redactor,
+    ahead: &Ahead,
     output: &mpsc::Sender<Output>,
 ) -> u64 {
-    let mut pipe = Redacted::new(pipe, redactor);
+    let mut pipe = Redacted::new(pipe, redactor, ahead);
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut total = 0_u64;
     loop {
@@ -129,78 +179,103 @@ pub(super) async fn read_stderr(
     pipe: Pipe,
     limits: &Limits,
     redactor: &Redactor,
+    ahead: &Ahead,
     output: &mpsc::Sender<Output>,
 ) -> LinesRead {
-    let mut lines = LineReader {
-        pipe: Redacted::new(pipe, redactor),
-        lines: Lines::new(MAX_LOG_LINE_BYTES),
-        item: log,
-    };
-    lines
-        .read(limits.max_log_lines, limits.stderr_tail_bytes, output)
-        .await
+    let mut pipe = Redacted::new(pipe, redactor, ahead);
+    let mut passing = Passing::new(limits.max_log_lines, MAX_LOG_LINE_BYTES, output);
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let mut tail = Vec::new();
+    while let Some(chunk) = pipe.read(&mut buffer).await {
+        tail.extend_from_slice(&chunk);
+        // Cut rarely, as each cut moves what is kept.
+        if pipe.at_end || tail.len() > limits.stderr_tail_bytes + CHUNK_BYTES {
+            tail.drain(..tail.len().saturating_sub(limits.stderr_tail_bytes));
+        }
+        passing.pass(&chunk, pipe.at_end, log).await;
+    }
+    LinesRead {
+        tail,
+        dropped: passing.dropped(),
+    }
 }
 
-/// Passes the plugin's events on; a line that is no JSON is a log line.
+/// Passes the plugin's events on; a line that is no JSON is a log line. What hands over a secret is taken out first.
 pub(super) async fn read_events(
-    pipe: Pipe,
+    mut pipe: Pipe,
     limits: &Limits,
     redactor: &Redactor,
+    ahead: &Ahead,
     output: &mpsc::Sender<Output>,
 ) -> LinesRead {
-    let mut lines = LineReader {
-        pipe: Redacted::new(pipe, redactor),
-        lines: Lines::new(MAX_EVENT_LINE_BYTES),
-        // Once more, as JSON can write any character as an escape.
-        item: |line: &[u8]| match event(line) {
-            Output::Event(event) => Output::Event(redactor.value(event)),
-            other @ (Output::Log(_) | Output::Stdout(_)) => other,
-        },
+    let mut handover = Handover::new(redactor);
+    let mut stream = redactor.stream();
+    let mut passing = Passing::new(limits.max_events, MAX_EVENT_LINE_BYTES, output);
+    let mut buffer = vec![0; CHUNK_BYTES];
+    // Once more, as JSON can write any character as an escape.
+    let item = |line: &[u8]| match event(line) {
+        Output::Event(event) => Output::Event(redactor.value(event)),
+        other @ (Output::Log(_) | Output::Stdout(_) | Output::Secret(_)) => other,
     };
-    lines.read(limits.max_events, 0, output).await
+    loop {
+        let chunk = pipe.read(&mut buffer).await;
+        let (read, at_end) = (chunk.len(), chunk.is_empty());
+        let Sifted { others, secrets } = if at_end {
+            handover.finish()
+        } else {
+            handover.push(chunk)
+        };
+        ahead.advance(read, at_end);
+        for secret in secrets {
+            send(output, Output::Secret(secret)).await;
+        }
+        let mut text = stream.push(&others).into_owned();
+        if at_end {
+            text.extend(stream.finish());
+        }
+        passing.pass(&text, at_end, item).await;
+        if at_end {
+            return LinesRead {
+                tail: Vec::new(),
+                dropped: passing.dropped(),
+            };
+        }
+    }
 }
 
-struct LineReader<I> {
-    pipe: Redacted,
+/// Lines on their way to whoever follows the run, as many as the limit admits.
+struct Passing<'a> {
     lines: Lines,
-    item: I,
+    count: u64,
+    most: u64,
+    output: &'a mpsc::Sender<Output>,
 }
 
-impl<I: Fn(&[u8]) -> Output> LineReader<I> {
-    async fn read(
-        &mut self,
-        max_lines: u64,
-        tail_bytes: usize,
-        output: &mpsc::Sender<Output>,
-    ) -> LinesRead {
-        let mut buffer = vec![0; CHUNK_BYTES];
-        let mut tail = Vec::new();
-        let mut count = 0_u64;
-        loop {
-            let chunk = self.pipe.read(&mut buffer).await.unwrap_or_default();
-            let at_end = self.pipe.at_end;
-            tail.extend_from_slice(&chunk);
-            // Cut rarely, as each cut moves what is kept.
-            if at_end || tail.len() > tail_bytes + CHUNK_BYTES {
-                tail.drain(..tail.len().saturating_sub(tail_bytes));
-            }
-            let mut ended = self.lines.push(&chunk);
-            if at_end {
-                ended.extend(self.lines.finish());
-            }
-            for line in ended {
-                count += 1;
-                if count <= max_lines {
-                    send(output, (self.item)(&line)).await;
-                }
-            }
-            if at_end {
-                return LinesRead {
-                    tail,
-                    dropped: count.saturating_sub(max_lines),
-                };
+impl<'a> Passing<'a> {
+    fn new(most: u64, line_bytes: usize, output: &'a mpsc::Sender<Output>) -> Self {
+        Self {
+            lines: Lines::new(line_bytes),
+            count: 0,
+            most,
+            output,
+        }
+    }
+
+    async fn pass(&mut self, chunk: &[u8], at_end: bool, item: impl Fn(&[u8]) -> Output) {
+        let mut ended = self.lines.push(chunk);
+        if at_end {
+            ended.extend(self.lines.finish());
+        }
+        for line in ended {
+            self.count += 1;
+            if self.count <= self.most {
+                send(self.output, item(&line)).await;
             }
         }
+    }
+
+    fn dropped(&self) -> u64 {
+        self.count.saturating_sub(self.most)
     }
 }
 

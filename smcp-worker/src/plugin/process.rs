@@ -18,11 +18,12 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::output::{Pipe, read_events, read_stderr, read_stdout};
+use super::output::{Ahead, Pipe, read_events, read_stderr, read_stdout};
 use super::supervision::{Supervision, Verdict};
 use crate::proxy::door;
 use crate::sandbox::control::{Pipes, RunOrder, send_pipes};
 
+pub use super::handover::{Handed, Unfit};
 pub use crate::proxy::door::Door;
 pub use crate::sandbox::control::{Mechanism, RefusalKind};
 pub use crate::sandbox::policy::Policy;
@@ -137,6 +138,7 @@ pub(crate) async fn read<E: From<ProcessError>>(
     follow: impl Future<Output = Result<Verdict, E>>,
 ) -> Result<Ended, E> {
     let over = CancellationToken::new();
+    let ahead = Ahead::of(&ends.events).map_err(ProcessError::Setup)?;
     let pipe = |end| Pipe::new(end, over.clone()).map_err(ProcessError::Setup);
     let (stdout, stderr, events) = (pipe(ends.stdout)?, pipe(ends.stderr)?, pipe(ends.events)?);
     let follow = async {
@@ -146,9 +148,9 @@ pub(crate) async fn read<E: From<ProcessError>>(
     };
     let (verdict, stdout_bytes, stderr, events) = tokio::join!(
         follow,
-        read_stdout(stdout, limits, redactor, output),
-        read_stderr(stderr, limits, redactor, output),
-        read_events(events, limits, redactor, output),
+        read_stdout(stdout, limits, redactor, &ahead, output),
+        read_stderr(stderr, limits, redactor, &ahead, output),
+        read_events(events, limits, redactor, &ahead, output),
     );
     let Verdict {
         exit,
@@ -324,6 +326,8 @@ pub enum Output {
     Log(String),
     /// A line of the events descriptor.
     Event(serde_json::Value),
+    /// A secret that it hands over by the events descriptor, or why what it hands over cannot be one.
+    Secret(Result<Handed, Unfit>),
 }
 
 /// How a run ended.

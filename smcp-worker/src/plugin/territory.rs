@@ -69,9 +69,14 @@ pub(crate) enum Unwatched {
 }
 
 impl Territory {
-    /// Watches what there is of `roots`, absolute paths, and what leads to them, whether they exist or not.
+    /// Watches what there is of `roots`, directories of plugins, and of `files`, which belong to plugins, and what leads to
+    /// them, whether they exist or not. All paths are absolute.
     /// Whatever changes once this has begun makes an event or is seen by whoever looks after it has returned.
-    pub(crate) fn survey(watches: Watches, roots: &[PathBuf]) -> (Self, Option<Unwatched>) {
+    pub(crate) fn survey(
+        watches: Watches,
+        roots: &[PathBuf],
+        files: &[PathBuf],
+    ) -> (Self, Option<Unwatched>) {
         let mut survey = Survey {
             watches,
             found: HashMap::new(),
@@ -79,6 +84,9 @@ impl Territory {
         };
         for root in roots {
             survey.root(root);
+        }
+        for file in files {
+            survey.file(file);
         }
         (Self(survey.found), survey.unwatched)
     }
@@ -158,6 +166,34 @@ impl Survey {
         }
         let path = root.to_owned();
         self.note(watch, Role::Plugins { path, links });
+    }
+
+    /// A file outside of the plugins' directories. Any part of its path may be a link: they are followed from the root on, as
+    /// the system does it.
+    fn file(&mut self, file: &Path) {
+        let mut file = file.to_owned();
+        for _ in 0..MAX_LINKS {
+            let Some(next) = self.way(&file) else { return };
+            file = next;
+        }
+    }
+
+    /// Watches what leads to `file`, up to the first link; answers where the way goes on from there.
+    fn way(&mut self, file: &Path) -> Option<PathBuf> {
+        let mut way: Vec<_> = file.ancestors().collect();
+        way.reverse();
+        for path in way {
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+                continue;
+            };
+            let events = if path == file { CHANGES } else { ENTRIES };
+            self.watch(parent, events, Role::LeadsTo(name.to_owned()));
+            if let Ok(target) = fs::read_link(path) {
+                let rest = file.strip_prefix(path).into_iter().flatten();
+                return Some(parent.join(target).iter().chain(rest).collect());
+            }
+        }
+        None
     }
 
     /// What may be a plugin.

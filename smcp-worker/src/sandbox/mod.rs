@@ -20,6 +20,7 @@ pub mod policy;
 pub mod probes;
 mod refusal;
 mod root;
+mod shared;
 pub(crate) mod sys;
 mod syscalls;
 pub(crate) mod tree;

@@ -18,6 +18,7 @@ use super::cgroup::Cgroup;
 use super::cgroups::Cgroups;
 use super::facilities::{self, Found};
 use super::policy::{Namespaces, OWN_WRITABLE, PROXY_PORT, Policy, Reach, Rlimits, SCRATCH};
+use super::shared;
 use super::tree::processes_of;
 use super::users::LentUser;
 use crate::doctor::{self, Facts, Namespaces as Kind, User};
@@ -153,9 +154,8 @@ impl Sandbox {
     /// # Errors
     /// [`PlacingError::Unavailable`] where the operator's grants cannot be used for it.
     pub(crate) fn profile(&self, plugin: &Plugin, asks: &Terms) -> Result<Profile, PlacingError> {
-        let grants = self.config.sandbox.grants(&plugin.name);
-        let (profile, _) = asks.within(&grants);
-        self.check_paths(&profile, &grants)?;
+        let (profile, _) = self.config.sandbox.permit(plugin, asks);
+        self.check_paths(&profile, &self.config.sandbox.grants(&plugin.name))?;
         Ok(profile)
     }
 
@@ -194,6 +194,7 @@ impl Sandbox {
             policy.limits.processes = policy.limits.processes.map(|limit| limit + 8);
         }
         policy.read.push(plugin.directory.clone().into());
+        policy.read.extend(self.shared(plugin));
         if let Some(interpreter) = &plugin.interpreter {
             policy.read.extend(homes(Path::new(interpreter)));
             // An interpreter uses what it reserves, unlike runtimes that reserve tens of gigabytes.
@@ -208,7 +209,7 @@ impl Sandbox {
             policy.write.push(path.clone());
             (Some(scratch), path.clone(), vec![path])
         };
-        let mut env = environment(self.environment.variables(), &profile.env);
+        let mut env = environment(self.environment.variables(), &profile.env, &plugin.name);
         env.push(("HOME".into(), cwd.clone().into()));
         env.push(("TMPDIR".into(), cwd.clone().into()));
         let (door, proxy) = match &profile.network {
@@ -236,8 +237,7 @@ impl Sandbox {
 
     /// What `plugin` asks for and does not get, for people.
     pub(crate) fn withheld(&self, plugin: &Plugin) -> Vec<Problem> {
-        let asks = plugin.sandbox.clone().unwrap_or_default();
-        let (_, excess) = asks.within(&self.config.sandbox.grants(&plugin.name));
+        let (_, excess) = self.config.sandbox.permit(plugin, &plugin.asks_at_most());
         let sentences = excess.iter().map(|excess| excess.sentence(&plugin.name));
         sentences.map(Problem::from).collect()
     }
@@ -281,6 +281,25 @@ impl Sandbox {
             }
         }
         Ok(())
+    }
+
+    /// The files that `plugin` shares with others of its directory, but none beside SMCP's own.
+    fn shared(&self, plugin: &Plugin) -> Vec<PathBuf> {
+        let Config {
+            data_dir,
+            database,
+            secrets_key,
+            ..
+        } = &self.config;
+        let own = [
+            Some(data_dir.as_path()),
+            database.parent(),
+            secrets_key.path().parent(),
+        ];
+        let own = own.map(|directory| directory?.canonicalize().ok());
+        let mut files = shared::files(Path::new(&plugin.directory));
+        files.retain(|file| !own.iter().flatten().any(|own| file.parent() == Some(own)));
+        files
     }
 
     fn scratch(&self, user: Option<u32>) -> io::Result<TempDir> {

@@ -37,9 +37,10 @@ const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 /// What a waiting interpreter says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Said {
-    /// It waits for calls. What it has loaded is in these files and directories.
+    /// It waits for calls. What it has loaded is in these files and directories; of the plugin's imports these, by name.
     Ready {
         version: String,
+        imported: Vec<String>,
         paths: Vec<PathBuf>,
     },
     /// It must not be used, and ends.
@@ -197,6 +198,10 @@ fn parse(message: &[u8]) -> Option<Said> {
     Some(match fields.next()? {
         b"ready" => Said::Ready {
             version: text(fields.next()?),
+            imported: text(fields.next()?)
+                .split_whitespace()
+                .map(ToOwned::to_owned)
+                .collect(),
             paths: fields.map(path).collect(),
         },
         b"refused" => Said::Refused {
@@ -255,9 +260,10 @@ mod tests {
             (b"ended\0code\x007\0", None),
             (b"ended\0other\x007\x000\x000\0", None),
             (
-                b"ready\x003.11.2\0/a\0/b\0",
+                b"ready\x003.11.2\0json os.path\0/a\0/b\0",
                 Some(Said::Ready {
                     version: "3.11.2".to_owned(),
+                    imported: vec!["json".to_owned(), "os.path".to_owned()],
                     paths: vec!["/a".into(), "/b".into()],
                 }),
             ),

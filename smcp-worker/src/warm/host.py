@@ -53,7 +53,7 @@ def main():
         send(control, "refused", *refusal.args)
         return
     paths = [os.path.join(sys.prefix, "pyvenv.cfg"), *filter(os.path.isdir, sys.path)]
-    send(control, "ready", sys.version.split()[0], *paths)
+    send(control, "ready", sys.version.split()[0], " ".join(host.imported), *paths)
     while host.serve():
         pass
 
@@ -76,7 +76,7 @@ class Host:
             raise Refused("the system has no subreapers")
         self.ruleset = ruleset(unconfined)
         self.environment = dict(os.environb)
-        prepare(entry, plugin, scratch)
+        self.imported = prepare(entry, plugin, scratch)
         os.chdir("/")
         sys.path_importer_cache.pop(plugin, None)
         self.code()
@@ -251,20 +251,33 @@ def compiled(source, entry):
     return None if said else code
 
 
-def wanted_by(source, entry):
-    """The imports of a plugin's file, or why it has none."""
-    try:
-        tree, _ = silently(lambda: compile(source, entry, "exec", 0x400, dont_inherit=True))  # PyCF_ONLY_AST
-        return imports(tree), None
-    except (SyntaxError, ValueError) as error:
-        return [], str(error)
+def wanted_by(entry, plugin):
+    """What a plugin imports from elsewhere, in its file and in the modules of its own that this imports; or why nothing."""
+    wanted, own = [], [entry]
+    for path in own:
+        try:
+            tree, _ = silently(lambda: tree_of(path))
+        except (OSError, SyntaxError, ValueError) as error:
+            if path == entry:
+                return [], str(error)
+            continue  # the call will say so
+        for name, parts in imports(tree):
+            spec = external.PathFinder.find_spec(name.partition(".")[0], [plugin])
+            if spec is None:
+                wanted.append((name, parts))
+            elif (spec.origin or "").endswith(".py") and spec.origin not in own:
+                own.append(spec.origin)
+    return wanted, None
+
+
+def tree_of(path):
+    with open(path, "rb", 0) as file:
+        return compile(file.readall(), path, "exec", 0x400, dont_inherit=True)  # PyCF_ONLY_AST
 
 
 def prepare(entry, plugin, scratch):
-    """Does the plugin's imports, as far as a fork can inherit what they do. Raises Refused."""
-    with open(entry, "rb", 0) as file:
-        source = file.readall()
-    wanted, error = aside(lambda: wanted_by(source, entry))
+    """Does the plugin's imports, as far as a fork can inherit what they do, and answers their names. Raises Refused."""
+    wanted, error = aside(lambda: wanted_by(entry, plugin))
     if error is not None:
         raise Refused(f"its file cannot be compiled: {error}")
     at_start = set(sys.modules)
@@ -279,7 +292,7 @@ def prepare(entry, plugin, scratch):
 
     atexit.register = note
     try:
-        _, said = silently(lambda: load(wanted, plugin))
+        loaded, said = silently(lambda: load(wanted))
     finally:
         atexit.register = register
     reasons = []
@@ -290,11 +303,12 @@ def prepare(entry, plugin, scratch):
         reasons.append(f"its imports register something to do at exit ({', '.join(sorted(strange))})")
     after = surroundings(places)
     reasons += [what for what in before if before[what] != after[what]]
-    loaded = {name.partition(".")[0] for name in set(sys.modules) - at_start}
-    hidden = sorted(name for name in loaded if is_local(name, plugin))
+    new = {name.partition(".")[0] for name in set(sys.modules) - at_start}
+    hidden = sorted(name for name in new if is_local(name, plugin))
     reasons += [f"its own module {name} hides another one" for name in hidden]
     if reasons:
         raise Refused(*reasons)
+    return loaded
 
 
 def surroundings(places):
@@ -405,15 +419,18 @@ def names(node):
                 yield from names(part)
 
 
-def load(wanted, plugin):
+def load(wanted):
+    loaded = []
     for name, parts in wanted:
-        top = name.partition(".")[0]
-        if is_local(top, plugin) or not is_found(top):
-            continue  # the plugin's own are run for each call; what is missing may be expected to be
+        if not is_found(name.partition(".")[0]):
+            continue  # what is missing may be expected to be
         try:
             __import__(name, {}, {}, parts)
         except BaseException as error:
             raise Refused(f"importing {name} fails: {type(error).__name__}: {error}") from None
+        if name not in loaded:
+            loaded.append(name)
+    return loaded
 
 
 def is_local(top, plugin):

@@ -55,6 +55,8 @@ pub(super) struct Interpreter {
     pub(super) keep: Option<Arc<dyn Any + Send + Sync>>,
     program: Option<Signature>,
     loaded: Option<Signature>,
+    /// What it has imported for the plugin.
+    pub(super) imported: Vec<String>,
     calls: u32,
     /// Whether it has said that nothing of the last call is left.
     is_clean: bool,
@@ -133,6 +135,7 @@ impl Interpreter {
             keep: place.keep.clone(),
             program: Some(program),
             loaded: None,
+            imported: Vec::new(),
             calls: 0,
             is_clean: true,
         })
@@ -141,8 +144,13 @@ impl Interpreter {
     /// Waits until it can be called.
     pub(super) async fn ready(&mut self) -> Readiness {
         match timeout(IMPORT_LIMIT, self.link.receive()).await {
-            Ok(Ok(Said::Ready { version, paths })) => {
+            Ok(Ok(Said::Ready {
+                version,
+                imported,
+                paths,
+            })) => {
                 tracing::debug!(python = version, "an interpreter waits");
+                self.imported = imported;
                 self.loaded = Some(Signature::of(paths));
                 Readiness::Ready
             }

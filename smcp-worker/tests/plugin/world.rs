@@ -136,6 +136,7 @@ where
                 Output::Stdout(chunk) => stdout.extend(chunk),
                 Output::Log(line) => logs.push(line),
                 Output::Event(event) => events.push(event),
+                Output::Secret(_) => {}
             }
             if let Some(wrote) = wrote.take() {
                 wrote.send(()).ok();

@@ -90,11 +90,9 @@ fn the_registry_has_the_codes_of_the_sources_and_no_others() {
         if path.ends_with("smcp-api/src/code.rs") {
             continue;
         }
-        let text: String = source::read(&path)
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"))
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let text = source::read(&path);
+        let is_code = |line: &&str| !line.trim_start().starts_with("//");
+        let text = text.lines().filter(is_code).collect::<Vec<_>>().join("\n");
         let is_api = path.to_string_lossy().contains("smcp-api/src");
         let mut places = vec!["Refusal::new(", "rejection(", "code: ", "\"code\": "];
         if is_api {

@@ -177,7 +177,8 @@ fn sections() -> Vec<Section> {
                 comment: comment.trim().to_owned(),
             });
         } else {
-            before = format!("{before} {bare}").trim().to_owned();
+            before += if before.is_empty() { "" } else { " " };
+            before += bare;
         }
     }
     sections.retain(|section| !section.entries.is_empty());

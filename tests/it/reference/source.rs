@@ -47,12 +47,9 @@ pub(super) fn variants(path: &str, name: &str) -> Vec<(String, String)> {
     let text = read(path);
     let (_, body) = text.split_once(&format!("pub enum {name} {{\n")).unwrap();
     let (body, _) = body.split_once("\n}").unwrap();
-    let outermost: String = body
-        .lines()
-        .filter(|line| line.starts_with("    ") && !line.starts_with("     "))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    documented(&outermost, |line| {
+    let is_outermost = |line: &&str| line.starts_with("    ") && !line.starts_with("     ");
+    let outermost: Vec<_> = body.lines().filter(is_outermost).collect();
+    documented(&outermost.join("\n"), |line| {
         let end = line.find(|c: char| !c.is_alphanumeric());
         let name = &line[..end.unwrap_or(line.len())];
         name.starts_with(|c: char| c.is_ascii_uppercase())
@@ -64,7 +61,8 @@ fn documented(text: &str, item: impl Fn(&str) -> Option<String>) -> Vec<(String,
     let (mut found, mut said) = (Vec::new(), String::new());
     for line in text.lines().map(str::trim) {
         if let Some(words) = line.strip_prefix("///") {
-            said = format!("{said} {}", words.trim()).trim().to_owned();
+            said += if said.is_empty() { "" } else { " " };
+            said += words.trim();
         } else if let Some(name) = item(line) {
             found.push((name, plain(&std::mem::take(&mut said))));
         }

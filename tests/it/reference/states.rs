@@ -136,7 +136,7 @@ fn successors(name: StateName, event: &str) -> Vec<String> {
         for (_, event) in EVENTS.iter().filter(|(each, _)| *each == event) {
             for policy in policies() {
                 let follows = next(state, *event, policy);
-                found.extend(follows.ok().map(|state| state.name()));
+                found.extend(follows.ok().map(State::name));
             }
         }
     }

@@ -79,9 +79,9 @@ fn kind(schema: &Value) -> String {
         return values.join(", ");
     }
     let one = |kind: &Value| kind.as_str().unwrap_or("any").to_owned();
-    let mut kind = match &schema["type"] {
-        Value::Array(kinds) => kinds.iter().map(one).collect::<Vec<_>>().join(" or "),
-        kind => one(kind),
+    let mut kind = match schema["type"].as_array() {
+        Some(kinds) => kinds.iter().map(one).collect::<Vec<_>>().join(" or "),
+        None => one(&schema["type"]),
     };
     if kind == "array" {
         kind = format!(

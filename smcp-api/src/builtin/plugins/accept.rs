@@ -158,6 +158,7 @@ fn show(app: &App, plugin: &Plugin) -> Result<Value, Refusal> {
     let mut answer = json!(Difference::between(before, plugin));
     answer["plugin"] = json!(plugin.name);
     answer["directory"] = json!(plugin.directory);
+    answer["files"] = json!(plugin.files);
     answer["digest"] = json!(plugin.digest);
     answer["integrity"] = json!(plugin.integrity);
     let problems: Vec<_> = plugin.problems.iter().map(ToString::to_string).collect();

@@ -7,12 +7,13 @@ use serde_json::{Map, Value, json};
 use smcp_common::plugin::{Plugin, Tool};
 
 /// What a plugin says of itself that matters to whoever accepts it, beside its tools.
-const OF_PLUGIN: [&str; 6] = [
+const OF_PLUGIN: [&str; 7] = [
     "entry",
     "interpreter",
     "description",
     "sandbox",
     "runtime",
+    "files",
     "secrets",
 ];
 
@@ -78,13 +79,17 @@ impl Difference {
 }
 
 fn shown(tool: &Tool) -> Value {
-    json!({
+    let mut shown = json!({
         "name": tool.name,
         "description": tool.description,
         "effect": tool.effect,
         "annotations": tool.annotations,
         "input_schema": tool.input_schema(),
-    })
+    });
+    if let Some(sandbox) = &tool.sandbox {
+        shown["sandbox"] = json!(sandbox);
+    }
+    shown
 }
 
 fn of_tool(old: &Tool, new: &Tool) -> Vec<Change> {

@@ -97,6 +97,7 @@ fn catalogue(app: &App) -> Result<Value, Refusal> {
                 "digest": plugin.digest,
                 "integrity": plugin.integrity,
                 "description": plugin.description,
+                "files": plugin.files,
                 "secrets": plugin.secrets,
                 "tools": tools,
                 "problems": problems,

@@ -9,6 +9,7 @@ use crate::job::{Effect, Retry, RetryOn};
 use crate::plugin::name::is_name_character;
 use crate::plugin::parameter::canonical;
 use crate::plugin::{Annotations, Lane, OnDisconnect, Output, Parameter, Template, Tool, ToolName};
+use crate::sandbox::Terms;
 
 /// A command as declared: a tool that does not know its plugin yet.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +27,8 @@ pub(super) struct Command {
     output: Output,
     output_schema: Option<Value>,
     pub(super) secrets: Option<Vec<String>>,
+    sandbox: Option<Terms>,
+    stores: Vec<String>,
 }
 
 impl Command {
@@ -53,6 +56,8 @@ impl Command {
             .unwrap_or_default();
         let (output, output_schema) = output(&mut fields);
         let secrets = super::secrets::command(&mut fields);
+        let sandbox = super::wishes::sandbox(&mut fields);
+        let stores = super::secrets::stores(&mut fields);
         Some(Self {
             name: name?,
             description,
@@ -67,6 +72,8 @@ impl Command {
             output,
             output_schema,
             secrets,
+            sandbox,
+            stores,
         })
     }
 
@@ -91,11 +98,13 @@ impl Command {
             output: self.output,
             output_schema: self.output_schema,
             secrets: self.secrets,
+            sandbox: self.sandbox,
+            stores: self.stores,
         }
     }
 }
 
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 16] = [
     "name",
     "description",
     "parameters",
@@ -110,6 +119,8 @@ pub(super) const KEYS: [&str; 14] = [
     "output",
     "output_schema",
     "secrets",
+    "sandbox",
+    "stores",
 ];
 pub(super) const ANNOTATION_KEYS: [&str; 5] = [
     "title",

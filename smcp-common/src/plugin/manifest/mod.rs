@@ -12,6 +12,7 @@ mod wishes;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -30,6 +31,8 @@ pub struct Manifest {
     pub sandbox: Option<Terms>,
     /// How it wants to be run.
     pub runtime: Option<Runtime>,
+    /// Files outside of its directory that are a part of it, by absolute paths.
+    pub files: Vec<PathBuf>,
     /// The stored secrets that its calls get.
     pub secrets: Vec<SecretWish>,
     commands: Vec<Command>,
@@ -102,12 +105,14 @@ impl Manifest {
 }
 
 const KEYS: [&str; 3] = ["contract_version", "plugin", "commands"];
-const PLUGIN_KEYS: [&str; 6] = [
+const PLUGIN_KEYS: [&str; 8] = [
     "name",
     "version",
     "description",
     "sandbox",
     "runtime",
+    "files",
+    "problems",
     "secrets",
 ];
 
@@ -136,6 +141,8 @@ fn about(fields: &mut Fields<'_, '_>) -> Manifest {
             .map(str::to_owned);
         manifest.sandbox = wishes::sandbox(&mut fields);
         manifest.runtime = wishes::runtime(&mut fields);
+        manifest.files = wishes::files(&mut fields);
+        wishes::problems(&mut fields);
         manifest.secrets = secrets::plugin(&mut fields);
     }
     manifest

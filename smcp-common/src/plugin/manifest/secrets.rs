@@ -52,6 +52,29 @@ pub(super) fn command(fields: &mut Fields<'_, '_>) -> Option<Vec<String>> {
     Some(wanted)
 }
 
+/// The names of the secrets that calls of the command may hand over.
+pub(super) fn stores(fields: &mut Fields<'_, '_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for (i, value) in fields
+        .array("stores")
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+    {
+        let name = value.as_str().unwrap_or_default();
+        // With nothing before the *, it would be every secret of the caller.
+        if check_name(name.strip_suffix('*').unwrap_or(name)).is_ok() {
+            names.push(name.to_owned());
+        } else {
+            fields.wrong(
+                &format!("stores[{i}]"),
+                "must be the name of a secret, with a * at its end at most",
+            );
+        }
+    }
+    names
+}
+
 /// Notes what commands want and the plugin does not declare.
 pub(super) fn check(commands: &[Command], declared: &[SecretWish], findings: &mut Findings) {
     for command in commands {
@@ -181,6 +204,34 @@ mod tests {
         plugin.secrets[8]: unknown key 'reqired'
         commands[0].secrets[1] must be the name of a secret
         the command 'c' wants the secret Z, which plugin.secrets does not declare
+        ");
+    }
+
+    #[test]
+    fn a_command_says_which_secrets_it_hands_over() {
+        let with = |stores: Value| {
+            let document =
+                json!({"plugin": {"name": "p"}, "commands": [{"name": "c", "stores": stores}]});
+            Manifest::parse(&document)
+        };
+        let manifest = with(json!(["TOKEN", "BOT_*"])).unwrap();
+        let (tools, _) = manifest.into_tools("p");
+        for (name, may) in [
+            ("TOKEN", true),
+            ("TOKEN_2", false),
+            ("BOT_", true),
+            ("BOT_A", true),
+            ("BOT", false),
+        ] {
+            assert_eq!(tools[0].may_store(name), may, "{name}");
+        }
+        let problems = with(json!(["*", "A*B", "", 1])).unwrap_err();
+        let shown: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        insta::assert_snapshot!(shown.join("\n"), @r"
+        commands[0].stores[0] must be the name of a secret, with a * at its end at most
+        commands[0].stores[1] must be the name of a secret, with a * at its end at most
+        commands[0].stores[2] must be the name of a secret, with a * at its end at most
+        commands[0].stores[3] must be the name of a secret, with a * at its end at most
         ");
     }
 }

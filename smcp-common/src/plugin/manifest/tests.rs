@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::*;
 use crate::job::{Effect, Retry, RetryOn};
-use crate::plugin::{FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter, SecretForm, Warm};
+use crate::plugin::{
+    FlagStyle, Kind, Lane, OnDisconnect, Output, Parameter, Plugin, SecretForm, Warm,
+};
 use crate::sandbox::Mode;
 
 /// The tool of a manifest whose only command is `command`.
@@ -148,6 +150,7 @@ fn the_additions_are_checked_in_the_same_way() {
         "on_disconnect": "hang_up",
         "output": "xml",
         "output_schema": {"type": "array"},
+        "sandbox": {"limits": {"memory": 1}},
         "parameters": [{
             "name": "p", "items": "string", "enum": [], "minimum": 2, "maximum": 1, "pattern": 1, "format": 1, "secret": 1,
         }],
@@ -172,6 +175,7 @@ fn the_additions_are_checked_in_the_same_way() {
     commands[0].on_disconnect 'hang_up' is not one of detach|cancel
     commands[0].output 'xml' is not one of text|json|mcp
     commands[0].output_schema must have the type "object" at its root
+    commands[0].sandbox.limits: unknown field `memory`, expected one of `memory_mb`, `processes`, `cpu_seconds`, `wall_seconds`, `file_mb`, `open_files`, `stdout_kb`, `stderr_kb`
     "#);
     insta::assert_snapshot!(
         command_problem(&json!({"name": "c", "lane": "x", "parallel": true, "output": "text", "output_schema": {"type": "object"}})),
@@ -388,6 +392,70 @@ fn the_plugins_own_wishes_are_kept() {
 }
 
 #[test]
+fn a_command_may_have_a_sandbox_of_its_own() {
+    let document = json!({
+        "plugin": {"sandbox": {"network": {"mode": "none"}, "limits": {"memory_mb": 7}}},
+        "commands": [
+            {"name": "as_the_plugin"},
+            {"name": "own", "sandbox": {"network": {"mode": "full"}, "limits": {"memory_mb": 5, "processes": null}}},
+            {"name": "silent", "sandbox": {}},
+        ],
+    });
+    let manifest = Manifest::parse(&document).unwrap();
+    let mut plugin = Plugin::found("toy", "/p/toy");
+    plugin.sandbox = manifest.sandbox.clone();
+    plugin.tools = manifest.into_tools("toy").0;
+    let asks = |n: usize| serde_json::to_value(plugin.asks(&plugin.tools[n])).unwrap();
+    assert_eq!(asks(0), document["plugin"]["sandbox"]);
+    let own = json!({"network": {"mode": "full"}, "limits": {"memory_mb": 5}});
+    assert_eq!(asks(1), own);
+    assert_eq!(asks(2), json!({}));
+    let most = json!({"network": {"mode": "full"}, "limits": {"memory_mb": 7}});
+    assert_eq!(json!(plugin.asks_at_most()), most);
+    let stored: Tool = serde_json::from_value(json!(plugin.tools[1])).unwrap();
+    assert_eq!(stored, plugin.tools[1]);
+}
+
+#[test]
+fn what_the_plugin_finds_wrong_itself_is_told() {
+    let told: Vec<_> = (0..22)
+        .map(|n| format!("problem {n} {}", "x".repeat(600)))
+        .collect();
+    let document = json!({"plugin": {"problems": told}, "commands": [{"name": "a"}]});
+    let warnings = warnings(&document);
+    assert_eq!(warnings.len(), 21);
+    assert_eq!(warnings[0].chars().count(), 500);
+    assert!(warnings[0].starts_with("problem 0 xxx"));
+    assert_eq!(warnings[20], "and 2 more problems that it tells");
+    let wrong = json!({"plugin": {"problems": ["a", 1]}, "commands": []});
+    assert_eq!(problems(&wrong), "plugin.problems[1] must be a string");
+}
+
+#[test]
+fn files_elsewhere_are_named_by_absolute_paths() {
+    let files = |files: Value| {
+        let document = json!({"plugin": {"files": files}, "commands": []});
+        Manifest::parse(&document).map(|manifest| manifest.files)
+    };
+    let two = ["/etc/a.toml", "/etc/b.toml"].map(PathBuf::from);
+    assert_eq!(
+        files(json!(["/etc/a.toml", "/etc/b.toml", "/etc/a.toml"])),
+        Ok(two.to_vec())
+    );
+    assert_eq!(files(json!(null)), Ok(Vec::new()));
+    let many: Vec<_> = (0..17).map(|n| format!("/f{n}")).collect();
+    let document = |files: Value| json!({"plugin": {"files": files}, "commands": []});
+    insta::assert_snapshot!(problems(&document(json!(many))), @"plugin.files has 17 entries, but may have at most 16");
+    insta::assert_snapshot!(problems(&document(json!("/etc/a.toml"))), @"plugin.files must be an array");
+    insta::assert_snapshot!(problems(&document(json!(["a.toml", "/etc/../a", "/", 5]))), @r#"
+    plugin.files[0] is "a.toml", but must be the absolute path of a file, without ..
+    plugin.files[1] is "/etc/../a", but must be the absolute path of a file, without ..
+    plugin.files[2] is "/", but must be the absolute path of a file, without ..
+    plugin.files[3] is 5, but must be the absolute path of a file, without ..
+    "#);
+}
+
+#[test]
 fn a_wish_that_cannot_be_understood_is_named() {
     let plugin = json!({
         "sandbox": {
@@ -540,6 +608,8 @@ fn the_published_schema_and_the_parser_know_the_same() {
             }
         }
     }
+    let files = contract.pointer("/$defs/plugin/properties/files").unwrap();
+    assert_eq!(files["maxItems"], json!(wishes::MAX_FILES));
     let bounds = contract.pointer("/$defs/retry/properties").unwrap();
     for (key, least, most) in [
         ("max_attempts", 1, 100),
@@ -560,8 +630,8 @@ fn the_published_schema_and_the_parser_know_the_same() {
 }
 
 #[test]
-fn the_readme_states_the_defaults_of_a_profile() {
-    let readme = include_str!("../../../../plugins/README.md");
+fn the_contract_states_the_defaults_of_a_profile() {
+    let contract = include_str!("../../../../docs/plugins/contract.md");
     let all = serde_json::to_value(Terms::default().complete()).unwrap();
     for (section, keys) in all.as_object().unwrap() {
         for (key, value) in keys.as_object().unwrap() {
@@ -569,7 +639,10 @@ fn the_readme_states_the_defaults_of_a_profile() {
                 format!("| `{section}.{key}` | `{value}` |"),
                 format!("| `{section}.{key}` | {value} |"),
             ];
-            assert!(readme.contains(&code) || readme.contains(&number), "{code}");
+            assert!(
+                contract.contains(&code) || contract.contains(&number),
+                "{code}"
+            );
         }
     }
 }

@@ -1,5 +1,7 @@
-//! What a plugin says of its surroundings: `plugin.sandbox` and `plugin.runtime`. Unlike elsewhere in a manifest, a key
+//! What a plugin says of its surroundings: `plugin.sandbox`, `plugin.files` and `plugin.runtime`. Unlike elsewhere in a manifest, a key
 //! that is not known is a problem: what a misspelt one asks for would silently be missing.
+
+use std::path::PathBuf;
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -7,9 +9,16 @@ use serde_json::{Map, Value};
 use super::Problem;
 use super::fields::Fields;
 use crate::plugin::Runtime;
-use crate::sandbox::{EnvTerms, FilesystemTerms, LimitTerms, NetworkTerms, Terms};
+use crate::sandbox::{EnvTerms, FilesystemTerms, LimitTerms, NetworkTerms, Terms, is_plain};
 
-/// What the plugin asks to be allowed.
+/// A plugin of more files elsewhere should have a directory.
+pub(super) const MAX_FILES: usize = 16;
+
+/// More would not be read by anybody.
+const MAX_PROBLEMS: usize = 20;
+const MAX_PROBLEM_CHARACTERS: usize = 500;
+
+/// What the plugin, or a command of it, asks to be allowed.
 pub(super) fn sandbox(fields: &mut Fields<'_, '_>) -> Option<Terms> {
     let declared = present(fields.object("sandbox")?);
     let path = fields.at("sandbox");
@@ -28,6 +37,57 @@ pub(super) fn sandbox(fields: &mut Fields<'_, '_>) -> Option<Terms> {
     found.extend(problems.map(|problem| format!("{path}.{problem}")));
     note(fields, found);
     terms
+}
+
+/// The files outside of its directory that are a part of the plugin.
+pub(super) fn files(fields: &mut Fields<'_, '_>) -> Vec<PathBuf> {
+    let Some(listed) = fields.array("files") else {
+        return Vec::new();
+    };
+    if listed.len() > MAX_FILES {
+        let length = listed.len();
+        fields.wrong(
+            "files",
+            format!("has {length} entries, but may have at most {MAX_FILES}"),
+        );
+    }
+    let mut files = Vec::new();
+    for (i, value) in listed.iter().enumerate() {
+        match value.as_str().map(PathBuf::from) {
+            Some(path) if is_plain(&path) && path.file_name().is_some() => {
+                if !files.contains(&path) {
+                    files.push(path);
+                }
+            }
+            _ => fields.wrong(
+                &format!("files[{i}]"),
+                format!("is {value}, but must be the absolute path of a file, without .."),
+            ),
+        }
+    }
+    files
+}
+
+/// Notes what the plugin itself finds wrong, such as with its configuration.
+pub(super) fn problems(fields: &mut Fields<'_, '_>) {
+    let told = fields.array("problems").unwrap_or_default();
+    for (i, value) in told.iter().enumerate().take(MAX_PROBLEMS) {
+        match value.as_str() {
+            Some(text) => {
+                let text = text.chars().take(MAX_PROBLEM_CHARACTERS).collect();
+                fields.findings().warnings.push(Problem(text));
+            }
+            None => fields.wrong(&format!("problems[{i}]"), "must be a string"),
+        }
+    }
+    if let Some(more) = told
+        .len()
+        .checked_sub(MAX_PROBLEMS)
+        .filter(|more| *more > 0)
+    {
+        let text = format!("and {more} more problems that it tells");
+        fields.findings().warnings.push(Problem(text));
+    }
 }
 
 /// How the plugin wants to be run.

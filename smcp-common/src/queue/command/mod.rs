@@ -63,7 +63,7 @@ pub(super) use schedule::{
     CreateSchedule, DeleteSchedule, PauseSchedule, ResumeSchedule, UpdateSchedule,
 };
 pub(super) use schedule_fire::{Fire, FireWaiting, TriggerSchedule};
-pub(super) use secret::{RemoveSecret, RotateSecretsKey, SetSecret, vault_of};
+pub(super) use secret::{KeepSecret, RemoveSecret, RotateSecretsKey, SetSecret, vault_of};
 pub(super) use session::{CloseSession, ForgetSessions, KeepAnswer, OpenSession, SeeSessions};
 pub(super) use setting::SetSetting;
 pub(super) use stranger::RefuseStranger;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 
+use super::hold::Held;
 use super::{Command, Tx};
 use crate::key_file::Key;
-use crate::queue::{QueueError, SecretsRotated};
+use crate::queue::{Hold, QueueError, SecretsRotated};
 use crate::secret::{KeyId, Keys, Plain, Purpose, SecretError, Vault};
 
 /// The vault in which everything is sealed; a new one where nothing is.
@@ -86,26 +87,66 @@ impl Command for SetSecret {
             value,
             by,
         } = self;
-        let vault = vault(tx)?;
-        let known: Option<i64> = tx
-            .connection
-            .prepare_cached(include_str!("../sql/secret_version.sql"))?
-            .query_row([name, scope], |row| row.get(0))
-            .optional()?;
-        let version = known.map_or(1, |version| version + 1);
-        let purpose = Purpose::Secret {
-            name,
-            scope,
-            version,
-        };
-        let sealed = vault.seal(purpose, value.reveal().as_bytes());
-        tx.execute(
-            include_str!("../sql/secret_set.sql"),
-            params![name, scope, version, sealed, tx.now.as_millis(), by],
-        )?;
-        tx.audit("secret.set", by, None, &Changed { name, scope })?;
-        Ok(known.is_none())
+        put(tx, &Changed { name, scope }, value, by, None)
     }
+}
+
+/// Stores a secret that a running attempt has handed over, for the calls of its agent.
+#[derive(Debug)]
+pub(in crate::queue) struct KeepSecret {
+    pub(in crate::queue) hold: Hold,
+    pub(in crate::queue) name: String,
+    pub(in crate::queue) value: Plain,
+}
+
+impl Command for KeepSecret {
+    /// Whether it is a new one.
+    type Answer = bool;
+
+    fn apply(&self, tx: &mut Tx<'_>) -> Result<bool, QueueError> {
+        let Self { hold, name, value } = self;
+        let held = Held::find(tx, hold)?;
+        let scope: String = tx
+            .connection
+            .prepare_cached(include_str!("../sql/job_agent.sql"))?
+            .query_row([held.num], |row| row.get(0))?;
+        let by = format!("worker:{}", hold.worker);
+        let what = Changed {
+            name,
+            scope: &scope,
+        };
+        put(tx, &what, value, &by, Some(hold.job.as_str()))
+    }
+}
+
+/// Stores a value; answers whether it is a new one.
+fn put(
+    tx: &mut Tx<'_>,
+    what: &Changed<'_>,
+    value: &Plain,
+    by: &str,
+    job: Option<&str>,
+) -> Result<bool, QueueError> {
+    let Changed { name, scope } = *what;
+    let vault = vault(tx)?;
+    let known: Option<i64> = tx
+        .connection
+        .prepare_cached(include_str!("../sql/secret_version.sql"))?
+        .query_row([name, scope], |row| row.get(0))
+        .optional()?;
+    let version = known.map_or(1, |version| version + 1);
+    let purpose = Purpose::Secret {
+        name,
+        scope,
+        version,
+    };
+    let sealed = vault.seal(purpose, value.reveal().as_bytes());
+    tx.execute(
+        include_str!("../sql/secret_set.sql"),
+        params![name, scope, version, sealed, tx.now.as_millis(), by],
+    )?;
+    tx.audit("secret.set", by, job, what)?;
+    Ok(known.is_none())
 }
 
 #[derive(Debug)]

@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use super::*;
 
 conformance!(
@@ -6,6 +8,7 @@ conformance!(
     a_scanner_that_died_is_replaced,
     a_scanner_that_is_no_more_leaves_its_scan,
     attachments_are_kept_per_agent,
+    files_elsewhere_are_told_each_once,
     of_many_that_see_a_change_one_asks_for_a_scan,
     tools_that_are_gone_are_remembered_until_they_are_back,
     what_may_change_a_list_changes_its_state,
@@ -110,6 +113,27 @@ async fn attachments_are_kept_per_agent(world: World) {
     world.queue.attach("ada", tools.clone()).await.unwrap();
     assert_eq!(world.queue.attachments("ada").unwrap(), Some(tools));
     assert_eq!(world.queue.attachments("bob").unwrap(), None);
+}
+
+async fn files_elsewhere_are_told_each_once(world: World) {
+    assert_eq!(
+        world.queue.plugin_files().unwrap(),
+        [""; 0].map(PathBuf::from)
+    );
+    let with = |name: &str, files: &[&str]| Plugin {
+        files: files.iter().map(PathBuf::from).collect(),
+        ..plugin(name, "1")
+    };
+    let plugins = vec![
+        with("a", &["/etc/b", "/etc/a"]),
+        with("b", &["/etc/b"]),
+        plugin("c", "1"),
+    ];
+    scan(&world, "w", plugins).await;
+    assert_eq!(
+        world.queue.plugin_files().unwrap(),
+        ["/etc/a", "/etc/b"].map(PathBuf::from)
+    );
 }
 
 fn offering(name: &str, commands: &[&str]) -> Plugin {

@@ -13,6 +13,7 @@ conformance!(
     equal_secret_arguments_are_one_deed_also_under_another_key,
     a_rotation_seals_everything_under_a_new_key,
     one_rotation_at_a_time,
+    what_an_attempt_hands_over_is_its_agents,
 );
 
 const VALUE: &str = "correct horse battery staple";
@@ -252,4 +253,45 @@ async fn one_rotation_at_a_time(world: World) {
         name.starts_with("secrets.key.") && name != "secrets.key.lock"
     });
     assert_eq!(keys.count(), 0);
+}
+
+async fn what_an_attempt_hands_over_is_its_agents(world: World) {
+    world.register("w").await;
+    let job = NewJob {
+        agent: "ada".into(),
+        ..job()
+    };
+    let id = world.submit(job).await;
+    let hold = world.claim_as_hold("w").await;
+    let keep = async |value: &str| {
+        let value = Plain::new(value.into());
+        world.queue.keep_secret(&hold, "T", value).await
+    };
+    assert!(keep("the first one").await.unwrap());
+    assert!(!keep(VALUE).await.unwrap());
+    assert_eq!(world.secret("ada", "T").unwrap(), VALUE);
+    assert_eq!(world.secret("bob", "T"), None);
+    let listed = world.queue.secrets().unwrap();
+    assert_eq!(
+        (listed[0].agent.as_deref(), &listed[0].updated_by[..]),
+        (Some("ada"), "worker:w")
+    );
+    let record = r#"worker:w {"name":"T","scope":"ada"}"#;
+    assert_eq!(world.audited("secret.set"), [record, record]);
+    let of_job: i64 = world
+        .sql()
+        .query_row(
+            "SELECT count(*) FROM audit WHERE kind = 'secret.set' AND job = ?1",
+            [id.as_str()],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(of_job, 2);
+    assert!(!world.has(VALUE));
+    // Who has lost the job stores nothing any more.
+    world.finish(&hold, Outcome::Succeeded).await.unwrap();
+    let late = keep("of somebody late").await.unwrap_err();
+    assert!(matches!(late, QueueError::LeaseLost { .. }), "{late}");
+    assert_eq!(world.secret("ada", "T").unwrap(), VALUE);
+    assert_eq!(world.broken_audit(), None);
 }

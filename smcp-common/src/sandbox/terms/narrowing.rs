@@ -37,7 +37,7 @@ pub(super) fn narrow(asked: &Terms, granted: &Profile) -> (Profile, Vec<Excess>)
 }
 
 /// Whether a path says the same wherever it is read: absolute, and without `..`.
-pub(super) fn is_plain(path: &Path) -> bool {
+pub fn is_plain(path: &Path) -> bool {
     let mut components = path.components();
     components.next() == Some(Component::RootDir)
         && components.all(|component| matches!(component, Component::Normal(_)))
@@ -222,7 +222,7 @@ pub(super) fn once<T: Clone + PartialEq>(list: &[T]) -> Vec<T> {
 }
 
 /// What is in either list, once.
-fn union<T: Clone + PartialEq>(a: &[T], b: &[T]) -> Vec<T> {
+pub(super) fn union<T: Clone + PartialEq>(a: &[T], b: &[T]) -> Vec<T> {
     let mut all: Vec<T> = Vec::new();
     for entry in a.iter().chain(b) {
         if !all.contains(entry) {

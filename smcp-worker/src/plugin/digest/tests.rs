@@ -25,7 +25,15 @@ impl World {
     }
 
     fn run_by(&self, interpreter: &str) -> String {
-        self.1.make(&self.path(""), Some(interpreter)).unwrap()
+        self.1.make(&self.plugin(interpreter)).unwrap()
+    }
+
+    fn plugin(&self, interpreter: &str) -> Plugin {
+        let directory = self.0.path().join("plugin");
+        Plugin {
+            interpreter: Some(interpreter.to_owned()),
+            ..Plugin::found("toy", directory.to_str().unwrap())
+        }
     }
 
     fn now(&self) -> String {
@@ -130,6 +138,68 @@ fn files_on_disk_and_in_the_program_come_to_the_same() {
     let files = [("cli.py", 0o100_755, "1")];
     assert_eq!(of_contents(Some("/usr/bin/python3"), &files), world.now());
     assert_ne!(of_contents(None, &files), world.now());
+}
+
+#[test]
+fn files_elsewhere_count_by_name_mode_and_content_and_so_does_their_absence() {
+    let world = World::new();
+    let (one, other) = (world.path("../one.toml"), world.path("../other.toml"));
+    let mut seen = vec![world.now()];
+    let digest = |files: &[&PathBuf]| {
+        let mut plugin = world.plugin("/usr/bin/python3");
+        plugin.files = files.iter().copied().cloned().collect();
+        world.1.make(&plugin)
+    };
+    let mut differs = |what: &str, files: &[&PathBuf]| {
+        let now = digest(files).unwrap();
+        assert!(!seen.contains(&now), "{what}");
+        assert_eq!(digest(files).unwrap(), now, "{what}");
+        seen.push(now.clone());
+        now
+    };
+    let missing = differs("one that is missing", &[&one]);
+    differs("another one that is", &[&other]);
+    differs("both", &[&one, &other]);
+    fs::write(&one, "1").unwrap();
+    differs("it is there", &[&one]);
+    fs::write(&one, "2").unwrap();
+    differs("content of the same length", &[&one]);
+    fs::set_permissions(&one, fs::Permissions::from_mode(0o600)).unwrap();
+    differs("a mode", &[&one]);
+    symlink(&one, &other).unwrap();
+    let linked = differs("a link", &[&other]);
+    fs::write(&one, "3").unwrap();
+    assert_ne!(differs("what it leads to", &[&other]), linked);
+    fs::remove_file(&one).unwrap();
+    assert_eq!(digest(&[&one]).unwrap(), missing);
+    fs::create_dir(&one).unwrap();
+    differs("a directory", &[&one]);
+
+    let size = usize::try_from(MAX_ELSEWHERE_BYTES).unwrap();
+    let large = world.path("../large");
+    fs::write(&large, "a".repeat(size)).unwrap();
+    assert!(digest(&[&large]).is_ok());
+    fs::write(&large, "a".repeat(size + 1)).unwrap();
+    let refused = digest(&[&large]).unwrap_err().to_string();
+    assert!(refused.contains("has more than 1048576 bytes"), "{refused}");
+}
+
+#[test]
+fn settings_of_the_plugin_count_and_those_of_others_do_not() {
+    let world = World::new();
+    let with = |settings: &[(&str, &str)]| {
+        let digests = Digests::new(settings.iter().copied().collect());
+        digests.make(&world.plugin("/usr/bin/python3")).unwrap()
+    };
+    let none = world.now();
+    assert_eq!(
+        with(&[("SMCP_OTHER_X", "1"), ("TOY_X", "1"), ("SMCP_LOG", "info")]),
+        none
+    );
+    let one = with(&[("SMCP_TOY_X", "1")]);
+    assert_ne!(one, none);
+    assert_ne!(with(&[("SMCP_TOY_X", "2")]), one);
+    assert_ne!(with(&[("SMCP_TOY_Y", "1")]), one);
 }
 
 #[test]

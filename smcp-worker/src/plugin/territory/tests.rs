@@ -10,6 +10,7 @@ struct World {
     base: TempDir,
     inotify: Inotify,
     territory: Territory,
+    files: Vec<PathBuf>,
 }
 
 impl World {
@@ -19,6 +20,7 @@ impl World {
             base,
             inotify: Inotify::init().unwrap(),
             territory: Territory::default(),
+            files: Vec::new(),
         };
         world.survey();
         world
@@ -31,7 +33,7 @@ impl World {
     fn survey(&mut self) {
         let mut watches = self.inotify.watches();
         let roots = [self.path("plugins")];
-        let (territory, unwatched) = Territory::survey(watches.clone(), &roots);
+        let (territory, unwatched) = Territory::survey(watches.clone(), &roots, &self.files);
         assert_eq!(unwatched, None);
         std::mem::replace(&mut self.territory, territory).leave(&mut watches, &self.territory);
     }
@@ -150,4 +152,52 @@ fn what_a_link_leads_to_is_watched() {
     assert!(world.concerned(), "a file that the plugin links to");
     write(&world.path("library/other.py"), "1");
     assert!(!world.concerned());
+}
+
+#[test]
+fn a_file_elsewhere_is_watched_before_it_is_there_and_whatever_leads_to_it() {
+    let mut world = with_a_plugin();
+    let file = world.path("etc/app/commands.toml");
+    write(&file, "1");
+    assert!(!world.concerned(), "it does not belong to a plugin");
+    fs::remove_dir_all(world.path("etc")).unwrap();
+    world.files = vec![file.clone()];
+    world.survey();
+
+    write(&file, "1");
+    assert!(world.concerned(), "it has come, with its directory");
+    write(&file, "2");
+    assert!(world.concerned(), "written");
+    write(&file.with_file_name("new"), "3");
+    assert!(!world.concerned(), "what lies beside it");
+    fs::rename(file.with_file_name("new"), &file).unwrap();
+    assert!(world.concerned(), "replaced");
+    fs::read(&file).unwrap();
+    assert!(!world.concerned(), "read");
+    fs::rename(world.path("etc/app"), world.path("etc/old")).unwrap();
+    assert!(world.concerned(), "its directory has gone");
+
+    // As Kubernetes mounts a ConfigMap.
+    for version in ["v1", "v2"] {
+        write(
+            &world.path(&format!("etc/app/..{version}/commands.toml")),
+            version,
+        );
+    }
+    symlink("..v1", world.path("etc/app/..data")).unwrap();
+    symlink("..data/commands.toml", &file).unwrap();
+    assert!(world.concerned(), "it has come as a link");
+    write(&world.path("etc/app/..v1/commands.toml"), "3");
+    assert!(world.concerned(), "what it leads to");
+    write(&world.path("etc/app/..v2/commands.toml"), "3");
+    assert!(!world.concerned(), "what it does not lead to");
+    symlink("..v2", world.path("etc/app/..next")).unwrap();
+    fs::rename(world.path("etc/app/..next"), world.path("etc/app/..data")).unwrap();
+    assert!(world.concerned(), "a link on the way is another one");
+    write(&world.path("etc/app/..v2/commands.toml"), "4");
+    assert!(world.concerned(), "and what it leads to now");
+
+    fs::remove_file(&file).unwrap();
+    symlink("commands.toml", &file).unwrap();
+    assert!(world.concerned(), "a link to itself");
 }

@@ -457,6 +457,23 @@ async fn imports_behind_statements_are_left_to_the_call() {
 }
 
 #[tokio::test]
+async fn what_a_module_of_its_own_imports_is_imported_once_as_well() {
+    let source =
+        "import os\nimport own\nprint(own.outside.PID == os.getppid(), own.PID == os.getpid())\n";
+    let world = World::new(source).installed(&[("outside.py", "import os\nPID = os.getpid()\n")]);
+    world.write(
+        "own.py",
+        "import os\nimport outside\nimport own\nPID = os.getpid()\n",
+    );
+    let ran = world.plain().await;
+    assert_eq!((start(&ran), ran.text()), (Start::Warm, "True True"));
+    let invocation = world.invocation::<&str>([]);
+    let imported = world.warm.rehearse(&world.place, &invocation).await;
+    assert_eq!(imported.unwrap(), ["os", "outside"]);
+    world.warm.close().await;
+}
+
+#[tokio::test]
 async fn what_imports_change_in_the_environment_stays() {
     let outside = [(
         "outside.py",

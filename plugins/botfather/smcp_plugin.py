@@ -1,0 +1,1 @@
+../smcp_plugin.py

@@ -1,0 +1,1 @@
+"""Stands for python-socks, which only a connection needs."""

@@ -1,0 +1,1 @@
+SELECT agent FROM jobs WHERE num = ?1

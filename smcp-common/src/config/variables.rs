@@ -42,6 +42,10 @@ pub const VARIABLES: &[(&str, &str)] = &[
         "Adds the profile `admin`, of the tools whose names begin so.",
     ),
     (
+        "SMCP_NAME_…",
+        "Settings of the plugin NAME, such as `SMCP_DEVOPS_APPS`: passed to it alone, where it asks for them; see its page.",
+    ),
+    (
         "SMCP_API_KEY",
         "The key that the command `smcp` shows to the API, `--api-key`; else the operator's key in the data directory.",
     ),

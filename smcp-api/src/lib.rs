@@ -13,6 +13,7 @@ pub mod bind;
 pub mod body;
 pub mod builtin;
 pub mod caller;
+pub mod code;
 mod connection;
 pub mod denial;
 pub mod dry_run;

@@ -8,6 +8,7 @@ mod file;
 mod log;
 mod sandbox;
 mod values;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::secret::KeyFile;
 
 pub use self::environment::{Environment, Secret, is_setting_of, settings_prefix};
 pub use self::log::Rotation;
+pub use self::variables::VARIABLES;
 
 /// The settings of all roles.
 #[derive(Debug, Clone, PartialEq)]

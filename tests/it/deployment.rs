@@ -104,7 +104,7 @@ fn a_container_without_a_key_makes_one_and_keeps_it() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         text(&output.stdout)
     };
-    assert_eq!(started("worker", None), " worker\n");
+    assert_eq!(started("worker", None), "worker\n");
     assert_eq!(started("api", Some("given")), "given api\n");
     assert!(!world.data().join("api.key").exists());
 

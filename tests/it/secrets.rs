@@ -240,7 +240,8 @@ async fn a_call_within_a_denied_one_is_recorded_without_its_secrets() {
 
 #[tokio::test]
 async fn an_operator_keeps_secrets_by_the_command_line() {
-    let (world, _roles) = World::running();
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/plugins");
+    let (world, _roles) = World::new().with_plugins(fixtures).started();
     let refused = |input: &str, arguments: &[&str]| {
         let output = world.smcp_reading(input, &[&["secrets"], arguments].concat());
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));

@@ -80,6 +80,14 @@ impl World {
         self
     }
 
+    /// The fixture for rules, which stands before the bundled plugin of its name.
+    #[must_use]
+    pub(crate) fn with_rule_fixture(self) -> Self {
+        let root = env!("CARGO_MANIFEST_DIR");
+        let plugins = format!("{root}/tests/it/governance/plugins:{}", self.plugins);
+        self.with_plugins(plugins)
+    }
+
     /// An environment variable for every process of this world.
     #[must_use]
     pub(crate) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {

@@ -28,12 +28,8 @@ struct Governed {
 impl Governed {
     /// One with these agents, in these groups, and with the rules of these files.
     fn new(agents: &[(&str, &[&str])], rules: &[(&str, &str)]) -> Self {
-        // Before the bundled plugins, one of which has the name of the fixture.
-        let root = env!("CARGO_MANIFEST_DIR");
-        let plugins =
-            format!("{root}/tests/it/governance/plugins:{root}/tests/it/plugins:{root}/plugins");
         let (world, [api, worker]) = World::new()
-            .with_plugins(plugins)
+            .with_rule_fixture()
             .with("MCP_API_KEY", "secret")
             .with("SMCP_POLICY_ZONE", "Europe/Berlin")
             .started();

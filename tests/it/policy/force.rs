@@ -11,7 +11,7 @@ use crate::world::{World, eventually, failure_of, text};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn rules_come_into_force_as_they_are_stored_and_what_is_wrong_changes_nothing() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with_rule_fixture().started();
     let key = added(&world, &["ada"]);
     let ada = world.client_with_key(&key).await;
     let status = async || failure_of(&ada.call("devops__status", json!({})).await);
@@ -104,7 +104,7 @@ async fn rules_come_into_force_as_they_are_stored_and_what_is_wrong_changes_noth
 
 #[test]
 fn a_first_start_with_wrong_rules_is_refused_and_a_later_one_goes_on_with_those_before() {
-    let mut world = World::new();
+    let mut world = World::new().with_rule_fixture();
     world.write_rules("a.cedar", "@id(\"a\") permit (principal, action, resource)");
     let output = world.smcp(&["api", "--port", "0"]);
     let told = text(&output.stderr);
@@ -172,7 +172,7 @@ fn rules_that_name_a_tool_too_early_come_into_force_with_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn schedules_and_workflows_are_decided_when_their_time_comes() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with_rule_fixture().started();
     let key = added(&world, &["ada", "--group", "users"]);
     let ada = world.client_with_key(&key).await;
     let schedule = json!({"name": "often", "cron": "* * * * * *", "tool": "devops__count", "arguments": {"n": 7}});
@@ -229,7 +229,7 @@ async fn schedules_and_workflows_are_decided_when_their_time_comes() {
 
 #[test]
 fn what_rules_ask_for_is_what_a_job_gets() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with_rule_fixture().started();
     world.govern(
         "@id(\"short\") @timeout(\"7s\") @maxAttempts(\"1\") permit (principal, action == Smcp::Action::\"devops__status\", resource);\n\
          @id(\"once\") @rate(\"1/1h\") permit (principal, action == Smcp::Action::\"devops__count\", resource);\n\

@@ -13,7 +13,7 @@ const EXAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/deploy/policies");
 
 #[test]
 fn a_table_tells_what_is_decided_otherwise() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with_rule_fixture().started();
     let wrong = world.path("wrong.json");
     let case = json!([
         {"name": "one", "agent": "local", "tool": "devops__status", "expect": "deny"},
@@ -37,7 +37,7 @@ fn a_table_tells_what_is_decided_otherwise() {
 
 #[test]
 fn the_example_does_what_its_cases_say() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with_rule_fixture().started();
     let checked = said(&world, &["policy", "check", EXAMPLE]);
     assert!(
         checked.ends_with(&format!("{EXAMPLE} can be put in force.\n")),
@@ -64,7 +64,7 @@ fn the_example_does_what_its_cases_say() {
 
 #[test]
 fn what_would_make_it_allowed_is_told_clause_by_clause() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with_rule_fixture().started();
     let call = [
         "policy",
         "explain",
@@ -128,7 +128,7 @@ fn what_would_make_it_allowed_is_told_clause_by_clause() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn other_rules_are_tried_on_what_has_happened() {
-    let (world, _roles) = World::running();
+    let (world, _roles) = World::new().with_rule_fixture().started();
     let client = world.client().await;
     let deploy = async |environment: &str, token: Option<&str>| {
         let call = json!({"app": "web", "environment": environment, "token": token});

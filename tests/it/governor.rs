@@ -433,9 +433,15 @@ fn bundled() -> World {
     World::new().with_plugins(format!("{}/plugins", env!("CARGO_MANIFEST_DIR")))
 }
 
+/// Bundled plugins that are not for demonstration; what they offer is not looked at here.
+const WORKING: [&str; 1] = ["botfather__"];
+
 async fn listed(client: &Client) -> Vec<String> {
     let tools = client.0.list_all_tools().await.unwrap();
-    tools.iter().map(|tool| tool.name.to_string()).collect()
+    let names = tools.iter().map(|tool| tool.name.to_string());
+    names
+        .filter(|name| !WORKING.iter().any(|plugin| name.starts_with(plugin)))
+        .collect()
 }
 
 trait Sorted {

@@ -5,6 +5,7 @@ Replies are asked for rather than waited for as updates: a session that is a tex
 
 import asyncio
 import contextlib
+import logging
 import time
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,9 @@ BOTFATHER = "BotFather"
 # Where each of Telegram's data centres is reached; a session names one of them. Others are not in the plugin's allow-list.
 CENTRES = {1: "149.154.175.53", 2: "149.154.167.51", 3: "149.154.175.100", 4: "149.154.167.91", 5: "91.108.56.130"}
 PORT = 443
+# What comes of no connection, or of one to something else than Telegram.
+UNREACHABLE = OSError, EOFError, BufferError, asyncio.TimeoutError
+CONNECT_S = 30
 REPLY_S = 30
 POLL_S = 0.5
 # What may have been said between a message of ours and the one after it.
@@ -152,16 +156,22 @@ async def chat(session, api_id, api_hash, environment):
     with translated():
         try:
             try:
-                await client.connect()
-            except (ConnectionError, OSError, asyncio.TimeoutError) as error:
+                is_known = await asyncio.wait_for(connected(client), CONNECT_S)
+            except UNREACHABLE as error:
+                # Nothing has been said yet.
                 raise unreachable(error, retryable=True) from error
-            if not await client.is_user_authorized():
+            if not is_known:
                 raise lapsed("Telegram does not know the session any more")
             # Resolved once a call, and not once a message.
             yield Chat(client, await client.get_input_entity(BOTFATHER))
         finally:
             with contextlib.suppress(Exception):
                 await client.disconnect()
+
+
+async def connected(client):
+    await client.connect()
+    return await client.is_user_authorized()
 
 
 def require_telethon():
@@ -183,6 +193,9 @@ def client_of(session, api_id, api_hash, environment):
         raise lapsed("the secret TELEGRAM_SESSION is no session of Telethon's") from None
     if session.dc_id in CENTRES:
         session.set_dc(session.dc_id, CENTRES[session.dc_id], PORT)
+    # What it finds on its way, over and over; what comes of it is a failure of the call.
+    for name in ("telethon", "asyncio"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return telethon.TelegramClient(
         session,
         int(api_id),
@@ -191,6 +204,8 @@ def client_of(session, api_id, api_hash, environment):
         flood_sleep_threshold=0,
         connection_retries=1,
         request_retries=2,
+        # It would be tried for ever, and at once, where something else than Telegram answers.
+        auto_reconnect=False,
         receive_updates=False,
     )
 
@@ -216,14 +231,14 @@ def translated():
             f"Telegram wants no more requests of this account for {error.seconds} seconds",
             retry_after=error.seconds,
         ) from error
-    except (telethon.errors.UnauthorizedError, telethon.errors.AuthKeyError) as error:
+    except (telethon.errors.UnauthorizedError, telethon.errors.AuthKeyError, telethon.errors.AuthKeyNotFound) as error:
         raise lapsed(f"Telegram refuses the session ({type(error).__name__})") from error
     except telethon.errors.ApiIdInvalidError as error:
         message = "Telegram does not know TELEGRAM_API_ID with TELEGRAM_API_HASH; log in anew with: smcp telegram login"
         raise Failure("secret_invalid", message) from error
     except telethon.errors.RPCError as error:
         raise Failure("telegram_error", f"Telegram has refused a request: {struck(str(error))}") from error
-    except (ConnectionError, OSError, asyncio.TimeoutError) as error:
+    except UNREACHABLE as error:
         raise unreachable(error) from error
 
 
@@ -234,7 +249,7 @@ def lapsed(why):
 def unreachable(error, **advice):
     return Failure(
         "telegram_unreachable",
-        f"Telegram cannot be reached ({error}). Where the plugin runs in a sandbox it needs the network that it asks for: smcp "
+        f"Telegram cannot be reached ({str(error) or type(error).__name__}). Where the plugin runs in a sandbox it needs the network that it asks for: smcp "
         "plugins list says whether it is granted",
         **advice,
     )

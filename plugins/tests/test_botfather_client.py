@@ -56,6 +56,7 @@ class Telethon(unittest.TestCase):
             (errors.SessionRevokedError(None), "session_invalid"),
             (errors.AuthKeyDuplicatedError(None), "session_invalid"),
             (errors.UserDeactivatedBanError(None), "session_invalid"),
+            (errors.AuthKeyNotFound(), "session_invalid"),
             (errors.ApiIdInvalidError(None), "secret_invalid"),
             (errors.PeerIdInvalidError(None), "telegram_error"),
             (ConnectionError("Connection to Telegram failed 1 time(s)"), "telegram_unreachable"),
@@ -75,13 +76,16 @@ class Telethon(unittest.TestCase):
         self.assertEqual(bytes(range(256)), client.session.auth_key.key)
         self.assertIsNone(client._proxy)
 
-    def test_it_connects_by_the_proxy_of_the_environment(self):
+    def refused_by(self, answers):
+        """The failure of a call by a proxy that answers so, and what the proxy was asked first."""
         asked = []
 
         async def proxy(reader, writer):
             asked.append((await reader.readuntil(b"\r\n\r\n")).decode())
-            writer.write(b"HTTP/1.1 403 Forbidden\r\n\r\n")
-            await writer.drain()
+            for answer in answers:
+                writer.write(answer)
+                await writer.drain()
+                await reader.read(1)
             writer.close()
 
         async def call():
@@ -93,9 +97,18 @@ class Telethon(unittest.TestCase):
 
         with self.assertRaises(Failure) as raised:
             asyncio.run(call())
-        self.assertEqual(("telegram_unreachable", True), tuple(raised.exception.answer[key] for key in ("code", "retryable")))
+        return raised.exception.answer, asked
+
+    def test_it_connects_by_the_proxy_of_the_environment(self):
+        answer, asked = self.refused_by([b"HTTP/1.1 403 Forbidden\r\n\r\n"])
+        self.assertEqual(("telegram_unreachable", True), (answer["code"], answer["retryable"]))
         self.assertTrue(asked[0].startswith("CONNECT 149.154.167.51:443 HTTP/1.1\r\n"), asked)
         self.assertIn("Proxy-Authorization: Basic " + base64.b64encode(b"smcp:s/ecret").decode(), asked[0])
+
+    def test_what_answers_in_the_place_of_telegram_is_not_asked_for_ever(self):
+        answer, asked = self.refused_by([b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"])
+        self.assertEqual("telegram_unreachable", answer["code"], answer)
+        self.assertLess(len(asked), 10)
 
 
 class Silent:

@@ -34,6 +34,9 @@ pub(crate) struct Listed {
     /// The names of its tools.
     pub(crate) tools: Vec<String>,
     problems: Vec<String>,
+    /// Those of the problems that are no mistakes: what it asks for and is not granted.
+    #[serde(default)]
+    withheld: Vec<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -44,10 +47,25 @@ struct Catalogue {
 impl Listing {
     /// What is wrong with the directories and the plugins, a line each.
     pub(crate) fn problems(&self) -> Vec<String> {
+        self.told(|_, _| true)
+    }
+
+    /// The same without what plugins ask for in vain.
+    pub(crate) fn mistakes(&self) -> Vec<String> {
+        self.told(|plugin, problem| !plugin.withheld.contains(problem))
+    }
+
+    /// How many plugins ask for what they are not granted.
+    pub(crate) fn asking_in_vain(&self) -> usize {
+        let asking = |plugin: &&Listed| !plugin.withheld.is_empty();
+        self.plugins.iter().filter(asking).count()
+    }
+
+    fn told(&self, is_told: impl Fn(&Listed, &String) -> bool) -> Vec<String> {
         let of_plugins = self.plugins.iter().flat_map(|plugin| {
-            plugin
-                .problems
-                .iter()
+            let problems = plugin.problems.iter();
+            problems
+                .filter(|problem| is_told(plugin, problem))
                 .map(|problem| format!("plugin {}: {}", plugin.name, one_line(problem)))
         });
         self.catalogue

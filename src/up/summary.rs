@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::arguments::required;
 use crate::command::plugins::Listing;
-use crate::terminal::Style;
+use crate::terminal::{self, Style};
 
 /// The tool that a newcomer should try, and its arguments.
 const FAVOURITE: (&str, &str) = ("demo_math__calculate", "expression='2+2'");
@@ -69,7 +69,18 @@ impl Summary {
                 None => format!("still being described; see: {} plugins list", self.call),
             },
         );
-        for problem in self.listing.iter().flat_map(Listing::problems) {
+        let asking = self.listing.as_ref().map_or(0, Listing::asking_in_vain);
+        if asking > 0 {
+            // Whoever does not use them need not grant it: what they ask for is told where one looks for it.
+            let plugins = terminal::counted(asking, "plugin");
+            let ask = if asking == 1 { "asks" } else { "ask" };
+            let see = format!(
+                "{plugins} {ask} for more than is granted; see: {} plugins list",
+                self.call
+            );
+            line("", &see);
+        }
+        for problem in self.listing.iter().flat_map(Listing::mistakes) {
             writeln!(text, "\n{} {problem}", style.yellow("warning:")).unwrap_or_default();
         }
         let (call, arguments) = (&self.call, self.first_call(&names));

@@ -114,7 +114,10 @@ impl Handover {
         self.count += 1;
         if self.count <= MAX_SECRETS {
             let name = said.name.as_deref().unwrap_or("secret");
-            if let Some(value) = &said.value {
+            // What is larger takes more memory than it is worth: no secret is.
+            if let Some(value) = &said.value
+                && value.reveal().len() <= MAX_VALUE_BYTES
+            {
                 self.redactor.learn(name, value.reveal());
             }
             sifted.secrets.push(said.checked());
@@ -255,7 +258,7 @@ mod tests {
             |value: &str| format!("{{\"secret\": {{\"name\": \"A\", \"value\": \"{value}\"}}}}\n");
         let (_, secrets, _) = sifted(&line(&"\\u0061".repeat(MAX_VALUE_BYTES)));
         assert_eq!(secrets, ["A=65536"]);
-        let (left, secrets, _) = sifted(&(line(&"a".repeat(MAX_LINE_BYTES)) + "x\n"));
+        let (left, secrets, _) = sifted(&(line(&"a".repeat(2 * MAX_LINE_BYTES)) + "x\n"));
         assert_eq!(left, "x\n");
         assert!(secrets[0].contains("more than"), "{secrets:?}");
         let long = "y".repeat(2 * MAX_LINE_BYTES) + "\nx\n";

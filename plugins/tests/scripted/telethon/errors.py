@@ -13,6 +13,10 @@ class AuthKeyError(RPCError):
     pass
 
 
+class AuthKeyNotFound(Exception):
+    pass
+
+
 class ApiIdInvalidError(RPCError):
     pass
 

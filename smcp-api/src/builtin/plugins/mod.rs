@@ -81,12 +81,14 @@ fn catalogue(app: &App) -> Result<Value, Refusal> {
         .iter()
         .map(|plugin| {
             let tools: Vec<_> = plugin.tools.iter().map(|tool| tool.name.as_str()).collect();
-            let declared = plugin.problems.iter().chain(&plugin.withheld);
-            let declared = declared.map(ToString::to_string);
+            let withheld = plugin.withheld.iter().map(ToString::to_string);
+            let withheld: Vec<_> = withheld.collect();
+            let declared = plugin.problems.iter().map(ToString::to_string);
             let of_schemas = served.problems(&plugin.name).map(str::to_owned);
             let problems: Vec<_> = difference(plugin)
                 .into_iter()
                 .chain(declared)
+                .chain(withheld.iter().cloned())
                 .chain(of_schemas)
                 .collect();
             json!({
@@ -101,6 +103,7 @@ fn catalogue(app: &App) -> Result<Value, Refusal> {
                 "secrets": plugin.secrets,
                 "tools": tools,
                 "problems": problems,
+                "withheld": withheld,
             })
         })
         .collect();

@@ -1,5 +1,5 @@
-//! What is under `deploy/`. There is no container engine where these tests run, so that the image is built by the project's workflow
-//! alone (`.github/workflows/ci.yml`); what is in it is looked at here, and its entrypoint is run.
+//! What is under `deploy/`. There is no container engine where these tests run: `tests/image` makes the image without one, and the project's
+//! workflow with one (`.github/workflows/ci.yml`).
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -16,6 +16,8 @@ use crate::refusal::Refusal;
 pub const INLINE_TEXT_BYTES: usize = 64 * 1024;
 /// The same for documents, JSON or MCP, which are nothing if they are not whole.
 const INLINE_DOCUMENT_BYTES: usize = 1024 * 1024;
+/// A longer code of a plugin is none.
+const MAX_CODE_BYTES: usize = 128;
 
 /// The name under which answers carry their job's id.
 pub const JOB_META: &str = "smcp/job";
@@ -40,7 +42,7 @@ pub async fn answer(app: &App, id: &JobId) -> Result<Option<CallToolResult>, Ref
     let mut result = if job.state == StateName::Succeeded {
         success(app, &job).await?
     } else {
-        failure(&job)
+        failure(app, &job).await?
     };
     let meta = result.meta.get_or_insert_default();
     meta.0.insert(JOB_META.to_owned(), Value::from(id.as_str()));
@@ -175,7 +177,7 @@ fn broken_promise(job: &Job, wrong: &str) -> CallToolResult {
     refused(&Refusal::new("invalid_output", message))
 }
 
-fn failure(job: &Job) -> CallToolResult {
+async fn failure(app: &App, job: &Job) -> Result<CallToolResult, Refusal> {
     let missing = || {
         Failure::new(
             code::INTERNAL,
@@ -184,6 +186,24 @@ fn failure(job: &Job) -> CallToolResult {
     };
     let Failure { code, message } = job.error.clone().unwrap_or_else(missing);
     let mut result = CallToolResult::error(vec![ContentBlock::text(&*message)]);
-    result.structured_content = Some(json!({"error": {"code": code, "message": message}}));
-    result
+    let mut error = json!({"code": code, "message": message});
+    if code == code::PLUGIN_ERROR
+        && let Some(own) = own_code(app, job).await?
+    {
+        error["plugin_code"] = own.into();
+    }
+    result.structured_content = Some(json!({ "error": error }));
+    Ok(result)
+}
+
+/// The plugin's own code for its failure, where it has printed one, so that a program can tell failures apart.
+async fn own_code(app: &App, job: &Job) -> Result<Option<String>, Refusal> {
+    let output = app.queue.output(&job.id, 0, INLINE_TEXT_BYTES).await?;
+    let printed: Option<Value> = serde_json::from_slice(&output).ok();
+    let code = printed
+        .as_ref()
+        .and_then(|printed| printed["code"].as_str());
+    Ok(code
+        .filter(|code| !code.is_empty() && code.len() <= MAX_CODE_BYTES)
+        .map(ToOwned::to_owned))
 }

@@ -49,6 +49,13 @@ async fn every_end_has_its_words_and_code() {
             "what a plugin says is final"
         );
     }
+
+    // A plugin's own code is there for programs.
+    let failed = client.call("demo_math__calculate", json!({"expression": "1/0"}));
+    let failed = failed.await;
+    assert_eq!(failure_of(&failed).0, "plugin_error");
+    let error = &failed.structured_content.as_ref().unwrap()["error"];
+    assert_eq!(error["plugin_code"], "division_by_zero");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ permit (principal in Smcp::Group::"dev", action == Smcp::Action::"devops__deploy
 #[tokio::test(flavor = "multi_thread")]
 async fn the_groups_of_an_agent_count_at_once() {
     let governed = Governed::new(&[("sam", &[])], &[("dev.cedar", RULES)]);
-    let arguments = json!({"app": "web"});
+    let arguments = json!({"app_name": "web"});
     for (change, expected) in [
         (["--add", "dev"], "allow dev-deploys"),
         (["--remove", "dev"], "deny not_allowed"),
@@ -39,7 +39,7 @@ async fn the_groups_of_an_agent_count_at_once() {
 async fn a_saved_file_counts_and_a_mistake_does_not() {
     let governed = Governed::new(&[("sam", &["dev"])], &[("dev.cedar", RULES)]);
     let decision = async || {
-        let arguments = json!({"app": "web"});
+        let arguments = json!({"app_name": "web"});
         let told = governed.asked("sam", "devops__deploy", &arguments).await;
         (said(&told), told["policy"].clone())
     };
@@ -60,7 +60,7 @@ async fn a_saved_file_counts_and_a_mistake_does_not() {
         "@id(\"x\") @rates(\"1/1h\") permit (principal, action, resource);",
         "@id(\"x\") permit (principal, action == Smcp::Action::\"devops__destroy\", resource);",
         "@id(\"x\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource) when { context.input.amount > 3 };",
-        "@id(\"x\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource) when { context.input.app > 3 };",
+        "@id(\"x\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource) when { context.input.app_name > 3 };",
     ];
     for (times, mistake) in mistakes.iter().enumerate() {
         governed.write("more.cedar", mistake);

@@ -207,10 +207,10 @@ async fn schedules_and_workflows_are_decided_when_their_time_comes() {
     let steps = json!({"steps": [{"id": "one", "tool": "devops__count", "arguments": {"n": 7}}]});
     let submitted = ada.call("workflows__submit", steps).await;
     assert_eq!(failure_of(&submitted).0, "not_allowed");
-    world.govern("@id(\"no-results\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource) when { context.input.app like \"done*\" };");
+    world.govern("@id(\"no-results\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource) when { context.input.app_name like \"done*\" };");
     let steps = json!({"steps": [
         {"id": "first", "tool": "devops__status"},
-        {"id": "second", "tool": "devops__deploy", "needs": ["first"], "arguments": {"app": "${steps.first.result}"}},
+        {"id": "second", "tool": "devops__deploy", "needs": ["first"], "arguments": {"app_name": "${steps.first.result}"}},
     ]});
     let submitted = ada.json("workflows__submit", steps).await;
     let ended = ended(&ada, submitted["id"].as_str().unwrap()).await;
@@ -254,7 +254,7 @@ fn what_rules_ask_for_is_what_a_job_gets() {
         "limit_exceeded"
     );
     assert_eq!(
-        code(&["call", "devops__rollback", "app=orders", "--json"]),
+        code(&["call", "devops__rollback", "app_name=orders", "--json"]),
         "arguments_too_large"
     );
 }

@@ -37,7 +37,7 @@ fn a_table_tells_what_is_decided_otherwise() {
 
 #[test]
 fn the_example_does_what_its_cases_say() {
-    let (world, _roles) = World::new().with_rule_fixture().started();
+    let (world, _roles) = World::running();
     let checked = said(&world, &["policy", "check", EXAMPLE]);
     assert!(
         checked.ends_with(&format!("{EXAMPLE} can be put in force.\n")),
@@ -53,7 +53,7 @@ fn the_example_does_what_its_cases_say() {
         "policy",
         "explain",
         "devops__deploy",
-        "app=web",
+        "app_name=web",
         "--agent",
         "x",
         "--group",
@@ -69,7 +69,7 @@ fn what_would_make_it_allowed_is_told_clause_by_clause() {
         "policy",
         "explain",
         "devops__deploy",
-        "app=web",
+        "app_name=web",
         "environment=production",
         "--agent",
         "x",
@@ -131,7 +131,7 @@ async fn other_rules_are_tried_on_what_has_happened() {
     let (world, _roles) = World::new().with_rule_fixture().started();
     let client = world.client().await;
     let deploy = async |environment: &str, token: Option<&str>| {
-        let call = json!({"app": "web", "environment": environment, "token": token});
+        let call = json!({"app_name": "web", "environment": environment, "token": token});
         assert_ne!(
             client.call("devops__deploy", call).await.is_error,
             Some(true)

@@ -4,7 +4,7 @@
 import json
 import sys
 
-APP = {"name": "app", "type": "string", "required": True}
+APP = {"name": "app_name", "type": "string", "required": True}
 CONTRACT = {
     "contract_version": "1.0",
     "plugin": {"name": "devops", "version": "1.0.0", "description": "Deploys nothing."},

@@ -34,7 +34,7 @@ pub(crate) use self::approvals::{Approvals, ApprovalsSay, ApprovalsShow};
 pub(crate) use self::audit::{
     Audit, AuditExport, AuditSearch, AuditTail, AuditVerify, Format as AuditFormat, Span,
 };
-pub(crate) use self::call::{Call, Tools};
+pub(crate) use self::call::{Call, Given, Tools};
 pub(crate) use self::database::{Db, DbBackup, DbCheck};
 pub(crate) use self::doctor::Doctor;
 pub(crate) use self::jobs::{JobRef, Jobs, JobsList};

@@ -26,7 +26,7 @@ use crate::sandbox::{Require, Terms};
 use crate::secret::KeyFile;
 
 pub use self::environment::{Environment, Secret, is_setting_of, settings_prefix};
-pub use self::log::Rotation;
+pub use self::log::{Log, LogFile, Rotation};
 pub use self::variables::VARIABLES;
 
 /// The settings of all roles.
@@ -177,28 +177,6 @@ pub struct Policy {
     pub zone: Tz,
     /// Whether rules may name tools that are not there yet.
     pub allow_missing: bool,
-}
-
-/// Settings of the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Log {
-    /// A level, or a filter such as `info,smcp_worker=debug`.
-    pub filter: String,
-    /// One JSON object a line instead of text.
-    pub json: bool,
-    /// Where it is written beside standard error.
-    pub file: Option<LogFile>,
-}
-
-/// A log file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogFile {
-    /// Its name.
-    pub path: PathBuf,
-    /// When a new one is begun.
-    pub rotation: Rotation,
-    /// So many old ones are kept, as `path.1`, the newest, and so on.
-    pub backups: u32,
 }
 
 /// What the command line says; each value wins over the environment and the file.

@@ -29,12 +29,8 @@ Examples:
 pub(crate) struct Call {
     /// The tool, as `smcp tools` lists it
     pub(crate) tool: String,
-    /// Its arguments
-    #[arg(value_name = "NAME=VALUE")]
-    pub(crate) arguments: Vec<String>,
-    /// Arguments as one JSON object; '-' reads it from standard input
-    #[arg(long, value_name = "JSON")]
-    pub(crate) args: Option<String>,
+    #[command(flatten)]
+    pub(crate) given: Given,
     /// Do not wait: print the id of the job, and leave
     #[arg(long)]
     pub(crate) detach: bool,
@@ -55,4 +51,15 @@ pub(crate) struct Call {
     pub(crate) r#in: Option<Duration>,
     #[command(flatten)]
     pub(crate) connection: Connection,
+}
+
+/// The arguments of a tool.
+#[derive(Debug, Args)]
+pub(crate) struct Given {
+    /// Its arguments
+    #[arg(value_name = "NAME=VALUE")]
+    pub(crate) arguments: Vec<String>,
+    /// Arguments as one JSON object; '-' reads it from standard input
+    #[arg(long, value_name = "JSON")]
+    pub(crate) args: Option<String>,
 }

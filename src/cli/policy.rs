@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 use smcp_common::clock::Timestamp;
 
-use super::Connection;
 use super::audit::instant as past;
+use super::{Connection, Given};
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Policy {
@@ -79,12 +79,8 @@ pub(crate) struct PolicyCheck {
 pub(crate) struct PolicyExplain {
     /// The tool, as `smcp tools` lists it
     pub(crate) tool: String,
-    /// Its arguments
-    #[arg(value_name = "NAME=VALUE")]
-    pub(crate) arguments: Vec<String>,
-    /// Arguments as one JSON object
-    #[arg(long, value_name = "JSON")]
-    pub(crate) args: Option<String>,
+    #[command(flatten)]
+    pub(crate) given: Given,
     /// Who calls
     #[arg(long)]
     pub(crate) agent: String,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use smcp_common::clock::Timestamp;
 
-use super::{Connection, instant};
+use super::{Connection, Given, instant};
 use crate::duration;
 
 #[derive(Debug, Subcommand)]
@@ -81,12 +81,8 @@ pub(crate) struct ScheduleAdd {
     /// The tool, as `smcp tools` lists it
     #[arg(required_unless_present = "workflow")]
     pub(crate) tool: Option<String>,
-    /// Its arguments
-    #[arg(value_name = "NAME=VALUE")]
-    pub(crate) arguments: Vec<String>,
-    /// Arguments as one JSON object; '-' reads it from standard input
-    #[arg(long, value_name = "JSON")]
-    pub(crate) args: Option<String>,
+    #[command(flatten)]
+    pub(crate) given: Given,
     #[command(flatten)]
     pub(crate) connection: Connection,
 }

@@ -16,7 +16,7 @@ use smcp_common::job::{Failure, JobId};
 
 use super::with_client;
 use crate::arguments;
-use crate::cli::Call;
+use crate::cli::{Call, Given};
 use crate::client::{Client, ToolError, text};
 use crate::failure::BadUsage;
 use crate::terminal::{Progress, print, print_json, print_raw, warn};
@@ -25,7 +25,7 @@ use crate::terminal::{Progress, print, print_json, print_raw, warn};
 pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
     with_client(&options.connection, async |client| {
         let tools = client.tools().await?;
-        let json = options.args.as_deref().map(read_args).transpose()?;
+        let json = read_args(&options.given)?;
         let json = json.as_deref();
         let schema = match schema(&tools, &options.tool) {
             Ok(schema) => schema,
@@ -34,7 +34,7 @@ pub(crate) fn run(options: &Call) -> anyhow::Result<ExitCode> {
             }
             Err(unlisted) => return Err(unlisted.into()),
         };
-        let arguments = arguments::read(&options.tool, schema, json, &options.arguments)?;
+        let arguments = arguments::read(&options.tool, schema, json, &options.given.arguments)?;
         if options.dry_run {
             dry_run::run(client, options, arguments).await
         } else if options.detach || options.at.is_some() || options.r#in.is_some() {
@@ -166,15 +166,15 @@ fn retry(options: &Call) -> Option<Value> {
 }
 
 /// The JSON of `--args`, or what standard input has in its place.
-pub(super) fn read_args(args: &str) -> anyhow::Result<String> {
-    if args != "-" {
-        return Ok(args.to_owned());
+pub(super) fn read_args(given: &Given) -> anyhow::Result<Option<String>> {
+    if given.args.as_deref() != Some("-") {
+        return Ok(given.args.clone());
     }
     let mut json = String::new();
     io::stdin()
         .read_to_string(&mut json)
         .context("cannot read the arguments from standard input")?;
-    Ok(json)
+    Ok(Some(json))
 }
 
 /// What a tool's arguments must look like.

@@ -15,7 +15,7 @@ use smcp_common::config::Environment;
 use self::record::{Checked, Explained};
 pub(super) use self::record::{decision, listed};
 use self::table::{Replayed, Shown, Tested};
-use super::call::schema;
+use super::call::{read_args, schema};
 use super::with_client;
 use crate::arguments;
 use crate::cli::{Policy, PolicyCheck, PolicyExplain, PolicyReplay, PolicyShow, PolicyTest, Way};
@@ -61,11 +61,13 @@ async fn check(client: &mut Client, options: &PolicyCheck) -> anyhow::Result<Exi
 
 async fn explain(client: &mut Client, options: &PolicyExplain) -> anyhow::Result<ExitCode> {
     let tools = client.tools().await?;
-    let json = options.args.as_deref();
+    let json = read_args(&options.given)?;
+    let json = json.as_deref();
+    let words = &options.given.arguments;
     let arguments = match schema(&tools, &options.tool) {
-        Ok(schema) => arguments::read(&options.tool, schema, json, &options.arguments)?,
+        Ok(schema) => arguments::read(&options.tool, schema, json, words)?,
         // One that we may not call ourselves is not listed to us.
-        Err(_) => arguments::untyped(json, &options.arguments)?,
+        Err(_) => arguments::untyped(json, words)?,
     };
     let asked = json!({
         "tool": options.tool,

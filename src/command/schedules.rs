@@ -65,8 +65,9 @@ async fn add(client: &mut Client, options: &ScheduleAdd) -> anyhow::Result<ExitC
         (Some(tool), _) => {
             let tools = client.tools().await?;
             let schema = schema(&tools, tool)?;
-            let json = options.args.as_deref().map(read_args).transpose()?;
-            let arguments = arguments::read(tool, schema, json.as_deref(), &options.arguments)?;
+            let json = read_args(&options.given)?;
+            let arguments =
+                arguments::read(tool, schema, json.as_deref(), &options.given.arguments)?;
             (request["tool"], request["arguments"]) = (json!(tool), json!(arguments));
         }
         (None, Some(file)) => request["workflow"] = json!(definition(Path::new(file))?),

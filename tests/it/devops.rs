@@ -14,7 +14,8 @@ use std::thread::{self, JoinHandle};
 
 use serde_json::{Value, json};
 
-use crate::world::{Role, World, eventually, text};
+use crate::workflows::submit_example;
+use crate::world::{Role, World, eventually};
 
 /// The example as it is documented; its checks, 20 seconds apart, are made to come faster here.
 const EXAMPLE: &str = include_str!("../../deploy/examples/deploy-verify-rollback.toml");
@@ -40,14 +41,14 @@ fn an_unhealthy_release_is_rolled_back_and_no_request_fails_meanwhile() {
     let service = Service::start(&shop.root);
     let (world, _roles, service) = shop.configured(world, service, "");
 
-    let (code, out, err) = submit(&world, "1.0");
+    let (code, out, err) = submit_example(&world, EXAMPLE, "1.0");
     assert_eq!(code, 0, "{out}{err}");
     let clients = Clients::start(service.port);
-    let (code, out, err) = submit(&world, "2.0");
+    let (code, out, err) = submit_example(&world, EXAMPLE, "2.0");
     assert_eq!(code, 0, "{out}{err}");
     clients.wait_for("2.0");
 
-    let (code, out, err) = submit(&world, "3.0");
+    let (code, out, err) = submit_example(&world, EXAMPLE, "3.0");
     assert_eq!(code, 1, "{out}{err}");
     for line in [
         "why        step_failed: Step 'deploy' failed (verification_failed): 3 of at most 5 checks with devops__verify failed, so \
@@ -308,22 +309,6 @@ fn get(port: u16, path: &str) -> std::io::Result<(u16, String)> {
         .nth(1)
         .and_then(|status| status.parse().ok());
     Ok((status.unwrap_or(0), body.to_owned()))
-}
-
-/// Submits the example with that version and waits for its end.
-fn submit(world: &World, version: &str) -> (i32, String, String) {
-    assert!(EXAMPLE.contains("version = \"2.0\"") && EXAMPLE.contains("every = 20\n"));
-    let definition = EXAMPLE
-        .replace("version = \"2.0\"", &format!("version = \"{version}\""))
-        .replace("every = 20\n", "every = 0.05\n");
-    let file = world.path("deploy.toml");
-    fs::write(&file, definition).unwrap();
-    let output = world.smcp(&["workflows", "submit", file.to_str().unwrap(), "--wait"]);
-    (
-        output.status.code().unwrap(),
-        text(&output.stdout),
-        text(&output.stderr),
-    )
 }
 
 /// Calls a tool for the shop from the command line.

@@ -400,10 +400,14 @@ fn shop() -> (World, [Role; 2]) {
     world.with("SHOP_STATE", state).started()
 }
 
-/// Submits the example with another version and waits for its end.
 fn submit(world: &World, version: &str) -> (i32, String, String) {
-    assert!(EXAMPLE.contains("version = \"2.0\"") && EXAMPLE.contains("every = 20\n"));
-    let definition = EXAMPLE
+    submit_example(world, EXAMPLE, version)
+}
+
+/// Submits an example with another version and fast checks, and waits for its end.
+pub(crate) fn submit_example(world: &World, example: &str, version: &str) -> (i32, String, String) {
+    assert!(example.contains("version = \"2.0\"") && example.contains("every = 20\n"));
+    let definition = example
         .replace("version = \"2.0\"", &format!("version = \"{version}\""))
         .replace("every = 20\n", "every = 0.05\n");
     let file = world.path("deploy.toml");

@@ -3,13 +3,35 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ConfigError, Environment, LogFile, file};
+use super::{ConfigError, Environment, file};
 use crate::clock::Timestamp;
 
 /// The name in the directory that `MCP_LOG_DIR` names.
 const NAME: &str = "mcp_server.log";
 const DAY: Duration = Duration::from_hours(24);
 const WHEN: &str = "S, M, H, D, midnight, or W0 (Monday) to W6 (Sunday)";
+
+/// Settings of the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// A level, or a filter such as `info,smcp_worker=debug`.
+    pub filter: String,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+    /// Where it is written beside standard error.
+    pub file: Option<LogFile>,
+}
+
+/// A log file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// Its name.
+    pub path: PathBuf,
+    /// When a new one is begun.
+    pub rotation: Rotation,
+    /// So many old ones are kept, as `path.1`, the newest, and so on.
+    pub backups: u32,
+}
 
 /// When a new log file is begun.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -77,7 +77,7 @@ pub(super) async fn run_unlisted(
     json: Option<&str>,
     unlisted: BadUsage,
 ) -> anyhow::Result<ExitCode> {
-    let told = run(client, options, untyped(json, &options.arguments)?).await;
+    let told = run(client, options, untyped(json, &options.given.arguments)?).await;
     let is_unknown = |error: &anyhow::Error| {
         let error = error.downcast_ref::<ToolError>();
         error.is_some_and(|error| error.code == "unknown_tool")

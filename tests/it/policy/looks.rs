@@ -145,16 +145,9 @@ async fn other_rules_are_tried_on_what_has_happened() {
     let other = world.path("other");
     fs::create_dir(&other).unwrap();
     let rules = |text: &str| fs::write(other.join("r.cedar"), text).unwrap();
-    let replay = || {
-        world.smcp_json(&[
-            "policy",
-            "replay",
-            "--since",
-            "1h",
-            "--policies",
-            &other.display().to_string(),
-        ])
-    };
+    let path = other.display().to_string();
+    let replaying = ["policy", "replay", "--since", "1h", "--policies", &path];
+    let replay = || world.smcp_json(&replaying);
     rules(
         "@id(\"no-production\") forbid (principal, action == Smcp::Action::\"devops__deploy\", resource)\n\
            when { context.input has environment && context.input.environment == \"production\" };",
@@ -186,17 +179,7 @@ async fn other_rules_are_tried_on_what_has_happened() {
     rules(
         "@id(\"settings-stay\") forbid (principal, action == Smcp::Action::\"settings__set\", resource);",
     );
-    let printed = said(
-        &world,
-        &[
-            "policy",
-            "replay",
-            "--since",
-            "1h",
-            "--policies",
-            &other.display().to_string(),
-        ],
-    );
+    let printed = said(&world, &replaying);
     assert!(printed.contains("settings__set"), "{printed}");
     assert!(
         printed.contains("1 would be decided otherwise, "),

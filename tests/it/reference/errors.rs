@@ -14,7 +14,8 @@ fn the_page_has_every_code() {
     let mut page = "# Error codes\n\n\
 <!-- Made of the code by tests/it/reference.rs; change it there. -->\n\n\
 What fails is told with a code that does not change and a sentence for people. An answer to a tool call has both in\n\
-`structuredContent.error` and sets `isError`; `smcp` prints the sentence, and with `--json` both. Plugins may have codes of their own in what they answer.\n"
+`structuredContent.error` and sets `isError`; `smcp` prints the sentence, and with `--json` both. The code that a\n\
+plugin has printed for its own failure is beside it, as `plugin_code`.\n"
         .to_owned();
     section(
         &mut page,

@@ -48,7 +48,9 @@ pub(crate) use self::plugins::{
 pub(crate) use self::policy::{
     Policy, PolicyCheck, PolicyExplain, PolicyReplay, PolicyShow, PolicyTest, Way,
 };
-pub(crate) use self::roles::{Api, Listener, Stdio, Storage, Supervision, Up, Worker};
+pub(crate) use self::roles::{
+    Api, Listener, PluginDirectories, Stdio, Storage, Supervision, Up, Worker,
+};
 pub(crate) use self::schedules::{ScheduleAdd, ScheduleList, ScheduleNext, ScheduleRef, Schedules};
 pub(crate) use self::secrets::{
     Secrets, SecretsImportLetta, SecretsList, SecretsRemove, SecretsRotateKey, SecretsSet,

@@ -73,7 +73,7 @@ impl From<&Api> for Flags {
 impl From<&Doctor> for Flags {
     fn from(options: &Doctor) -> Self {
         Self {
-            plugins: options.plugins.clone(),
+            plugins: options.plugins.directories.clone(),
             ..Self::from(&options.storage)
         }
     }
@@ -82,7 +82,7 @@ impl From<&Doctor> for Flags {
 impl From<&Worker> for Flags {
     fn from(options: &Worker) -> Self {
         Self {
-            plugins: options.plugins.clone(),
+            plugins: options.plugins.directories.clone(),
             plugin_timeout: options.plugin_timeout,
             ..Self::from(&options.storage)
         }
@@ -94,7 +94,7 @@ impl From<&Up> for Flags {
         let flags = with_listener(Self::from(&options.storage), &options.listener);
         Self {
             workers: options.workers,
-            plugins: options.plugins.clone(),
+            plugins: options.plugins.directories.clone(),
             ..flags
         }
     }
@@ -103,7 +103,7 @@ impl From<&Up> for Flags {
 impl From<&Stdio> for Flags {
     fn from(options: &Stdio) -> Self {
         Self {
-            plugins: options.plugins.clone(),
+            plugins: options.plugins.directories.clone(),
             plugin_timeout: options.plugin_timeout,
             ..Self::from(&options.storage)
         }

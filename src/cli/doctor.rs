@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::Storage;
+use super::{PluginDirectories, Storage};
 
 #[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "\
@@ -21,9 +21,8 @@ pub(crate) struct Doctor {
     /// Print JSON for programs instead of text for people
     #[arg(long)]
     pub(crate) json: bool,
-    /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
-    #[arg(long, value_name = "DIRS")]
-    pub(crate) plugins: Option<String>,
+    #[command(flatten)]
+    pub(crate) plugins: PluginDirectories,
     #[command(flatten)]
     pub(crate) storage: Storage,
 }

@@ -54,9 +54,8 @@ pub(crate) struct Up {
     /// Worker processes to keep running [env: SMCP_WORKERS] [default: as `smcp workers scale` has said, else 1]
     #[arg(long, value_name = "N", help_heading = "Workers")]
     pub(crate) workers: Option<u16>,
-    /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
-    #[arg(long, value_name = "DIRS", help_heading = "Workers")]
-    pub(crate) plugins: Option<String>,
+    #[command(flatten, next_help_heading = "Workers")]
+    pub(crate) plugins: PluginDirectories,
 }
 
 #[derive(Debug, Clone, Default, Args)]
@@ -81,9 +80,8 @@ A worker runs one job at a time and listens on no port.
 Example:
   smcp worker --data-dir /var/lib/smcp --plugins /opt/smcp/plugins")]
 pub(crate) struct Worker {
-    /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
-    #[arg(long, value_name = "DIRS")]
-    pub(crate) plugins: Option<String>,
+    #[command(flatten)]
+    pub(crate) plugins: PluginDirectories,
     /// Time limit of scheduled runs of tools that declare none; 0 means none [env: MCP_PLUGIN_TIMEOUT] [default: 300]
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) plugin_timeout: Option<f64>,
@@ -114,9 +112,8 @@ pub(crate) struct Stdio {
     /// Worker processes to start, whether others run or not [default: 1 as soon as there is no other]
     #[arg(long, value_name = "N", help_heading = "Workers")]
     pub(crate) workers: Option<u16>,
-    /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
-    #[arg(long, value_name = "DIRS", help_heading = "Workers")]
-    pub(crate) plugins: Option<String>,
+    #[command(flatten, next_help_heading = "Workers")]
+    pub(crate) plugins: PluginDirectories,
     /// Time limit of tools that declare none; 0 means none [env: MCP_PLUGIN_TIMEOUT] [default: 300]
     #[arg(
         long,
@@ -125,6 +122,14 @@ pub(crate) struct Stdio {
         help_heading = "Workers"
     )]
     pub(crate) plugin_timeout: Option<f64>,
+}
+
+/// Where plugins are looked for.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PluginDirectories {
+    /// Directories of plugins, joined by ':' [env: MCP_PLUGINS_DIR] [default: ./plugins, else the bundled ones]
+    #[arg(long = "plugins", value_name = "DIRS")]
+    pub(crate) directories: Option<String>,
 }
 
 /// How a role knows that it is a child of `smcp up`.
